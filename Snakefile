@@ -1,0 +1,32 @@
+# persona-geometry: do the hidden states and the behavior of a language model's personas have the
+# same geometry? One study is one config file; its results go to results/{study}/.
+
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+
+# Snakemake merges config files key by key, so the default study is loaded only when no other
+# was asked for.
+if not workflow.overwrite_configfiles:
+
+    configfile: "config/config.yaml"
+
+
+include: "rules/common.smk"
+include: "rules/model.smk"
+include: "rules/teacher_forcing.smk"
+include: "rules/geometry.smk"
+include: "rules/alignment.smk"
+include: "rules/figures.smk"
+include: "rules/summary.smk"
+include: "rules/provenance.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        results("alignment.json"),
+        results("summary.md"),
+        results("run.json"),
+        figures(),

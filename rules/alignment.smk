@@ -1,0 +1,27 @@
+# Representational similarity analysis: do the RDMs agree, layer by layer, and do the gates hold?
+
+localrules:
+    align,
+
+
+rule align:
+    input:
+        **alignment_inputs(),
+    output:
+        alignment=results("alignment.json"),
+    params:
+        study=STUDY.name,
+        anchor=STUDY.anchor,
+        clusters=STUDY.clusters,
+        layers=STUDY.layers,
+        headline_layer=STUDY.headline_layer,
+        settings=STUDY.alignment,
+    log:
+        log_path("align"),
+    benchmark:
+        bench_path("align")
+    threads: 4
+    message:
+        "Compare the geometries layer by layer and evaluate the gates"
+    script:
+        "../workflow_scripts/align.py"

@@ -1,0 +1,123 @@
+# The study, its recipes and the names of its files. Every helper of the rules is here.
+
+import sys
+
+sys.path.insert(0, f"{workflow.basedir}/workflow_scripts")
+
+from persona_geometry.errors import InputError
+from persona_geometry.hub import finding_message
+from persona_geometry.recipes import fingerprint, items, model_key
+from persona_geometry.sharding import shard_cells, shard_responses
+from persona_geometry.store import Store
+from persona_geometry.study import read_study
+from snakemake.exceptions import WorkflowError
+
+STORE = Store("results/store")
+
+try:
+    STUDY = read_study(
+        config, source=(workflow.overwrite_configfiles or ["config/config.yaml"])[-1]
+    )
+    if STUDY.needs_model:
+        FINGERPRINT = fingerprint(STUDY, cache=STORE.root / "models")
+        MODEL_KEY = model_key(STUDY, FINGERPRINT)
+        ITEMS = {item.prompt.name: item for item in items(STUDY, FINGERPRINT)}
+        SHARDS = shard_cells(
+            list(ITEMS.values()), STUDY.execution["prompts_per_gpu_job"], STORE.receipts()
+        )
+except InputError as error:
+    raise WorkflowError(str(error)) from None
+
+
+wildcard_constraints:
+    prompt="|".join(map(re.escape, STUDY.prompt_names)),
+
+
+def results(path):
+    """A file of this study."""
+    return f"results/{STUDY.name}/{path}"
+
+
+def log_path(name):
+    return results(f"logs/{name}.log")
+
+
+def bench_path(name):
+    return results(f"benchmarks/{name}.tsv")
+
+
+def one_of(names):
+    """A wildcard constraint that allows these names only; nothing where there are none."""
+    return "|".join(map(re.escape, names)) or "(?!)"
+
+
+def receipt_of(wildcards):
+    """The receipt, finished or planned, that certifies a prompt's cells."""
+    return str(STORE.receipt_path(SHARDS.shard_of[wildcards.prompt]))
+
+
+def shard_tasks(wildcards):
+    """A shard's recipes, as its GPU job needs them."""
+    return [
+        {
+            "name": item.prompt.name,
+            "user": item.prompt.text,
+            "item": item.key,
+            "response": item.response,
+            "cells": item.cells,
+        }
+        for item in SHARDS.planned[wildcards.shard]
+    ]
+
+
+def job_settings():
+    """What of the config a GPU job needs."""
+    return {
+        "model": STUDY.model,
+        "generation": STUDY.generation,
+        "scoring": STUDY.scoring,
+        "response_system_prompt": STUDY.response_system_prompt,
+    }
+
+
+def study_title():
+    return (
+        f"Study {STUDY.name}: {len(STUDY.personas)} personas, {len(STUDY.prompts)} prompts, "
+        f"model {STUDY.model.get('path') or STUDY.model['name']}"
+    )
+
+
+def published(kind, ending):
+    """Every prompt's file of one kind."""
+    return expand(results(f"{kind}/{{prompt}}.{ending}"), prompt=STUDY.prompt_names)
+
+
+def alignment_inputs():
+    """The RDMs, and what only a measured RDM has beside it."""
+    named = {"cosine": results("cosine_matrix.json"), "js": results("js_matrix.json")}
+    if "js" not in STUDY.rdm:
+        named["by_prompt"] = results("js_by_prompt.npz")
+    if "cosine" not in STUDY.rdm:
+        named["vectors"] = results("vectors.npz")
+    if STUDY.alignment["outcomes"]:
+        named["outcomes"] = STUDY.alignment["outcomes"]
+    if STUDY.alignment["covariates"]:
+        named["covariates"] = STUDY.alignment["covariates"]
+    return named
+
+
+def input_files():
+    """The files that people write for a study."""
+    files = {
+        "config": STUDY.source,
+        "personas": config["personas"],
+        "prompts": config["prompts"],
+    }
+    return files | {f"rdm.{kind}": rdm["file"] for kind, rdm in STUDY.rdm.items()}
+
+
+def study_receipts():
+    """The receipts that certify this study's cells."""
+    if not STUDY.needs_model:
+        return []
+    return sorted({str(STORE.receipt_path(shard)) for shard in SHARDS.shard_of.values()})

@@ -1,0 +1,41 @@
+# The model: found, and its size known, before a GPU is asked for.
+
+if STUDY.needs_model:
+
+    localrules:
+        resolve_model,
+
+    rule resolve_model:
+        output:
+            model=str(STORE.root / "models" / f"{MODEL_KEY}.json"),
+        params:
+            model=STUDY.model,
+            layers=STUDY.layers,
+            fingerprint=FINGERPRINT,
+            source=STUDY.source,
+        log:
+            log_path("resolve_model"),
+        benchmark:
+            bench_path("resolve_model")
+        message:
+            finding_message(STUDY.model)
+        script:
+            "../workflow_scripts/resolve_model.py"
+
+    localrules:
+        plan,
+
+    rule plan:
+        params:
+            store=str(STORE.root),
+            recipes=[(i.key, i.response, list(i.cells.values())) for i in ITEMS.values()],
+            gpu_jobs=len(SHARDS.planned),
+            max_new_tokens=STUDY.generation["max_new_tokens"],
+            keep_states=STUDY.scoring["keep_states"],
+            model=STUDY.model,
+            model_key=MODEL_KEY,
+            title=study_title(),
+        message:
+            "Count what is still to compute (nothing is written)"
+        script:
+            "../workflow_scripts/print_plan.py"

@@ -1,0 +1,55 @@
+# Responses, hidden states and divergences: GPU jobs over shards of prompts, then one small local
+# job a prompt.
+
+if STUDY.needs_model:
+
+    localrules:
+        publish_prompt,
+
+    rule teacher_force:
+        input:
+            model=rules.resolve_model.output.model,
+        output:
+            receipt=str(STORE.receipt_path("{shard}")),
+        wildcard_constraints:
+            shard=one_of(SHARDS.planned),
+        params:
+            store=str(STORE.root),
+            model_key=MODEL_KEY,
+            prompts=lambda w: ", ".join(i.prompt.name for i in SHARDS.planned[w.shard]),
+            tasks=shard_tasks,
+            personas={p.name: p.system_prompt for p in STUDY.personas},
+            settings=job_settings(),
+        log:
+            log_path("teacher_force/{shard}"),
+        benchmark:
+            bench_path("teacher_force/{shard}")
+        threads: 8
+        resources:
+            gpu=STUDY.model["gpus"],
+        message:
+            "Load the model once, score under every persona: {params.prompts}"
+        script:
+            "../workflow_scripts/teacher_force.py"
+
+    rule publish_prompt:
+        input:
+            receipt=receipt_of,
+        output:
+            divergences=results("prompts/{prompt}.npz"),
+            response=results("responses/{prompt}.json"),
+        params:
+            store=str(STORE.root),
+            item=lambda w: ITEMS[w.prompt].key,
+            response=lambda w: ITEMS[w.prompt].response,
+            user=lambda w: ITEMS[w.prompt].prompt.text,
+            cells=lambda w: ITEMS[w.prompt].cells,
+            cutoffs=STUDY.divergence["cutoffs"],
+        log:
+            log_path("publish_prompt/{prompt}"),
+        benchmark:
+            bench_path("publish_prompt/{prompt}")
+        message:
+            "Publish the divergences of prompt {wildcards.prompt}"
+        script:
+            "../workflow_scripts/publish_prompt.py"

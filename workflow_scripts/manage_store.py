@@ -1,0 +1,79 @@
+"""List, verify or prune the store of finished GPU work.
+
+    python workflow_scripts/manage_store.py list
+    python workflow_scripts/manage_store.py verify [--repair]
+    python workflow_scripts/manage_store.py prune --keep config/config.yaml [more configs] [--yes]
+
+Run it in the repository's root while no workflow is running.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import yaml
+
+from persona_geometry.errors import InputError
+from persona_geometry.maintenance import inventory, prune, repair, verify
+from persona_geometry.recipes import fingerprint, items
+from persona_geometry.store import Store
+from persona_geometry.study import read_study
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--store", default="results/store", help="folder of the store")
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("list", help="count files and bytes")
+    verifying = commands.add_parser("verify", help="read everything against its checksum")
+    verifying.add_argument("--repair", action="store_true", help="remove what is damaged")
+    pruning = commands.add_parser("prune", help="remove what no named study uses")
+    pruning.add_argument("--keep", nargs="+", required=True, metavar="CONFIG")
+    pruning.add_argument("--yes", action="store_true", help="really remove")
+    arguments = parser.parse_args()
+    store = Store(arguments.store)
+    if not store.root.is_dir():
+        raise InputError(f"There is no store at {store.root}; run this in the repository's root.")
+    return globals()[f"_{arguments.command}"](store, arguments)
+
+
+def _list(store: Store, _arguments: argparse.Namespace) -> int:
+    for kind, (files, size) in inventory(store).items():
+        print(f"{kind:12}{files:>10,} files{size / 1e6:>14,.1f} MB")
+    return 0
+
+
+def _verify(store: Store, arguments: argparse.Namespace) -> int:
+    found = verify(store)
+    for path in found.damaged:
+        print(f"damaged: {path}")
+    for path in found.broken_receipts:
+        print(f"certifies what is not there: {path}")
+    bad = len(found.damaged) + len(found.broken_receipts)
+    if arguments.repair:
+        repair(found)
+        print(f"{found.checked:,} files read, {bad} removed")
+        return 0
+    print(f"{found.checked:,} files read, {bad} bad")
+    return 1 if bad else 0
+
+
+def _prune(store: Store, arguments: argparse.Namespace) -> int:
+    keep = []
+    for path in arguments.keep:
+        study = read_study(yaml.safe_load(Path(path).read_text()), source=path)
+        if study.needs_model:
+            keep += items(study, fingerprint(study, store.root / "models"))
+    files, size = prune(store, keep, dry_run=not arguments.yes)
+    verb = "removed" if arguments.yes else "would be removed (add --yes)"
+    print(f"{files:,} files, {size / 1e6:,.1f} MB {verb}")
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except InputError as error:
+        sys.exit(f"Error: {error}")

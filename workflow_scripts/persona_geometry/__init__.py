@@ -1,0 +1,1 @@
+"""Representational and behavioral geometry of the personas of a language model."""

@@ -1,0 +1,1 @@
+"""Greedy responses, by transformers or by vLLM."""

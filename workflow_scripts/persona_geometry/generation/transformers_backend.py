@@ -1,0 +1,69 @@
+"""Greedy generation with transformers, batched with left padding."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from transformers import GenerationConfig
+
+from persona_geometry.model import LanguageModel
+from persona_geometry.store import Response
+
+
+@torch.inference_mode()
+def generate(
+    model: LanguageModel,
+    prompts: Sequence[list[int]],
+    max_new_tokens: int,
+    save: Callable[[int, Response], None],
+    batch_size: int = 32,
+) -> None:
+    """Answer prompts greedily; each answer is handed to `save` as soon as its batch is done.
+
+    Nothing but the most likely token is taken: sampling settings and penalties that a model
+    ships in its generation config are left out, its end-of-turn tokens are kept.
+
+    Args:
+        model: the loaded model.
+        prompts: rendered token ids.
+        max_new_tokens: length at which a response is cut.
+        save: called with the prompt's index and its response.
+        batch_size: prompts answered together, longest first.
+    """
+    ends = _end_tokens(model)
+    pad = ends[0] if ends else 0
+    config = GenerationConfig(
+        do_sample=False, max_new_tokens=max_new_tokens, eos_token_id=ends or None, pad_token_id=pad
+    )
+    order = sorted(range(len(prompts)), key=lambda i: -len(prompts[i]))
+    for start in range(0, len(order), batch_size):
+        batch = order[start : start + batch_size]
+        width = len(prompts[batch[0]])
+        ids = torch.full((len(batch), width), pad)
+        mask = torch.zeros_like(ids)
+        for row, i in enumerate(batch):
+            ids[row, width - len(prompts[i]) :] = torch.tensor(prompts[i])
+            mask[row, width - len(prompts[i]) :] = 1
+        answers = model.network.generate(
+            input_ids=ids.to(model.device),
+            attention_mask=mask.to(model.device),
+            generation_config=config,
+        )[:, width:]
+        for i, answer in zip(batch, answers.tolist(), strict=True):
+            save(i, to_response(model.tokenizer, answer, ends))
+
+
+def to_response(tokenizer: object, token_ids: list[int], ends: Sequence[int]) -> Response:
+    """Cut generated tokens after the first end-of-turn token and decode them."""
+    stop = next((n for n, token in enumerate(token_ids) if token in ends), None)
+    kept = token_ids if stop is None else token_ids[: stop + 1]
+    text = tokenizer.decode(kept, skip_special_tokens=True)
+    return Response(kept, text, "length" if stop is None else "stop")
+
+
+def _end_tokens(model: LanguageModel) -> list[int]:
+    ends = model.network.generation_config.eos_token_id
+    if ends is None:
+        ends = model.tokenizer.eos_token_id
+    if ends is None:
+        return []
+    return [ends] if isinstance(ends, int) else list(ends)

@@ -1,0 +1,138 @@
+"""Listing, verifying and pruning the store."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from persona_geometry.recipes import Item
+from persona_geometry.sharding import shard_name
+from persona_geometry.store import Store, is_whole, write_atomically
+
+
+@dataclass
+class Findings:
+    """What a verification found.
+
+    Attributes:
+        checked: files read.
+        damaged: files that cannot be read or disagree with their checksum, or were computed on
+            another response than the one stored.
+        broken_receipts: receipts that certify a cell which is missing or damaged.
+    """
+
+    checked: int = 0
+    damaged: list[Path] = field(default_factory=list)
+    broken_receipts: list[Path] = field(default_factory=list)
+
+
+def inventory(store: Store) -> dict[str, tuple[int, int]]:
+    """(files, bytes) of each kind of result."""
+    kinds = {
+        "responses": store.root.glob("responses/*.json"),
+        "cells": store.root.glob("items/*/cells/*.safetensors"),
+        "pair blocks": store.root.glob("items/*/pairs/*.safetensors"),
+        "receipts": store.root.glob("receipts/*.json"),
+    }
+    counts = {}
+    for kind, files in kinds.items():
+        sizes = [file.stat().st_size for file in files]
+        counts[kind] = (len(sizes), sum(sizes))
+    return counts
+
+
+def verify(store: Store) -> Findings:
+    """Read every file against its checksum, and every receipt against the cells and pairs."""
+    found = Findings()
+    for path in sorted(store.root.glob("responses/*.json")) + sorted(
+        store.root.glob("items/*/*/*.safetensors")
+    ):
+        found.checked += 1
+        if not is_whole(path):
+            found.damaged.append(path)
+    found.damaged += _on_another_response(store, set(found.damaged))
+    bad = set(found.damaged)
+    item_of_cell = {
+        path.stem: path.parents[1].name
+        for path in store.root.glob("items/*/cells/*.safetensors")
+        if path not in bad
+    }
+    items_with_bad_pairs = {path.parents[1].name for path in bad if path.parent.name == "pairs"}
+    for shard, cells in store.receipts().items():
+        by_item: dict[str | None, list[str]] = {}
+        for cell in cells:
+            by_item.setdefault(item_of_cell.get(cell), []).append(cell)
+        whole = None not in by_item and not any(
+            item in items_with_bad_pairs or any(store.missing(item, certified))
+            for item, certified in by_item.items()
+            if item is not None
+        )
+        if not whole:
+            found.broken_receipts.append(store.receipt_path(shard))
+    return found
+
+
+def repair(found: Findings) -> None:
+    """Remove what a verification found, so that the next run computes exactly that again."""
+    for path in found.damaged + found.broken_receipts:
+        path.unlink(missing_ok=True)
+
+
+def prune(store: Store, keep: Iterable[Item], dry_run: bool) -> tuple[int, int]:
+    """Remove what no given study uses; (files, bytes) removed, or that would be.
+
+    A receipt that loses cells is replaced by one that certifies the rest, so that pruning never
+    brings back a GPU job. A block of pairs goes when no pair of it is between kept cells.
+    """
+    cells_of = {}
+    responses = set()
+    for item in keep:
+        cells_of.setdefault(item.key, set()).update(item.cells.values())
+        responses.add(item.response)
+    kept_cells = {cell for cells in cells_of.values() for cell in cells}
+    doomed = [f for f in store.root.glob("responses/*.json") if f.stem not in responses]
+    for path in store.root.glob("items/*/*/*.safetensors"):
+        kept = cells_of.get(path.parents[1].name, set())
+        if path.parent.name == "cells":
+            unused = path.stem not in kept
+        else:
+            unused = not any(set(pair) <= kept for pair in store.read_pairs(path).pairs)
+        if unused:
+            doomed.append(path)
+    shrunk = {
+        store.receipt_path(shard): cells & kept_cells
+        for shard, cells in store.receipts().items()
+        if not cells <= kept_cells
+    }
+    doomed += shrunk
+    size = sum(path.stat().st_size for path in doomed)
+    if not dry_run:
+        for receipt, cells in shrunk.items():
+            if cells:
+                content = {**json.loads(receipt.read_bytes()), "cells": sorted(cells)}
+                successor = store.receipt_path(shard_name(cells))
+                write_atomically(successor, json.dumps(content).encode())
+        for path in doomed:
+            path.unlink()
+    return len(doomed), size
+
+
+def _on_another_response(store: Store, damaged: set[Path]) -> list[Path]:
+    """Cells and pairs of an item that do not agree on the response they were computed on."""
+    wrong = []
+    responses = {}
+    for file in store.root.glob("responses/*.json"):
+        if file not in damaged:
+            responses[json.loads(file.read_bytes())["sha256"]] = file
+    for path in sorted(store.root.glob("items/*/*/*.safetensors")):
+        if path in damaged:
+            continue
+        if path.parent.name == "cells":
+            sha256 = store.read_cell(
+                path.parents[1].name, path.stem, with_states=False
+            ).response_sha256
+        else:
+            sha256 = store.read_pairs(path).response_sha256
+        if sha256 not in responses:
+            wrong.append(path)
+    return wrong

@@ -1,0 +1,280 @@
+"""The content-addressed store: results that are never computed twice.
+
+    store/responses/{response}.json            a shared response: token ids and text
+    store/items/{item}/cells/{cell}.safetensors  hidden states and layer vectors of one persona
+    store/items/{item}/pairs/{block}.safetensors divergences of a block of persona pairs
+    store/receipts/{shard}.json                what a finished GPU job certifies
+    store/models/                              facts about models
+
+Every file is written beside its place and renamed into it, so a file that exists is whole, and
+carries a checksum, so that damage is found. Reading needs no torch.
+"""
+
+import hashlib
+import json
+import os
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from persona_geometry.errors import InputError
+
+DIVERGENCES = ("js", "kl_pq", "kl_qp")
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file so that it exists whole or not at all, also when the disk is full."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        with temporary.open("wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+@dataclass(frozen=True)
+class Response:
+    """A shared response.
+
+    Attributes:
+        token_ids: the tokens as generated, the end-of-turn token included where there is one.
+        text: the same, decoded without special tokens.
+        finish_reason: "stop" where the model ended its turn, "length" where it was cut.
+    """
+
+    token_ids: list[int]
+    text: str
+    finish_reason: str
+
+    @property
+    def sha256(self) -> str:
+        return hashlib.sha256(json.dumps(self.token_ids).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What is kept of one persona on one response of T tokens.
+
+    Attributes:
+        states: (T, d) inputs of the model's head at the positions that predict the response
+            tokens, or None where the study keeps none.
+        last_prompt_token: (L, d) output of every decoder block at the last prompt token.
+        response_mean: (L, d) output of every decoder block, mean over the response tokens.
+        response_sha256: hash of the response it was computed on.
+    """
+
+    states: np.ndarray | None
+    last_prompt_token: np.ndarray
+    response_mean: np.ndarray
+    response_sha256: str
+
+
+@dataclass(frozen=True)
+class PairBlock:
+    """Divergences of some pairs among the cells of one item, in nats per response token.
+
+    Attributes:
+        pairs: (first cell, second cell) keys.
+        js, kl_pq, kl_qp: (n_pairs, T) float32; kl_pq is KL(first‖second).
+        response_sha256: hash of the response they were computed on.
+    """
+
+    pairs: list[tuple[str, str]]
+    js: np.ndarray
+    kl_pq: np.ndarray
+    kl_qp: np.ndarray
+    response_sha256: str
+
+
+class Store:
+    """A folder of results, named by their recipes' keys."""
+
+    def __init__(self, root: str | Path) -> None:
+        self.root = Path(root)
+
+    # Responses
+
+    def response_path(self, key: str) -> Path:
+        return self.root / "responses" / f"{key}.json"
+
+    def read_response(self, key: str) -> Response | None:
+        path = self.response_path(key)
+        if not path.is_file():
+            return None
+        try:
+            content = json.loads(path.read_bytes())
+            response = Response(**content["response"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise _damaged(path) from error
+        if content["sha256"] != response.sha256:
+            raise _damaged(path)
+        return response
+
+    def write_response(self, key: str, response: Response, recipe: Mapping[str, Any]) -> None:
+        content = {"response": vars(response), "sha256": response.sha256, "recipe": dict(recipe)}
+        text = json.dumps(content, ensure_ascii=False, indent=1)
+        write_atomically(self.response_path(key), text.encode())
+
+    # Cells
+
+    def cell_path(self, item: str, cell: str) -> Path:
+        return self.root / "items" / item / "cells" / f"{cell}.safetensors"
+
+    def cells_of(self, item: str) -> set[str]:
+        """Keys of the cells stored for an item."""
+        return {f.stem for f in (self.root / "items" / item / "cells").glob("*.safetensors")}
+
+    def read_cell(self, item: str, cell: str, with_states: bool = True) -> Cell:
+        path = self.cell_path(item, cell)
+        skip = () if with_states else ("states",)
+        arrays, meta = _read(path, skip)
+        return Cell(
+            states=_decoded(arrays["states"], meta["states"]) if "states" in arrays else None,
+            last_prompt_token=_decoded(arrays["last_prompt_token"], meta["vectors"]),
+            response_mean=_decoded(arrays["response_mean"], meta["vectors"]),
+            response_sha256=meta["response_sha256"],
+        )
+
+    def write_cell(self, item: str, key: str, cell: Cell) -> None:
+        """Store a cell. bfloat16 arrives as uint16 bit patterns (see `bfloat16_bits`)."""
+        arrays = {"last_prompt_token": cell.last_prompt_token, "response_mean": cell.response_mean}
+        meta = {"response_sha256": cell.response_sha256, "vectors": _dtype(cell.response_mean)}
+        if cell.states is not None:
+            arrays["states"] = cell.states
+            meta["states"] = _dtype(cell.states)
+        _write(self.cell_path(item, key), arrays, meta)
+
+    # Pairs
+
+    def pair_blocks(self, item: str) -> list[Path]:
+        return sorted((self.root / "items" / item / "pairs").glob("*.safetensors"))
+
+    def pairs_of(self, item: str) -> set[frozenset[str]]:
+        """The pairs of cells whose divergences are stored for an item."""
+        return {
+            frozenset(pair)
+            for path in self.pair_blocks(item)
+            for pair in json.loads(_meta(path)["pairs"])
+        }
+
+    def read_pairs(self, path: Path) -> PairBlock:
+        arrays, meta = _read(path)
+        pairs = [tuple(pair) for pair in json.loads(meta["pairs"])]
+        return PairBlock(pairs, *(arrays[name] for name in DIVERGENCES), meta["response_sha256"])
+
+    def write_pairs(self, item: str, block: PairBlock) -> None:
+        name = hashlib.sha256(json.dumps(sorted(block.pairs)).encode()).hexdigest()[:20]
+        path = self.root / "items" / item / "pairs" / f"{name}.safetensors"
+        arrays = {name: getattr(block, name) for name in DIVERGENCES}
+        meta = {"pairs": json.dumps(block.pairs), "response_sha256": block.response_sha256}
+        _write(path, arrays, meta)
+
+    # Receipts
+
+    def receipt_path(self, shard: str) -> Path:
+        return self.root / "receipts" / f"{shard}.json"
+
+    def receipts(self) -> dict[str, frozenset[str]]:
+        """Shard to certified cells, the oldest receipt first."""
+        files = sorted(
+            self.root.glob("receipts/*.json"), key=lambda f: (f.stat().st_mtime_ns, f.name)
+        )
+        return {f.stem: frozenset(json.loads(f.read_bytes())["cells"]) for f in files}
+
+    def missing(self, item: str, cells: Sequence[str]) -> tuple[list[str], list[tuple[str, str]]]:
+        """What an item still lacks: cells, and pairs among the given cells (in their order)."""
+        stored, pairs = self.cells_of(item), self.pairs_of(item)
+        missing_cells = [cell for cell in cells if cell not in stored]
+        missing_pairs = [
+            (first, second)
+            for i, first in enumerate(cells)
+            for second in cells[i + 1 :]
+            if frozenset((first, second)) not in pairs
+        ]
+        return missing_cells, missing_pairs
+
+
+def bfloat16_bits(values: np.ndarray) -> np.ndarray:
+    """Round float32 values to bfloat16 (ties to even), as uint16 bit patterns."""
+    bits = np.ascontiguousarray(values, dtype=np.float32).view(np.uint32)
+    return ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype(np.uint16)
+
+
+def _dtype(array: np.ndarray) -> str:
+    return "bfloat16" if array.dtype == np.uint16 else str(array.dtype)
+
+
+def _decoded(array: np.ndarray, dtype: str) -> np.ndarray:
+    if dtype == "bfloat16":
+        return (array.astype(np.uint32) << 16).view(np.float32)
+    return array.astype(np.float32)
+
+
+def _checksum(arrays: Mapping[str, np.ndarray]) -> str:
+    whole = hashlib.sha256()
+    for name in sorted(arrays):
+        whole.update(name.encode())
+        whole.update(np.ascontiguousarray(arrays[name]).data)
+    return whole.hexdigest()
+
+
+def _write(path: Path, arrays: Mapping[str, np.ndarray], meta: Mapping[str, str]) -> None:
+    whole = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    write_atomically(path, save(whole, {**meta, "sha256": _checksum(whole)}))
+
+
+def _read(path: Path, skip: Iterable[str] = ()) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    try:
+        with safe_open(path, framework="numpy") as stream:
+            arrays = {name: stream.get_tensor(name) for name in stream.keys() if name not in skip}
+            return arrays, stream.metadata()
+    except FileNotFoundError:
+        raise InputError(
+            f"{path} is missing although a receipt certifies it; run "
+            f"'python workflow_scripts/manage_store.py verify --repair' and then the workflow again."
+        ) from None
+    except SafetensorError as error:
+        raise _damaged(path) from error
+
+
+def _meta(path: Path) -> dict[str, str]:
+    try:
+        with safe_open(path, framework="numpy") as stream:
+            return stream.metadata()
+    except SafetensorError as error:
+        raise _damaged(path) from error
+
+
+def _damaged(path: Path) -> InputError:
+    return InputError(
+        f"{path} is damaged; run 'python workflow_scripts/manage_store.py verify --repair', which "
+        f"removes it, and then the workflow again."
+    )
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a stored file can be read and agrees with its checksum."""
+    if path.suffix == ".json":
+        try:
+            content = json.loads(path.read_bytes())
+            return "response" not in content or (
+                Response(**content["response"]).sha256 == content["sha256"]
+            )
+        except (ValueError, KeyError, TypeError):
+            return False
+    try:
+        arrays, meta = _read(path)
+    except InputError:
+        return False
+    return meta.get("sha256") == _checksum(arrays)

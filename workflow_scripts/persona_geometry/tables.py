@@ -1,0 +1,137 @@
+"""Persona and prompt tables: tab-separated text with a header line."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from persona_geometry.errors import InputError
+
+TEMPLATE_DEFAULT = "@template"
+_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
+
+
+@dataclass(frozen=True)
+class Persona:
+    """One row of a persona table.
+
+    `system_prompt` is a text, an empty text (a literal empty system message) or
+    `TEMPLATE_DEFAULT` (no system message, so that the chat template's own default applies).
+    `cluster` is None for a persona without an occupational cluster.
+    """
+
+    name: str
+    cluster: str | None
+    system_prompt: str
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """One row of a prompt table: an identifier fit for a file name, and the user's text."""
+
+    name: str
+    text: str
+
+
+def read_personas(path: str | Path) -> list[Persona]:
+    """Read a persona table with the columns persona, cluster and system_prompt.
+
+    A backslash followed by n stands for a line break inside a system prompt.
+
+    Raises:
+        InputError: a missing file or column, a row of the wrong width, an unusable or repeated
+            name, or two personas with the same system prompt.
+    """
+    personas: list[Persona] = []
+    row_of_text: dict[str, int] = {}
+    for line, row in _rows(path, ("persona", "cluster", "system_prompt")):
+        text = _unescape(row["system_prompt"])
+        if text in row_of_text:
+            raise InputError(
+                f"{path}, line {line}: persona '{row['persona']}' has the same system prompt as "
+                f"line {row_of_text[text]}; two identical personas have no distance, so change "
+                f"or remove one of them."
+            )
+        row_of_text[text] = line
+        personas.append(Persona(row["persona"], row["cluster"].strip() or None, text))
+    return personas
+
+
+def read_prompts(path: str | Path) -> list[Prompt]:
+    """Read a prompt table with the columns prompt and text.
+
+    Raises:
+        InputError: as `read_personas`, or an empty text.
+    """
+    prompts: list[Prompt] = []
+    row_of_text: dict[str, int] = {}
+    for line, row in _rows(path, ("prompt", "text")):
+        text = _unescape(row["text"])
+        if not text.strip():
+            raise InputError(
+                f"{path}, line {line}: prompt '{row['prompt']}' has no text; "
+                f"write one or remove the row."
+            )
+        if text in row_of_text:
+            raise InputError(
+                f"{path}, line {line}: prompt '{row['prompt']}' repeats the text of line "
+                f"{row_of_text[text]}; remove one of them."
+            )
+        row_of_text[text] = line
+        prompts.append(Prompt(row["prompt"], text))
+    return prompts
+
+
+def _rows(path: str | Path, columns: tuple[str, ...]) -> Iterator[tuple[int, dict[str, str]]]:
+    """Yield (line number, row) of a TSV whose first column is a unique name."""
+    try:
+        lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
+    except FileNotFoundError:
+        raise InputError(
+            f"{path} does not exist; create it or correct the path in the config."
+        ) from None
+    except UnicodeDecodeError:
+        raise InputError(f"{path} is not UTF-8 text; save it as UTF-8.") from None
+    header = lines[0].split("\t") if lines else []
+    for column in columns:
+        if column not in header:
+            raise InputError(
+                f"{path}, line 1: there is no column '{column}'; the tab-separated header must "
+                f"name {', '.join(columns)}."
+            )
+    for column in header:
+        if column not in columns:
+            raise InputError(
+                f"{path}, line 1: column '{column}' is not known; the table has the columns "
+                f"{', '.join(columns)}."
+            )
+    line_of_name: dict[str, int] = {}
+    for line, text in enumerate(lines[1:], start=2):
+        if not text.strip():
+            continue
+        cells = text.split("\t")
+        if len(cells) != len(header):
+            raise InputError(
+                f"{path}, line {line}: {len(cells)} tab-separated cells where the header has "
+                f"{len(header)}; add or remove tabs (an empty cell still needs its tab)."
+            )
+        row = dict(zip(header, cells, strict=True))
+        name = row[columns[0]]
+        if not _NAME.match(name):
+            raise InputError(
+                f"{path}, line {line}: '{name}' cannot name a {columns[0]}; use letters, digits, "
+                f"'_', '-' and '.', starting with a letter or digit."
+            )
+        if name in line_of_name:
+            raise InputError(
+                f"{path}, line {line}: {columns[0]} '{name}' is already on line "
+                f"{line_of_name[name]}; names must be unique, so rename or remove one."
+            )
+        line_of_name[name] = line
+        yield line, row
+    if not line_of_name:
+        raise InputError(f"{path} has a header but no rows; add at least one {columns[0]}.")
+
+
+def _unescape(text: str) -> str:
+    return text.replace("\\n", "\n")

@@ -1,0 +1,24 @@
+"""Rule plan: print what the study would still compute; writes nothing."""
+
+import json
+
+from persona_geometry.hub import known_config
+from persona_geometry.logs import job_log
+from persona_geometry.plan import describe, make_plan
+from persona_geometry.store import Store
+
+params = snakemake.params
+with job_log(None) as report:
+    store = Store(params.store)
+    past = [json.loads(path.read_bytes()) for path in store.root.glob("receipts/*.json")]
+    plan = make_plan(
+        store,
+        params.recipes,
+        params.gpu_jobs,
+        params.max_new_tokens,
+        params.keep_states,
+        4 if params.model["dtype"] == "float32" else 2,
+        known_config(params.model),
+        [receipt for receipt in past if receipt["model"] == params.model_key],
+    )
+    report(describe(plan, params.title))

@@ -1,0 +1,29 @@
+"""Rule publish_prompt: one prompt's matrices and response, from the store."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from persona_geometry.logs import job_log
+from persona_geometry.publish import prompt_divergences
+from persona_geometry.store import Store, write_atomically
+
+params = snakemake.params
+with job_log(snakemake.log[0]):
+    store = Store(params.store)
+    response = store.read_response(params.response)
+    cells = list(params.cells.values())
+    matrices = prompt_divergences(store, params.item, response, cells, params.cutoffs)
+    np.savez(
+        snakemake.output.divergences,
+        personas=list(params.cells),
+        cells=cells,
+        item=params.item,
+        **matrices,
+    )
+    published = {"prompt": snakemake.wildcards.prompt, "user": params.user, **vars(response)}
+    write_atomically(
+        Path(snakemake.output.response),
+        json.dumps(published, ensure_ascii=False, indent=1).encode(),
+    )

@@ -1,0 +1,20 @@
+"""Rule write_run_record: provenance of a study's numbers."""
+
+import json
+from pathlib import Path
+
+from persona_geometry.logs import job_log
+from persona_geometry.provenance import git_commit, run_record
+from persona_geometry.store import write_atomically
+
+params = snakemake.params
+with job_log(snakemake.log[0]):
+    record = run_record(
+        params.study,
+        git_commit(params.repository),
+        params.inputs,
+        params.model,
+        [Path(path) for path in params.receipts],
+        sorted(Path(params.benchmarks).rglob("*.tsv")),
+    )
+    write_atomically(Path(snakemake.output.record), json.dumps(record, indent=1).encode())
