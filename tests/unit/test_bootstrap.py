@@ -1,0 +1,187 @@
+"""Bootstrap intervals against rsatoolbox, plain resampling and known variances."""
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.stats import spearmanr
+
+from persona_geometry.rsa.bootstrap import (
+    bootstrap_intervals,
+    dual_variance,
+    multiplicities,
+    pair_weights,
+    resampled_correlations,
+    resampled_cosine_distances,
+    t_interval,
+    weighted_spearman,
+)
+
+FIXTURE = Path(__file__).parents[1] / "fixtures" / "rsatoolbox.json"
+
+
+@pytest.fixture(scope="module")
+def record() -> dict:
+    return json.loads(FIXTURE.read_text())
+
+
+def counts_of(draws: list[list[int]]) -> np.ndarray:
+    return np.array([[Counter(row)[k] for k in range(len(row))] for row in draws], dtype=float)
+
+
+def geometries(seed: int, personas: int = 9, prompts: int = 7, width: int = 6) -> tuple:
+    rng = np.random.default_rng(seed)
+    latent = rng.standard_normal((personas, 3))
+    vectors = (
+        1.0
+        + np.pad(latent, ((0, 0), (0, width - 3)))
+        + 0.4 * rng.standard_normal((prompts, personas, width))
+    )
+    js = np.abs(latent[:, None] - latent).sum(-1) + 0.5 * rng.random((prompts, personas, personas))
+    js = np.triu(js, 1) + np.triu(js, 1).transpose(0, 2, 1)
+    return vectors, cosine_distances(vectors), js
+
+
+def cosine_distances(vectors: np.ndarray) -> np.ndarray:
+    centroids = vectors.mean(axis=0)
+    centroids /= np.linalg.norm(centroids, axis=1, keepdims=True)
+    return 1 - centroids @ centroids.T
+
+
+@pytest.mark.parametrize("varied", ["both", "prompts", "personas"])
+def test_resampled_correlations_equal_those_of_rsatoolbox(record: dict, varied: str) -> None:
+    vectors, js = np.array(record["vectors"]), np.array(record["js"])
+    prompt_counts = counts_of(record["prompt_draws"])
+    persona_counts = counts_of(record["persona_draws"])
+    if varied == "prompts":
+        persona_counts = np.ones_like(persona_counts)
+    if varied == "personas":
+        prompt_counts = np.ones_like(prompt_counts)
+    upper = np.triu_indices(vectors.shape[1], 1)
+    rho = resampled_correlations(
+        resampled_cosine_distances(vectors, prompt_counts),
+        prompt_counts @ js[:, upper[0], upper[1]] / len(js),
+        persona_counts,
+    )
+    np.testing.assert_allclose(rho, record["resampled"][varied], rtol=0, atol=1e-10)
+
+
+def test_dual_variance_and_interval_equal_those_of_rsatoolbox(record: dict) -> None:
+    prompts, personas = len(record["js"]), len(record["js"][0])
+    variances = {k: float(np.var(v, ddof=1)) for k, v in record["resampled"].items()}
+    variance = dual_variance(**variances, n_prompts=prompts, n_personas=personas)
+    interval = t_interval(record["rho"], variance, min(prompts, personas))
+    assert interval["se"] == pytest.approx(record["se"], abs=1e-10)
+    assert interval["low"] == pytest.approx(max(record["low"], -1), abs=1e-10)
+    assert interval["high"] == pytest.approx(min(record["high"], 1), abs=1e-10)
+
+
+def test_dual_variance_undoes_the_counting_of_independent_noise() -> None:
+    """For a mean of persona, prompt and interaction effects the large-sample answer is known."""
+    personas, prompts, interaction = 0.04, 0.01, 0.005
+    double = dual_variance(
+        prompts + interaction,
+        personas + interaction,
+        personas + prompts + 3 * interaction,
+        n_prompts=10**9,
+        n_personas=10**9,
+    )
+    assert double == pytest.approx(personas + prompts + interaction)
+    assert dual_variance(0.02, 0.05, 0.2, n_prompts=10**9, n_personas=10**9) == pytest.approx(0.05)
+    assert dual_variance(0.02, 0.05, 0.055, n_prompts=10**9, n_personas=10**9) == 0.055
+
+
+def test_weighted_spearman_is_spearman_of_the_repeated_points() -> None:
+    rng = np.random.default_rng(3)
+    x, y = rng.integers(5, size=(30, 25)) / 7, rng.integers(6, size=(30, 25)) / 7
+    weights = rng.integers(4, size=(30, 25)).astype(float)
+    for rho, a, b, w in zip(weighted_spearman(x, y, weights), x, y, weights, strict=True):
+        times = w.astype(int)
+        expected = spearmanr(np.repeat(a, times), np.repeat(b, times)).statistic
+        assert rho == pytest.approx(expected, abs=1e-12)
+    shared = weighted_spearman(x[0], y[0], weights)
+    expected = weighted_spearman(np.tile(x[0], (30, 1)), np.tile(y[0], (30, 1)), weights)
+    np.testing.assert_array_equal(shared, expected)
+
+
+def test_a_persona_drawn_twice_makes_no_pair_with_itself() -> None:
+    """Nine draws of which three are one persona: 36 pairs, less the three of that persona."""
+    counts = np.array([[3.0, 1, 1, 1, 1, 1, 1, 0, 0]])
+    assert pair_weights(counts).sum() == 36 - 3
+
+
+def test_resampled_cosine_distances_are_those_of_the_repeated_prompts() -> None:
+    vectors, _, _ = geometries(5)
+    counts = multiplicities(np.random.default_rng(0), len(vectors), 12)
+    upper = np.triu_indices(vectors.shape[1], 1)
+    for distances, times in zip(
+        resampled_cosine_distances(vectors.astype(np.float32), counts), counts, strict=True
+    ):
+        repeated = np.repeat(vectors.astype(np.float32).astype(float), times.astype(int), axis=0)
+        np.testing.assert_allclose(distances, cosine_distances(repeated)[upper], atol=1e-12)
+
+
+def test_multiplicities_are_those_of_drawing_with_replacement() -> None:
+    counts = multiplicities(np.random.default_rng(1), 6, 20_000)
+    assert (counts.sum(axis=1) == 6).all()
+    np.testing.assert_allclose(counts.mean(axis=0), 1, atol=0.03)
+    np.testing.assert_allclose((counts == 0).mean(axis=0), (5 / 6) ** 6, atol=0.015)
+
+
+def test_intervals_match_a_plain_loop_of_resamples() -> None:
+    vectors, cosine, js = geometries(11)
+    n = 4000
+    got = bootstrap_intervals(vectors, cosine, js, n, 0)
+    rng = np.random.default_rng(99)
+    upper = np.triu_indices(len(cosine), 1)
+    rho = spearmanr(cosine[upper], js.mean(axis=0)[upper]).statistic
+    prompts, personas = [], []
+    for _ in range(800):
+        drawn = rng.integers(len(js), size=len(js))
+        prompts.append(
+            spearmanr(
+                cosine_distances(vectors[drawn])[upper], js[drawn].mean(axis=0)[upper]
+            ).statistic
+        )
+        drawn = rng.integers(len(cosine), size=len(cosine))
+        first, second = drawn[upper[0]], drawn[upper[1]]
+        kept = first != second
+        first, second = first[kept], second[kept]
+        personas.append(spearmanr(cosine[first, second], js.mean(axis=0)[first, second]).statistic)
+    for axis, values, size in (("prompts", prompts, 7), ("personas", personas, 9)):
+        se = np.std(values, ddof=1) * np.sqrt(size / (size - 1))
+        assert got[axis]["se"] == pytest.approx(se, rel=0.12)
+        assert got[axis]["low"] < rho < got[axis]["high"]
+    assert got["dual"]["se"] >= max(got["prompts"]["se"], got["personas"]["se"])
+
+
+def test_fixed_geometry_when_there_are_no_vectors() -> None:
+    """The divergences alone vary, so prompts that all agree leave no uncertainty."""
+    _, cosine, js = geometries(2)
+    same = np.repeat(js[:1], 5, axis=0)
+    assert bootstrap_intervals(None, cosine, same, 50, 0)["prompts"]["se"] == pytest.approx(0)
+    assert bootstrap_intervals(None, cosine, js, 50, 0)["prompts"]["se"] > 0.001
+
+
+def test_what_cannot_be_computed_is_none() -> None:
+    vectors, cosine, js = geometries(4)
+    nothing = {"prompts": None, "personas": None, "dual": None}
+    assert bootstrap_intervals(None, cosine, None, 50, 0) == nothing
+    assert bootstrap_intervals(None, np.zeros_like(cosine), js, 50, 0) == nothing
+    one = bootstrap_intervals(vectors[:1], cosine, js[:1], 50, 0)
+    assert one["prompts"] is None and one["dual"] is None and one["personas"] is not None
+    assert bootstrap_intervals(None, cosine, None, 50, 0, js=js[0]) == bootstrap_intervals(
+        None, cosine, js[:1], 50, 0
+    )
+    three = bootstrap_intervals(vectors[:, :3], cosine[:3, :3], js[:, :3, :3], 50, 0)
+    assert three["personas"] is None and three["dual"] is None
+
+
+def test_seeded_and_independent_of_chunking(monkeypatch: pytest.MonkeyPatch) -> None:
+    vectors, cosine, js = geometries(6)
+    whole = bootstrap_intervals(vectors, cosine, js, 60, 5)
+    assert whole != bootstrap_intervals(vectors, cosine, js, 60, 6)
+    monkeypatch.setattr("persona_geometry.rsa.bootstrap._CHUNK_ELEMENTS", 7 * len(cosine))
+    assert bootstrap_intervals(vectors, cosine, js, 60, 5) == whole
