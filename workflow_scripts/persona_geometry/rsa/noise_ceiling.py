@@ -1,0 +1,90 @@
+"""How well the divergence geometry could be predicted, given how few prompts measured it.
+
+Two halves of the prompts measure the same geometry twice. Their correlation, stepped up to all
+prompts by the formula of Spearman (1910) and Brown (1910), is the reliability of the mean; its
+square root is the correlation that the geometry of endlessly many prompts would have with it.
+"""
+
+from itertools import combinations
+from math import comb
+
+import numpy as np
+from scipy.stats import rankdata
+
+
+def noise_ceiling(js_by_prompt: np.ndarray | None, splits: int, seed: int) -> dict | None:
+    """Split-half reliability of the divergences, and the rank correlation it allows.
+
+    Args:
+        js_by_prompt: (Q, N, N) divergences in nats of each prompt.
+        splits: how many random splits to take; where fewer exist, each is taken once. An odd
+            prompt out is left aside, a different one from split to split.
+        seed: of the random splits.
+
+    Returns:
+        None with fewer than two prompts, fewer than three personas or divergences that do not
+        vary. Else `split_half` (mean Spearman correlation between the halves' mean divergences),
+        `reliability` (of the mean over all prompts), `rho_ceiling` (its square root, 0 where it
+        is negative), `low` and `high` (2.5 and 97.5 % points of the ceiling over the splits: how
+        much it depends on the split, not a confidence interval), `splits` and `exhaustive`.
+
+    A predictor free of noise, and of this sample of prompts, is expected to reach `rho_ceiling`.
+    A geometry measured with noise falls short of it, and one measured on the same prompts may
+    share their peculiarities and pass it.
+    """
+    if js_by_prompt is None or len(js_by_prompt) < 2 or js_by_prompt.shape[1] < 3:
+        return None
+    prompts, personas = js_by_prompt.shape[:2]
+    upper = np.triu_indices(personas, 1)
+    pairs = js_by_prompt[:, upper[0], upper[1]]
+    first, second, exhaustive = _halves(prompts, splits, np.random.default_rng(seed))
+    rho = _row_correlations(rankdata(first @ pairs, axis=1), rankdata(second @ pairs, axis=1))
+    if not np.isfinite(rho).all():
+        return None
+    lengthening = prompts / (prompts // 2)
+    reliability = float(spearman_brown(rho.mean(), lengthening))
+    ceilings = np.sqrt(np.maximum(spearman_brown(rho, lengthening), 0))
+    low, high = np.quantile(ceilings, [0.025, 0.975])
+    return {
+        "split_half": float(rho.mean()),
+        "reliability": reliability,
+        "rho_ceiling": float(np.sqrt(max(reliability, 0.0))),
+        "low": float(low),
+        "high": float(high),
+        "splits": len(rho),
+        "exhaustive": exhaustive,
+    }
+
+
+def spearman_brown(reliability: np.ndarray | float, lengthening: float) -> np.ndarray | float:
+    """Reliability of a measure made `lengthening` times as long."""
+    return lengthening * reliability / (1 + (lengthening - 1) * reliability)
+
+
+def _halves(
+    prompts: int, splits: int, stream: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, bool]:
+    """Two (S, Q) matrices of weights that average the prompts of either half, and whether all."""
+    half = prompts // 2
+    existing = comb(prompts, half) * comb(prompts - half, half) // 2
+    if existing <= splits:
+        pairs = [
+            (one, other)
+            for one in combinations(range(prompts), half)
+            for other in combinations(sorted(set(range(prompts)) - set(one)), half)
+            if one < other
+        ]
+        drawn = np.array(pairs).reshape(len(pairs), 2 * half)
+    else:
+        drawn = stream.permuted(np.tile(np.arange(prompts), (splits, 1)), axis=1)[:, : 2 * half]
+    first, second = np.zeros((2, len(drawn), prompts))
+    np.put_along_axis(first, drawn[:, :half], 1 / half, axis=1)
+    np.put_along_axis(second, drawn[:, half:], 1 / half, axis=1)
+    return first, second, existing <= splits
+
+
+def _row_correlations(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    x = x - x.mean(axis=1, keepdims=True)
+    y = y - y.mean(axis=1, keepdims=True)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return (x * y).sum(axis=1) / np.sqrt((x**2).sum(axis=1) * (y**2).sum(axis=1))
