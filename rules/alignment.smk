@@ -1,5 +1,6 @@
 # Representational similarity analysis: do the RDMs agree, layer by layer, and do the gates hold?
 
+
 localrules:
     align,
 
@@ -9,6 +10,11 @@ rule align:
         **alignment_inputs(),
     output:
         alignment=results("alignment.json"),
+    log:
+        log_path("align"),
+    benchmark:
+        bench_path("align")
+    threads: 4
     params:
         study=STUDY.name,
         anchor=STUDY.anchor,
@@ -16,11 +22,6 @@ rule align:
         layers=STUDY.layers,
         headline_layer=STUDY.headline_layer,
         settings=STUDY.alignment,
-    log:
-        log_path("align"),
-    benchmark:
-        bench_path("align")
-    threads: 4
     message:
         "Compare the geometries layer by layer and evaluate the gates"
     script:

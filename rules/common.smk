@@ -23,7 +23,9 @@ try:
         MODEL_KEY = model_key(STUDY, FINGERPRINT)
         ITEMS = {item.prompt.name: item for item in items(STUDY, FINGERPRINT)}
         SHARDS = shard_cells(
-            list(ITEMS.values()), STUDY.execution["prompts_per_gpu_job"], STORE.receipts()
+            list(ITEMS.values()),
+            STUDY.execution["prompts_per_gpu_job"],
+            STORE.receipts(),
         )
 except InputError as error:
     raise WorkflowError(str(error)) from None
@@ -120,4 +122,6 @@ def study_receipts():
     """The receipts that certify this study's cells."""
     if not STUDY.needs_model:
         return []
-    return sorted({str(STORE.receipt_path(shard)) for shard in SHARDS.shard_of.values()})
+    return sorted(
+        {str(STORE.receipt_path(shard)) for shard in SHARDS.shard_of.values()}
+    )

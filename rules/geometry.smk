@@ -1,5 +1,6 @@
 # RDMs: divergences averaged over prompts, and cosines of centroids at every layer.
 
+
 localrules:
     js_matrix,
     cosine_rdms,
@@ -13,16 +14,16 @@ if "js" in STUDY.rdm:
         output:
             matrix=results("js_matrix.json"),
             tables=directory(results("js_matrix")),
+        log:
+            log_path("js_matrix"),
+        benchmark:
+            bench_path("js_matrix")
         params:
             kind="js",
             personas=STUDY.persona_names,
             anchor=STUDY.anchor,
             estimator=STUDY.divergence["estimator"],
             sha256=STUDY.rdm["js"].get("sha256"),
-        log:
-            log_path("js_matrix"),
-        benchmark:
-            bench_path("js_matrix")
         message:
             "Read the divergence RDM from {input.file}"
         script:
@@ -37,13 +38,13 @@ else:
             matrix=results("js_matrix.json"),
             tables=directory(results("js_matrix")),
             by_prompt=results("js_by_prompt.npz"),
-        params:
-            estimator=STUDY.divergence["estimator"],
-            prompts=STUDY.prompt_names,
         log:
             log_path("js_matrix"),
         benchmark:
             bench_path("js_matrix")
+        params:
+            estimator=STUDY.divergence["estimator"],
+            prompts=STUDY.prompt_names,
         message:
             "Average the divergences over prompts"
         script:
@@ -58,16 +59,16 @@ if "cosine" in STUDY.rdm:
         output:
             matrix=results("cosine_matrix.json"),
             tables=directory(results("cosine_distance")),
+        log:
+            log_path("cosine_rdms"),
+        benchmark:
+            bench_path("cosine_rdms")
         params:
             kind="cosine",
             personas=STUDY.persona_names,
             anchor=STUDY.anchor,
             layers=STUDY.layers,
             sha256=STUDY.rdm["cosine"].get("sha256"),
-        log:
-            log_path("cosine_rdms"),
-        benchmark:
-            bench_path("cosine_rdms")
         message:
             "Read the cosine RDMs from {input.file}"
         script:
@@ -82,15 +83,15 @@ else:
             matrix=results("cosine_matrix.json"),
             tables=directory(results("cosine_distance")),
             vectors=results("vectors.npz"),
+        log:
+            log_path("cosine_rdms"),
+        benchmark:
+            bench_path("cosine_rdms")
         params:
             store=str(STORE.root),
             token=STUDY.geometry["token"],
             layers=STUDY.layers,
             prompts=STUDY.prompt_names,
-        log:
-            log_path("cosine_rdms"),
-        benchmark:
-            bench_path("cosine_rdms")
         message:
             "Compute centroids and their cosines at every layer"
         script:

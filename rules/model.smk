@@ -8,15 +8,15 @@ if STUDY.needs_model:
     rule resolve_model:
         output:
             model=str(STORE.root / "models" / f"{MODEL_KEY}.json"),
+        log:
+            log_path("resolve_model"),
+        benchmark:
+            bench_path("resolve_model")
         params:
             model=STUDY.model,
             layers=STUDY.layers,
             fingerprint=FINGERPRINT,
             source=STUDY.source,
-        log:
-            log_path("resolve_model"),
-        benchmark:
-            bench_path("resolve_model")
         message:
             finding_message(STUDY.model)
         script:
@@ -28,7 +28,9 @@ if STUDY.needs_model:
     rule plan:
         params:
             store=str(STORE.root),
-            recipes=[(i.key, i.response, list(i.cells.values())) for i in ITEMS.values()],
+            recipes=[
+                (i.key, i.response, list(i.cells.values())) for i in ITEMS.values()
+            ],
             gpu_jobs=len(SHARDS.planned),
             max_new_tokens=STUDY.generation["max_new_tokens"],
             keep_states=STUDY.scoring["keep_states"],

@@ -1,5 +1,6 @@
 # Where the numbers come from.
 
+
 localrules:
     write_run_record,
 
@@ -9,6 +10,8 @@ rule write_run_record:
         results("alignment.json"),
     output:
         record=results("run.json"),
+    log:
+        log_path("write_run_record"),
     params:
         study=STUDY.name,
         repository=workflow.basedir,
@@ -16,8 +19,6 @@ rule write_run_record:
         model=STUDY.model | {"fingerprint": FINGERPRINT} if STUDY.needs_model else None,
         receipts=study_receipts(),
         benchmarks=results("benchmarks"),
-    log:
-        log_path("write_run_record"),
     message:
         "Record commit, packages, model, device, seconds and input hashes"
     script:

@@ -11,8 +11,15 @@ if STUDY.needs_model:
             model=rules.resolve_model.output.model,
         output:
             receipt=str(STORE.receipt_path("{shard}")),
+        log:
+            log_path("teacher_force/{shard}"),
+        benchmark:
+            bench_path("teacher_force/{shard}")
         wildcard_constraints:
             shard=one_of(SHARDS.planned),
+        threads: 8
+        resources:
+            gpu=STUDY.model["gpus"],
         params:
             store=str(STORE.root),
             model_key=MODEL_KEY,
@@ -20,13 +27,6 @@ if STUDY.needs_model:
             tasks=shard_tasks,
             personas={p.name: p.system_prompt for p in STUDY.personas},
             settings=job_settings(),
-        log:
-            log_path("teacher_force/{shard}"),
-        benchmark:
-            bench_path("teacher_force/{shard}")
-        threads: 8
-        resources:
-            gpu=STUDY.model["gpus"],
         message:
             "Load the model once, score under every persona: {params.prompts}"
         script:
@@ -38,6 +38,10 @@ if STUDY.needs_model:
         output:
             divergences=results("prompts/{prompt}.npz"),
             response=results("responses/{prompt}.json"),
+        log:
+            log_path("publish_prompt/{prompt}"),
+        benchmark:
+            bench_path("publish_prompt/{prompt}")
         params:
             store=str(STORE.root),
             item=lambda w: ITEMS[w.prompt].key,
@@ -45,10 +49,6 @@ if STUDY.needs_model:
             user=lambda w: ITEMS[w.prompt].prompt.text,
             cells=lambda w: ITEMS[w.prompt].cells,
             cutoffs=STUDY.divergence["cutoffs"],
-        log:
-            log_path("publish_prompt/{prompt}"),
-        benchmark:
-            bench_path("publish_prompt/{prompt}")
         message:
             "Publish the divergences of prompt {wildcards.prompt}"
         script:

@@ -26,12 +26,12 @@ def render(tokenizer: Any, system_prompt: str, user: str, system_role: str = "na
         InputError: no chat template, or one that refuses or drops the system message.
     """
     text = _render_text(tokenizer, _messages(system_prompt, user, system_role), True)
-    if system_role == "native" and system_prompt != TEMPLATE_DEFAULT:
-        if system_prompt.strip() not in text:
-            raise InputError(
-                "The model's chat template drops the system message; set model.system_role to "
-                "'fold' to put personas before the user's text."
-            )
+    own_message = system_role == "native" and system_prompt != TEMPLATE_DEFAULT
+    if own_message and system_prompt.strip() not in text:
+        raise InputError(
+            "The model's chat template drops the system message; set model.system_role to 'fold' "
+            "to put personas before the user's text."
+        )
     return _tokenize(tokenizer, text)
 
 

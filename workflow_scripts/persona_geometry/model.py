@@ -116,10 +116,8 @@ def _head(network: nn.Module) -> Callable[[Tensor], Tensor]:
 
     def head(states: Tensor) -> Tensor:
         rows = states.reshape(-1, states.shape[-1]).to(transposed.dtype)
-        if mixed:
-            logits = torch.mm(rows, transposed, out_dtype=torch.float32)
-        else:
-            logits = rows @ transposed
+        out = {"out_dtype": torch.float32} if mixed else {}
+        logits = torch.mm(rows, transposed, **out)
         if bias is not None:
             logits += bias
         if scale != 1.0:

@@ -35,11 +35,8 @@ def git_commit(folder: str | Path) -> dict[str, Any]:
             return None
         return ran.stdout.strip()
 
-    changed = git("status", "--porcelain", "--untracked-files=no")
-    return {
-        "commit": git("rev-parse", "HEAD"),
-        "changed": None if changed is None else changed != "",
-    }
+    status = git("status", "--porcelain", "--untracked-files=no")
+    return {"commit": git("rev-parse", "HEAD"), "changed": None if status is None else bool(status)}
 
 
 def sha256(path: str | Path) -> str:

@@ -241,8 +241,8 @@ def _read(path: Path, skip: Iterable[str] = ()) -> tuple[dict[str, np.ndarray], 
             return arrays, stream.metadata()
     except FileNotFoundError:
         raise InputError(
-            f"{path} is missing although a receipt certifies it; run "
-            f"'python workflow_scripts/manage_store.py verify --repair' and then the workflow again."
+            f"{path} is missing although a receipt certifies it; run 'python "
+            f"workflow_scripts/manage_store.py verify --repair' and then the workflow again."
         ) from None
     except SafetensorError as error:
         raise _damaged(path) from error
