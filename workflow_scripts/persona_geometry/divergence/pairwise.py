@@ -1,0 +1,134 @@
+"""All wanted pairs of personas, chunk by chunk of response tokens, within the memory at hand."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from persona_geometry.errors import InputError
+
+from . import reference
+
+LN2 = 0.6931471228599548  # the largest float32 that is not above ln 2
+ROUNDING = 1e-4  # nats outside its range that a divergence may be before it is called an error
+CPU_CHUNK_BYTES = 1 << 28
+
+
+@dataclass(frozen=True)
+class PairDivergences:
+    """Divergences of n pairs at T tokens, each (n, T) float32, in nats.
+
+    `js` lies in [0, ln 2]; `kl_pq` is KL(P||Q) with P the pair's first persona, `kl_qp` its
+    reverse, both at least 0. Half-Jeffreys is (kl_pq + kl_qp) / 2.
+    """
+
+    js: Tensor
+    kl_pq: Tensor
+    kl_qp: Tensor
+
+
+@torch.no_grad()
+def pairwise_divergences(
+    logits_of: Callable[[int, int], Tensor],
+    n_personas: int,
+    n_tokens: int,
+    pairs: Sequence[tuple[int, int]] | Tensor,
+    *,
+    token_chunk: int | None = None,
+    backend: Literal["auto", "torch", "triton"] = "auto",
+    device: torch.device | str,
+) -> PairDivergences:
+    """Exact Jensen-Shannon and Kullback-Leibler divergences of pairs of personas, per token.
+
+    `logits_of(start, stop)` returns the (n_personas, stop - start, V) logits (float32 or
+    bfloat16, finite, on `device`) of tokens start..stop-1 of one response; no larger tensor is
+    ever made. `pairs` is n rows of two persona numbers, in any order; only those are computed.
+    `token_chunk` tokens are taken at a time; None lets the first token be measured and the rest
+    chosen from free memory. Either is halved whenever the GPU runs out of memory. The chunk
+    changes no value, as far as `logits_of` itself does not.
+
+    `backend` "torch" is the reference and runs anywhere, "triton" is the fused GPU kernel, "auto"
+    takes the kernel on a GPU where Triton is installed. JS = H((P+Q)/2) - H(P)/2 - H(Q)/2
+    (Lin, IEEE Trans. Inf. Theory 37, 1991), over the whole vocabulary, in float32.
+
+    Raises InputError for pairs or a chunk out of range and for logits that are not finite,
+    ArithmeticError where a divergence leaves its range by more than rounding, and
+    torch.cuda.OutOfMemoryError where even one token does not fit.
+    """
+    device = torch.device(device)
+    pairs = _checked_pairs(pairs, n_personas).to(device)
+    if token_chunk is not None and token_chunk < 1:
+        raise InputError(f"token_chunk is {token_chunk}; give a whole number of at least 1.")
+    out = torch.empty(3, len(pairs), n_tokens, dtype=torch.float32, device=device)
+    if out.numel() == 0:
+        return PairDivergences(*out)
+    compute = _backend(backend, device)
+    chunk, start = token_chunk or 1, 0
+    while start < n_tokens:
+        stop = min(start + chunk, n_tokens)
+        try:
+            logits = logits_of(start, stop)
+            out[:, :, start:stop] = compute(logits, pairs)
+        except torch.cuda.OutOfMemoryError:
+            if chunk == 1:
+                raise
+            logits = None
+            chunk //= 2
+            torch.cuda.empty_cache()
+            continue
+        if start == 0 and token_chunk is None:
+            chunk = _chunk_for_memory(logits)
+        logits, start = None, stop
+    return _within_range(out)
+
+
+def _checked_pairs(pairs: Sequence[tuple[int, int]] | Tensor, n_personas: int) -> Tensor:
+    """The pairs as (n, 2) int64, each number in 0..n_personas-1."""
+    table = torch.as_tensor(pairs, dtype=torch.int64).reshape(-1, 2)
+    bad = ((table < 0) | (table >= n_personas)).any(1).nonzero()
+    if len(bad):
+        row = int(bad[0])
+        raise InputError(
+            f"Pair {row} is {tuple(table[row].tolist())}; give persona numbers from 0 to "
+            f"{n_personas - 1}."
+        )
+    return table
+
+
+def _backend(name: str, device: torch.device) -> Callable[[Tensor, Tensor], Tensor]:
+    """The function (logits (N, t, V), pairs (n, 2)) -> (3, n, t) of a backend."""
+    if name not in ("auto", "torch"):
+        raise InputError(f"The divergence backend {name!r} is unknown; give auto or torch.")
+    return reference.divergences
+
+
+def _chunk_for_memory(logits: Tensor) -> int:
+    """Tokens a chunk, such that logits and their float32 copies take half of the free memory."""
+    words = logits.shape[0] * logits.shape[2]
+    per_token = words * (2 * logits.element_size() + 12)
+    if logits.device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(logits.device)
+        cached = torch.cuda.memory_reserved(logits.device)
+        free += cached - torch.cuda.memory_allocated(logits.device)
+    else:
+        free = 2 * CPU_CHUNK_BYTES
+    return max(1, free // 2 // per_token)
+
+
+def _within_range(out: Tensor) -> PairDivergences:
+    """Divergences (3, n, T) with rounding clipped off, after a check that it was rounding."""
+    low, high = out.flatten(1).aminmax(dim=1)
+    if not torch.isfinite(low + high).all():
+        raise InputError(
+            "The logits hold values that are not finite; divergences need finite ones."
+        )
+    if low.min() < -ROUNDING or high[0] > LN2 + ROUNDING:
+        raise ArithmeticError(
+            f"Divergences run from {low.tolist()} to {high.tolist()} nats (JS, KL, KL), outside "
+            f"their ranges by more than rounding."
+        )
+    out.clamp_(min=0)
+    out[0].clamp_(max=LN2)
+    return PairDivergences(*out)
