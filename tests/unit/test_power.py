@@ -1,0 +1,205 @@
+"""The power of the stratified test against enumeration, a slow simulation and limiting cases."""
+
+from itertools import pairwise, permutations
+
+import numpy as np
+import pytest
+from scipy.stats import rankdata, spearmanr
+
+from persona_geometry.rsa import power
+from persona_geometry.rsa.power import stratified_power, within_cluster_correlation
+
+CLUSTERS = ["a"] * 4 + ["b"] * 3 + ["c"] * 2 + [None] * 5
+
+
+def clustered(seed: int, strata: list, spread: float = 0.6, dimensions: int = 3) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    points = rng.standard_normal((len(strata), dimensions))
+    for stratum in set(strata) - {None}:
+        members = [i for i, s in enumerate(strata) if s == stratum]
+        points[members] = rng.standard_normal(dimensions) + spread * points[members]
+    return ((points[:, None] - points) ** 2).sum(-1) / 2
+
+
+def admissible(strata: list) -> list[np.ndarray]:
+    return [
+        np.array(order)
+        for order in permutations(range(len(strata)))
+        if all(
+            i == j or (strata[i] is not None and strata[i] == strata[j])
+            for i, j in enumerate(order)
+        )
+    ]
+
+
+def test_counts_of_the_study_design() -> None:
+    """Clusters of 4, 3, 2 and 2 among 19: 576 permutations, 11 pairs within, 28 that stay."""
+    strata = ["a"] * 4 + ["b"] * 3 + ["c"] * 2 + ["d"] * 2 + [None] * 8
+    result = stratified_power(clustered(0, strata), strata, 0)
+    assert result["n_admissible"] == 576
+    assert result["smallest_p"] == 1 / 576
+    assert result["within_pairs"] == 11
+    assert result["moving_pairs"] == 171 - 28
+
+
+def test_sampling_replaces_enumeration_beyond_the_limit() -> None:
+    distances = clustered(0, CLUSTERS)
+    assert stratified_power(distances, CLUSTERS, 0, permutations=288)["smallest_p"] == 1 / 288
+    sampled = stratified_power(distances, CLUSTERS, 0, permutations=287)
+    assert sampled["smallest_p"] == 1 / 288 and sampled["n_admissible"] == 288
+    every = stratified_power(distances, CLUSTERS, 0)
+    assert sampled["detectable_rho"] == pytest.approx(every["detectable_rho"], abs=0.08)
+
+
+def test_admissible_permutations_are_all_there_and_stay_within_strata() -> None:
+    strata = ["a", None, "b", "a", "b", "a", "single"]
+    groups = power._groups(strata)
+    moves = power._all_moves(groups, len(strata))
+    everything = {tuple(move) for move in moves} | {tuple(range(7))}
+    assert len(moves) == 11
+    assert everything == {tuple(move) for move in admissible(strata)}
+    sampled = power._random_moves(groups, len(strata), 600, np.random.default_rng(0))
+    assert {tuple(move) for move in sampled} == everything
+
+
+def test_p_values_are_those_of_moving_rows_and_columns() -> None:
+    strata = ["a"] * 3 + ["b"] * 2 + [None] * 2
+    x, y = clustered(1, strata), clustered(2, strata)
+    x[0, 3] = x[3, 0] = x[1, 5] = x[5, 1] = 1.0
+    upper = np.triu_indices(7, 1)
+    rho = [spearmanr(x[np.ix_(m, m)][upper], y[upper]).statistic for m in admissible(strata)]
+    expected = np.mean(np.array(rho) >= spearmanr(x[upper], y[upper]).statistic - 1e-9)
+
+    groups = power._groups(strata)
+    moves = power._all_moves(groups, 7)
+    moving = power._moving(groups, 7)
+    first, second = upper[0][moving], upper[1][moving]
+    ranks = np.zeros((7, 7))
+    ranks[upper] = rankdata(x[upper])
+    ranks += ranks.T
+    got = power._p_values(
+        ranks[first, second],
+        ranks[moves[:, first], moves[:, second]],
+        rankdata(y[upper])[moving][None],
+    )
+    assert got == pytest.approx([expected])
+
+
+def test_block_means_are_what_permutations_leave() -> None:
+    """The mean of a matrix over all admissible permutations is the matrix of its block means."""
+    strata = ["a"] * 3 + ["b"] * 2 + [None] * 2
+    x = clustered(4, strata)
+    upper = np.triu_indices(7, 1)
+    moves = admissible(strata)
+    averaged = np.mean([x[np.ix_(m, m)] for m in moves], axis=0)[upper]
+    blocks = power._Blocks(power._groups(strata), 7)
+    left = blocks.deviations(x[upper][blocks.moving][None])[0]
+    np.testing.assert_allclose(left, (x[upper] - averaged)[blocks.moving], atol=1e-12)
+    np.testing.assert_allclose(averaged[~blocks.moving], x[upper][~blocks.moving])
+
+
+def test_within_cluster_correlation_orders_the_permutations_as_the_full_one() -> None:
+    """The test on all pairs and the test on block-centered ranks have the same p-value."""
+    strata = ["a"] * 4 + ["b"] * 2 + [None] * 3
+    x, y = clustered(5, strata), clustered(6, strata)
+    upper = np.triu_indices(9, 1)
+    whole, centered = [], []
+    groups = power._groups(strata)
+    for move in [np.arange(9), *power._all_moves(groups, 9)]:
+        moved = x[np.ix_(move, move)]
+        whole.append(spearmanr(moved[upper], y[upper]).statistic)
+        centered.append(within_cluster_correlation(moved, y, strata))
+    assert spearmanr(whole, centered).statistic == pytest.approx(1)
+    assert within_cluster_correlation(x, x**3, strata) == pytest.approx(1)
+    assert within_cluster_correlation(x, y, [None] * 9) is None
+    assert within_cluster_correlation(x, np.ones_like(x), strata) is None
+
+
+def test_curve_starts_at_the_level_and_ends_in_certainty() -> None:
+    starts = []
+    for seed in range(8):
+        curve = stratified_power(clustered(seed, CLUSTERS), CLUSTERS, seed)["power_curve"]
+        starts.append(curve[0]["power"])
+        assert abs(curve[0]["rho"]) < 0.12
+        assert curve[-1]["power"] == 1 and curve[-1]["rho"] == pytest.approx(1)
+        assert all(a["rho"] < b["rho"] for a, b in pairwise(curve))
+        assert all(a["power"] <= b["power"] + 0.08 for a, b in pairwise(curve))
+    # 14 of 288 permutations: 8 times 500 simulations leave a standard error of 0.0035.
+    assert np.mean(starts) == pytest.approx(14 / 288, abs=0.012)
+
+
+def test_power_agrees_with_a_slow_simulation() -> None:
+    strata = ["a"] * 4 + ["b"] * 3 + [None] * 3
+    distances = clustered(3, strata)
+    curve = stratified_power(distances, strata, 0)["power_curve"]
+    rng = np.random.default_rng(1)
+    n = len(strata)
+    centering = np.eye(n) - 1 / n
+    values, vectors = np.linalg.eigh(-centering @ distances @ centering)
+    points = vectors[:, values > 1e-9] * np.sqrt(values[values > 1e-9])
+    members = [np.arange(4), np.arange(4, 7)]
+    offsets = [points[m] - points[m].mean(axis=0) for m in members]
+    cov = np.cov(np.concatenate(offsets).T, ddof=0)
+    upper = np.triu_indices(n, 1)
+    ranks = np.zeros((n, n))
+    ranks[upper] = rankdata(distances[upper])
+    ranks += ranks.T
+    permuted = np.array(
+        [ranks[np.ix_(m, m)][upper] for m in [np.arange(n), *power._all_moves(members, n)]]
+    )
+    for planted in (0.4, 0.8):
+        found = 0
+        for _ in range(400):
+            placed = points.copy()
+            for m, e in zip(members, offsets, strict=True):
+                noise = rng.multivariate_normal(np.zeros(len(cov)), cov, size=len(m))
+                noise -= noise.mean(axis=0)
+                noise *= np.sqrt((e**2).sum() / (np.trace(cov) * (len(m) - 1)))
+                placed[m] = points[m].mean(axis=0) + planted * e + np.sqrt(1 - planted**2) * noise
+            simulated = rankdata(np.linalg.norm(placed[:, None] - placed, axis=-1)[upper])
+            statistic = permuted @ simulated
+            found += np.mean(statistic >= statistic[0] - 1e-6) <= 0.05
+        assert curve[round(planted * 10)]["power"] == pytest.approx(found / 400, abs=0.09)
+
+
+def test_more_clustered_personas_detect_weaker_agreement() -> None:
+    few = ["a"] * 4 + [None] * 10
+    many = ["a"] * 4 + ["b"] * 5 + ["c"] * 5
+    weak = stratified_power(clustered(7, few), few, 0)["detectable_rho"]
+    strong = stratified_power(clustered(7, many), many, 0)["detectable_rho"]
+    assert strong < weak - 0.1
+
+
+def test_a_test_that_cannot_reach_the_level_says_so() -> None:
+    strata = ["a"] * 3 + ["b"] * 2 + [None] * 9
+    result = stratified_power(clustered(0, strata), strata, 0, js=clustered(1, strata))
+    assert result["n_admissible"] == 12 and result["detectable_rho"] is None
+    assert "cannot tell" in result["statement"] and "0.083" in result["statement"]
+    alone = stratified_power(clustered(0, [None] * 6), [None] * 6, 0)
+    assert alone["n_admissible"] == 1 and alone["smallest_p"] == 1
+    assert alone["within_pairs"] == 0 and alone["moving_pairs"] == 0
+
+
+def test_distances_without_variation_leave_nothing_to_detect() -> None:
+    result = stratified_power(np.ones((14, 14)) - np.eye(14), CLUSTERS, 0)
+    assert result["power_curve"] == [] and result["detectable_rho"] is None
+    assert "cannot tell" in result["statement"]
+
+
+def test_statement_tells_no_signal_from_cannot_tell() -> None:
+    distances, other = clustered(0, CLUSTERS), clustered(50, CLUSTERS)
+    plain = stratified_power(distances, CLUSTERS, 0)
+    assert f"{plain['detectable_rho']:.2f} or more is found with 80%" in plain["statement"]
+    same = stratified_power(distances, CLUSTERS, 0, js=distances)
+    assert same["observed_rho"] == pytest.approx(1) and "within its reach" in same["statement"]
+    unlike = stratified_power(distances, CLUSTERS, 0, js=other)
+    assert unlike["observed_rho"] < unlike["detectable_rho"]
+    assert "cannot tell" in unlike["statement"]
+
+
+def test_integer_strata_and_seed() -> None:
+    distances = clustered(0, CLUSTERS)
+    numbers = [0, 0, 0, 0, 1, 1, 1, 2, 2, 3, 4, 5, 6, 7]
+    named = stratified_power(distances, CLUSTERS, 4)
+    assert stratified_power(distances, numbers, 4) == named
+    assert stratified_power(distances, numbers, 5) != named
