@@ -79,6 +79,8 @@ def job_settings():
         "generation": STUDY.generation,
         "scoring": STUDY.scoring,
         "response_system_prompt": STUDY.response_system_prompt,
+        "device": STUDY.execution["device"],
+        "batch_tokens": STUDY.execution["batch_tokens"],
     }
 
 

@@ -221,24 +221,22 @@ def _decoded(array: np.ndarray, dtype: str) -> np.ndarray:
     return array.astype(np.float32)
 
 
-def _checksum(arrays: Mapping[str, np.ndarray]) -> str:
-    whole = hashlib.sha256()
-    for name in sorted(arrays):
-        whole.update(name.encode())
-        whole.update(np.ascontiguousarray(arrays[name]).data)
-    return whole.hexdigest()
+def _checksum(array: np.ndarray) -> str:
+    return hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()
 
 
 def _write(path: Path, arrays: Mapping[str, np.ndarray], meta: Mapping[str, str]) -> None:
     whole = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-    write_atomically(path, save(whole, {**meta, "sha256": _checksum(whole)}))
+    checksums = {f"sha256.{name}": _checksum(array) for name, array in whole.items()}
+    write_atomically(path, save(whole, {**meta, **checksums}))
 
 
 def _read(path: Path, skip: Iterable[str] = ()) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """Read arrays and metadata; what is read is checked against its checksum."""
     try:
         with safe_open(path, framework="numpy") as stream:
             arrays = {name: stream.get_tensor(name) for name in stream.keys() if name not in skip}
-            return arrays, stream.metadata()
+            meta = stream.metadata()
     except FileNotFoundError:
         raise InputError(
             f"{path} is missing although a receipt certifies it; run 'python "
@@ -246,6 +244,9 @@ def _read(path: Path, skip: Iterable[str] = ()) -> tuple[dict[str, np.ndarray], 
         ) from None
     except SafetensorError as error:
         raise _damaged(path) from error
+    if any(meta.get(f"sha256.{name}") != _checksum(array) for name, array in arrays.items()):
+        raise _damaged(path)
+    return arrays, meta
 
 
 def _meta(path: Path) -> dict[str, str]:
@@ -274,7 +275,7 @@ def is_whole(path: Path) -> bool:
         except (ValueError, KeyError, TypeError):
             return False
     try:
-        arrays, meta = _read(path)
+        _read(path)
     except InputError:
         return False
-    return meta.get("sha256") == _checksum(arrays)
+    return True

@@ -1,0 +1,254 @@
+"""Rendering, teacher forcing, generation and divergences on a real small model."""
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from persona_geometry.chat import render, scored_tokens
+from persona_geometry.errors import InputError
+from persona_geometry.forcing import teacher_force
+from persona_geometry.generation.transformers_backend import generate
+from persona_geometry.model import LanguageModel, load_model
+from persona_geometry.publish import prompt_divergences
+from persona_geometry.shard import Settings, ShardJob, Task
+from persona_geometry.store import Response, Store
+
+SYSTEMS = ["", "You are a surgeon.", "You are a poet and you love the sea.", "@template", "Bah!"]
+
+
+@pytest.fixture(scope="module")
+def settings(random_model: Path) -> Settings:
+    return Settings(
+        model={
+            "path": str(random_model),
+            "dtype": "float32",
+            "attention": "sdpa",
+            "system_role": "native",
+            "gpus": 1,
+        },
+        generation={"backend": "transformers", "max_new_tokens": 20},
+        scoring={"end_of_turn": False, "retokenize": False, "keep_states": True},
+        response_system_prompt="",
+        device="cpu",
+    )
+
+
+@pytest.fixture(scope="module")
+def model(settings: Settings) -> LanguageModel:
+    return load_model(settings.model, "cpu")
+
+
+def test_rendering_tells_empty_default_and_own_system_prompts_apart(model: LanguageModel) -> None:
+    texts = [model.tokenizer.decode(render(model.tokenizer, s, "Why?")) for s in SYSTEMS[:4]]
+    assert "system\n<|im_end|>" in texts[0]
+    assert "system\nYou are a surgeon.<|im_end|>" in texts[1]
+    assert "system\nYou are a helpful assistant.<|im_end|>" in texts[3]
+    assert all(text.endswith("<|im_start|>assistant\n") for text in texts)
+
+
+def test_folding_and_refusing(model: LanguageModel) -> None:
+    text = model.tokenizer.decode(render(model.tokenizer, "Be brief.", "Why?", "fold"))
+    assert "user\nBe brief.\n\nWhy?<|im_end|>" in text
+    with pytest.raises(InputError, match="'refuse'"):
+        render(model.tokenizer, "Be brief.", "Why?", "refuse")
+
+
+def test_templates_that_drop_or_refuse_the_system_message_are_named(model: LanguageModel) -> None:
+    original = model.tokenizer.chat_template
+    try:
+        model.tokenizer.chat_template = "{{ messages[-1]['content'] }}"
+        with pytest.raises(InputError, match="drops the system message"):
+            render(model.tokenizer, "Be brief.", "Why?")
+        model.tokenizer.chat_template = "{{ raise_exception('System role not supported') }}"
+        with pytest.raises(InputError, match="refuses a system message"):
+            render(model.tokenizer, "Be brief.", "Why?")
+        model.tokenizer.chat_template = None
+        with pytest.raises(InputError, match="no chat template"):
+            render(model.tokenizer, "Be brief.", "Why?")
+    finally:
+        model.tokenizer.chat_template = original
+
+
+def test_scored_tokens_are_the_generated_ones_unless_asked_otherwise(model: LanguageModel) -> None:
+    tokenizer = model.tokenizer
+    ids = tokenizer("yes")["input_ids"]
+    end = tokenizer.convert_tokens_to_ids("<|im_end|>")
+    newline = tokenizer("\n")["input_ids"]
+    assert scored_tokens(tokenizer, ids, end_of_turn=False, retokenize=False) == ids
+    closed = [*ids, end, *newline]
+    assert scored_tokens(tokenizer, ids, end_of_turn=True, retokenize=True) == closed
+    assert scored_tokens(tokenizer, [*ids, end], end_of_turn=True, retokenize=False) == closed
+
+
+def test_batched_generation_equals_one_at_a_time(model: LanguageModel) -> None:
+    prompts = [render(model.tokenizer, s, "What is the sea?") for s in SYSTEMS]
+    batched: dict[int, Response] = {}
+    generate(model, prompts, 16, batched.__setitem__)
+    for i, prompt in enumerate(prompts):
+        alone: dict[int, Response] = {}
+        generate(model, [prompt], 16, alone.__setitem__)
+        assert alone[0] == batched[i]
+        ids = torch.tensor([prompt])
+        for token in batched[i].token_ids:
+            logits = model.network(input_ids=ids).logits[0, -1]
+            assert int(logits.argmax()) == token
+            ids = torch.cat([ids, torch.tensor([[token]])], 1)
+
+
+def test_batched_forcing_equals_one_at_a_time_and_the_plain_model(model: LanguageModel) -> None:
+    prompts = [render(model.tokenizer, s, "What is the sea?") for s in SYSTEMS]
+    response = model.tokenizer("The sea is wide.")["input_ids"]
+    batched = teacher_force(model, prompts, response)
+    small = teacher_force(model, prompts, response, batch_tokens=1)
+    for prompt, ours, alone in zip(prompts, batched, small, strict=True):
+        for name in ("states", "last_prompt_token", "response_mean"):
+            torch.testing.assert_close(getattr(ours, name), getattr(alone, name), atol=1e-5, rtol=0)
+        plain = model.network(
+            input_ids=torch.tensor([prompt + response]), output_hidden_states=True
+        )
+        start = len(prompt)
+        torch.testing.assert_close(
+            model.head(ours.states), plain.logits[0, start - 1 : -1], atol=1e-5, rtol=0
+        )
+        layer_0 = plain.hidden_states[1][0]
+        torch.testing.assert_close(ours.last_prompt_token[0], layer_0[start - 1], atol=1e-5, rtol=0)
+        torch.testing.assert_close(
+            ours.response_mean[0], layer_0[start:].mean(0), atol=1e-5, rtol=0
+        )
+
+
+def make_task(systems: list[str], name: str = "q") -> Task:
+    cells = {f"cell{i}": system for i, system in enumerate(systems)}
+    return Task(name, "What is the sea?", f"item-{name}", f"response-{name}", cells)
+
+
+def test_stored_divergences_agree_with_float64(
+    settings: Settings, model: LanguageModel, tmp_path: Path
+) -> None:
+    store = Store(tmp_path)
+    task = make_task(SYSTEMS)
+    ShardJob(settings, store, lambda _line: None).run([task])
+    response = store.read_response(task.response)
+    result = prompt_divergences(store, task.item, response, list(task.cells), [8])
+    log_p = []
+    for system in SYSTEMS:
+        prompt = render(model.tokenizer, system, task.user)
+        ids = torch.tensor([prompt + response.token_ids])
+        logits = model.network(input_ids=ids).logits[0, len(prompt) - 1 : -1]
+        log_p.append(torch.log_softmax(logits.double(), -1))
+    for i, p in enumerate(log_p):
+        for j, q in enumerate(log_p):
+            if i == j:
+                continue
+            mixture = torch.logaddexp(p, q) - math.log(2)
+            js = 0.5 * ((p.exp() * (p - mixture)).sum(-1) + (q.exp() * (q - mixture)).sum(-1))
+            kl = (p.exp() * (p - q)).sum(-1)
+            assert abs(result["js"][-1, i, j] - float(js.mean())) < 1e-6
+            assert abs(result["js"][0, i, j] - float(js[:8].mean())) < 1e-6
+            assert abs(result["kl"][-1, i, j] - float(kl.mean())) < 1e-5
+    jeffreys = result["half_jeffreys"]
+    assert np.allclose(jeffreys, (result["kl"] + result["kl"].transpose(0, 2, 1)) / 2)
+
+
+def test_new_pairs_need_no_old_forward_pass_where_states_are_kept(
+    settings: Settings, tmp_path: Path
+) -> None:
+    for keep_states, forced in ((True, 1), (False, 4)):
+        store = Store(tmp_path / str(keep_states))
+        kept = Settings(
+            **{**vars(settings), "scoring": {**settings.scoring, "keep_states": keep_states}}
+        )
+        ShardJob(kept, store, lambda _line: None).run([make_task(SYSTEMS[:3])])
+        job = ShardJob(kept, store, lambda _line: None)
+        counted: list[int] = []
+        original = job._force
+
+        def force(task, cells, ids, original=original, counted=counted):
+            counted.append(len(cells))
+            return original(task, cells, ids)
+
+        job._force = force
+        job.run([make_task(SYSTEMS[:4])])
+        assert counted == [forced]
+        assert (job.account.cells, job.account.pairs) == (1, 3)
+        one_go = Store(tmp_path / f"{keep_states}-one-go")
+        ShardJob(kept, one_go, lambda _line: None).run([make_task(SYSTEMS[:4])])
+        matrices = [
+            prompt_divergences(
+                s, "item-q", s.read_response("response-q"), list(make_task(SYSTEMS[:4]).cells), []
+            )["js"]
+            for s in (store, one_go)
+        ]
+        assert np.abs(matrices[0] - matrices[1]).max() < 1e-6
+
+
+def test_full_store_loads_no_model(settings: Settings, tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    first = ShardJob(settings, store, lambda _line: None).run([make_task(SYSTEMS)])
+    broken = Settings(**{**vars(settings), "model": {"path": "/nowhere"}})
+    again = ShardJob(broken, store, lambda _line: None).run([make_task(SYSTEMS)])
+    assert again["cells"] == first["cells"] and again["account"]["cells"] == 0
+
+
+def test_head_that_cannot_be_repeated_is_refused(
+    random_model: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from transformers import Qwen2ForCausalLM
+
+    original = Qwen2ForCausalLM.forward
+
+    def scaled(self, *args, **kwargs):
+        output = original(self, *args, **kwargs)
+        output.logits = output.logits * 1.5
+        return output
+
+    monkeypatch.setattr(Qwen2ForCausalLM, "forward", scaled)
+    with pytest.raises(InputError, match="cannot be repeated"):
+        load_model(settings.model, "cpu")
+
+
+def test_soft_capped_and_scaled_heads_are_repeated(tmp_path: Path, random_model: Path) -> None:
+    import shutil
+
+    from transformers import CohereConfig, CohereForCausalLM, Gemma2Config, Gemma2ForCausalLM
+
+    size = {
+        "vocab_size": 259,
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 1,
+        "initializer_range": 0.5,
+        "pad_token_id": 0,
+        "bos_token_id": 1,
+        "eos_token_id": 2,
+    }
+    capped = Gemma2ForCausalLM(Gemma2Config(**size, head_dim=16, final_logit_softcapping=3.0))
+    scaled = CohereForCausalLM(CohereConfig(**size, logit_scale=0.25))
+    for name, network in (("capped", capped), ("scaled", scaled)):
+        folder = tmp_path / name
+        shutil.copytree(random_model, folder)
+        network.save_pretrained(folder)
+        loaded = load_model(
+            {"path": str(folder), "dtype": "float32", "attention": "eager", "gpus": 1}, "cpu"
+        )
+        assert len(loaded.blocks) == 2
+
+
+def test_empty_response_names_its_prompt(settings: Settings, tmp_path: Path) -> None:
+    from persona_geometry.shard import store_response
+
+    with pytest.raises(InputError, match="response to prompt 'q' is empty"):
+        store_response(Store(tmp_path), make_task(SYSTEMS), Response([2], "", "stop"), settings)
+
+
+def test_receipt_says_what_was_done(settings: Settings, tmp_path: Path) -> None:
+    receipt = ShardJob(settings, Store(tmp_path), lambda _line: None).run([make_task(SYSTEMS)])
+    account = json.loads(json.dumps(receipt))["account"]
+    assert (account["responses"], account["cells"], account["pairs"]) == (1, 5, 10)
+    assert account["device"] == "cpu" and account["packages"]["torch"]

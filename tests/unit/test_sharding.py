@@ -1,0 +1,49 @@
+"""Which GPU job serves which prompt."""
+
+from persona_geometry.recipes import Item
+from persona_geometry.sharding import shard_cells, shard_responses
+from persona_geometry.tables import Prompt
+
+
+def make(n_prompts: int, personas: str = "abc") -> list[Item]:
+    return [
+        Item(Prompt(f"q{q}", f"{q}?"), f"i{q}", f"r{q}", {p: f"c{q}{p}" for p in personas})
+        for q in range(n_prompts)
+    ]
+
+
+def receipts_of(items: list[Item], per_job: int) -> dict[str, frozenset[str]]:
+    sharding = shard_cells(items, per_job, {})
+    return {
+        shard: frozenset(c for item in group for c in item.cells.values())
+        for shard, group in sharding.planned.items()
+    }
+
+
+def test_shards_are_cut_in_order() -> None:
+    sharding = shard_cells(make(5), 2, {})
+    assert [len(group) for group in sharding.planned.values()] == [2, 2, 1]
+    assert set(sharding.shard_of) == {f"q{q}" for q in range(5)}
+    assert len(shard_responses(make(5), {}).planned) == 1
+
+
+def test_finished_shards_are_not_planned_and_others_keep_their_names() -> None:
+    items = make(5)
+    all_receipts = receipts_of(items, 2)
+    first = next(iter(all_receipts))
+    sharding = shard_cells(items, 2, {first: all_receipts[first]})
+    assert set(sharding.planned) == set(all_receipts) - {first}
+
+
+def test_fewer_personas_and_other_shard_sizes_need_nothing() -> None:
+    receipts = receipts_of(make(5), 2)
+    assert shard_cells(make(5, "ca"), 2, receipts).planned == {}
+    assert shard_cells(make(5), 3, receipts).planned == {}
+    assert len(shard_cells(make(5, "abcd"), 2, receipts).planned) == 3
+
+
+def test_oldest_covering_receipt_serves() -> None:
+    items = make(1)
+    cells = frozenset(items[0].cells.values())
+    receipts = {"old": cells | {"x"}, "newer": cells}
+    assert shard_cells(items, 1, receipts).shard_of == {"q0": "old"}

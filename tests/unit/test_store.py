@@ -1,0 +1,115 @@
+"""The store: whole files or none, exact round trips, and damage found."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from persona_geometry import store as store_module
+from persona_geometry.errors import InputError
+from persona_geometry.maintenance import prune, repair, verify
+from persona_geometry.recipes import Item
+from persona_geometry.sharding import shard_cells, shard_name
+from persona_geometry.store import Cell, PairBlock, Response, Store, bfloat16_bits
+from persona_geometry.tables import Prompt
+
+RESPONSE = Response([3, 1, 4], "pi", "stop")
+
+
+def cell(seed: int, bits: bool = False) -> Cell:
+    values = np.random.default_rng(seed).standard_normal((4, 6)).astype(np.float32)
+    kept = bfloat16_bits(values) if bits else values
+    return Cell(kept, kept[:2], kept[2:], RESPONSE.sha256)
+
+
+def block(*pairs: tuple[str, str]) -> PairBlock:
+    values = np.arange(3 * len(pairs), dtype=np.float32).reshape(len(pairs), 3)
+    return PairBlock(list(pairs), values, values + 1, values + 2, RESPONSE.sha256)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    store = Store(tmp_path)
+    store.write_response("r", RESPONSE, {"user": "pi?"})
+    for i, key in enumerate("abc"):
+        store.write_cell("item", key, cell(i))
+    store.write_pairs("item", block(("a", "b"), ("a", "c"), ("b", "c")))
+    return store
+
+
+def test_round_trips(store: Store) -> None:
+    assert store.read_response("r") == RESPONSE
+    assert store.read_response("other") is None
+    read = store.read_cell("item", "b")
+    assert np.array_equal(read.states, cell(1).states)
+    assert store.read_cell("item", "b", with_states=False).states is None
+    pairs = store.read_pairs(store.pair_blocks("item")[0])
+    assert pairs.pairs == [("a", "b"), ("a", "c"), ("b", "c")]
+    assert np.array_equal(pairs.kl_qp, block(*pairs.pairs).kl_qp)
+
+
+def test_bfloat16_bits_round_as_torch_does(store: Store) -> None:
+    import torch
+
+    values = np.random.default_rng(0).standard_normal(10_000).astype(np.float32) * 1e3
+    ours = bfloat16_bits(values).view(np.int16)
+    assert np.array_equal(ours, torch.from_numpy(values).bfloat16().view(torch.int16).numpy())
+    store.write_cell("item", "bits", cell(7, bits=True))
+    expected = torch.from_numpy(cell(7).states).bfloat16().float().numpy()
+    assert np.array_equal(store.read_cell("item", "bits").states, expected)
+
+
+def test_missing_counts_cells_and_pairs(store: Store) -> None:
+    assert store.missing("item", ["a", "b", "c"]) == ([], [])
+    assert store.missing("item", ["b", "d", "a"]) == (["d"], [("b", "d"), ("d", "a")])
+    assert store.missing("new", ["a", "b"]) == (["a", "b"], [("a", "b")])
+
+
+def test_failed_write_leaves_nothing(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(store_module.os, "fsync", full)
+    before = sorted(store.root.rglob("*"))
+    with pytest.raises(OSError, match="No space"):
+        store.write_response("s", RESPONSE, {})
+    assert sorted(store.root.rglob("*")) == before
+
+
+@pytest.mark.parametrize("kind", ["cells/a.safetensors", "pairs/*.safetensors"])
+def test_flipped_bit_is_found_and_repair_removes_the_receipt(store: Store, kind: str) -> None:
+    store_module.write_atomically(store.receipt_path("s"), b'{"cells": ["a", "b", "c"]}')
+    assert not verify(store).damaged and not verify(store).broken_receipts
+    path = next((store.root / "items" / "item").glob(kind))
+    content = bytearray(path.read_bytes())
+    content[-3] ^= 1
+    path.write_bytes(bytes(content))
+    with pytest.raises(InputError, match="is damaged"):
+        store.read_pairs(path) if "pairs" in kind else store.read_cell("item", "a")
+    found = verify(store)
+    assert found.damaged == [path] and found.broken_receipts == [store.receipt_path("s")]
+    repair(found)
+    assert verify(store).damaged == [] and not store.receipts()
+
+
+def test_truncated_file_is_refused_in_one_sentence(store: Store) -> None:
+    path = store.cell_path("item", "a")
+    path.write_bytes(path.read_bytes()[:40])
+    with pytest.raises(InputError, match="is damaged; run"):
+        store.read_cell("item", "a")
+    with pytest.raises(InputError, match="is missing although a receipt"):
+        store.read_cell("item", "nothing")
+
+
+def test_prune_keeps_what_a_study_uses_and_never_brings_back_a_gpu_job(store: Store) -> None:
+    name = shard_name(["a", "b", "c"])
+    store_module.write_atomically(store.receipt_path(name), b'{"cells": ["a", "b", "c"]}')
+    store.write_response("unused", Response([9], "x", "stop"), {})
+    item = Item(Prompt("q", "pi?"), "item", "r", {"A": "a", "B": "b"})
+    count, _ = prune(store, [item], dry_run=True)
+    assert count == 3 and store.cells_of("item") == {"a", "b", "c"}
+    prune(store, [item], dry_run=False)
+    assert store.cells_of("item") == {"a", "b"} and store.missing("item", ["a", "b"]) == ([], [])
+    assert shard_cells([item], 1, store.receipts()).planned == {}
+    grown = Item(item.prompt, "item", "r", {"A": "a", "B": "b", "C": "c"})
+    assert list(shard_cells([grown], 1, store.receipts()).planned) == [name]
