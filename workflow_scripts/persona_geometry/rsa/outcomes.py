@@ -1,0 +1,168 @@
+"""Which geometry predicts a directed behavioral outcome better.
+
+An outcome belongs to an ordered pair of personas (say, how far a habit trained into the source is
+seen in the target). Both geometries are correlated with the same outcomes, so their correlations
+depend on one another, and outcomes that share a persona depend on one another too; personas are
+therefore what is resampled, and both correlations are taken on the same resamples.
+"""
+
+from collections.abc import Sequence
+from math import isfinite
+from pathlib import Path
+
+import numpy as np
+
+from persona_geometry.errors import InputError
+from persona_geometry.rsa.bootstrap import (
+    MIN_PERSONAS,
+    multiplicities,
+    t_interval,
+    weighted_spearman,
+)
+
+Outcome = tuple[str, str, float]
+COLUMNS = ("source", "target", "value")
+
+
+def read_outcomes(path: str | Path) -> list[Outcome]:
+    """Read a tab-separated table with the columns source, target and value.
+
+    Raises:
+        InputError: a missing file or column, a row of the wrong width, a value that is not a
+            finite number, a persona paired with itself, a repeated pair, or no row at all.
+    """
+    try:
+        lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
+    except FileNotFoundError:
+        raise InputError(
+            f"{path} does not exist; create it or correct alignment.outcomes in the config."
+        ) from None
+    except UnicodeDecodeError:
+        raise InputError(f"{path} is not UTF-8 text; save it as UTF-8.") from None
+    header = lines[0].split("\t") if lines else []
+    if sorted(header) != sorted(COLUMNS):
+        raise InputError(
+            f"{path}, line 1: the header must name source, target and value, separated by tabs."
+        )
+    outcomes: list[Outcome] = []
+    line_of_pair: dict[tuple[str, str], int] = {}
+    for line, text in enumerate(lines[1:], start=2):
+        if not text.strip():
+            continue
+        cells = text.split("\t")
+        if len(cells) != len(header):
+            raise InputError(
+                f"{path}, line {line}: {len(cells)} tab-separated cells where the header has 3; "
+                f"add or remove tabs."
+            )
+        row = dict(zip(header, cells, strict=True))
+        pair = row["source"].strip(), row["target"].strip()
+        if pair[0] == pair[1]:
+            raise InputError(
+                f"{path}, line {line}: '{pair[0]}' is both source and target; a persona has no "
+                f"distance to itself, so remove the row."
+            )
+        if pair in line_of_pair:
+            raise InputError(
+                f"{path}, line {line}: the outcome of '{pair[0]}' on '{pair[1]}' is already on "
+                f"line {line_of_pair[pair]}; keep one of them."
+            )
+        line_of_pair[pair] = line
+        outcomes.append((*pair, _number(row["value"], f"{path}, line {line}")))
+    if not outcomes:
+        raise InputError(f"{path} has a header but no rows; add at least one outcome.")
+    return outcomes
+
+
+def outcomes_comparison(
+    cosine: np.ndarray,
+    js: np.ndarray,
+    personas: Sequence[str],
+    outcomes: Sequence[Outcome],
+    n: int,
+    seed: int,
+) -> dict:
+    """Spearman's correlation of each geometry with the outcomes, and which is the stronger.
+
+    Args:
+        cosine: (N, N) cosine distances.
+        js: (N, N) divergences in nats.
+        personas: the N names.
+        outcomes: (source, target, value) of ordered pairs.
+        n: number of resamples of the personas that occur in `outcomes`.
+        seed: of the resamples.
+
+    Returns:
+        `n_outcomes`, `n_personas` (that occur), `cosine` and `js` (each `spearman`, in [-1, 1],
+        with `low`, `high`, `level` and `se`), `difference` (`value`: strength of JS less strength
+        of cosine, in [-1, 1], with the same four) and `stronger`: "js", "cosine", or "undecided"
+        where the interval of the difference holds 0. Strength is the absolute correlation; a
+        resample keeps the sign of the whole sample. What cannot be computed is None.
+
+    Raises:
+        InputError: an outcome names a persona that is not among `personas`.
+    """
+    position = {name: k for k, name in enumerate(personas)}
+    for source, target, _ in outcomes:
+        for name in (source, target):
+            if name not in position:
+                raise InputError(
+                    f"The outcomes name a persona '{name}' that the geometries do not hold; "
+                    f"correct the name, add the persona, or remove its rows."
+                )
+    sources = np.array([position[source] for source, _, _ in outcomes], dtype=int)
+    targets = np.array([position[target] for _, target, _ in outcomes], dtype=int)
+    values = np.array([value for _, _, value in outcomes], dtype=float)
+    occurring, places = np.unique(np.concatenate([sources, targets]), return_inverse=True)
+    first, second = places[: len(sources)], places[len(sources) :]
+
+    predictors = {"cosine": cosine[sources, targets], "js": js[sources, targets]}
+    size = len(occurring)
+    counts = multiplicities(np.random.default_rng(seed), size, n)
+    if size < MIN_PERSONAS:
+        counts = counts[:0]
+    once = np.ones((1, len(values)))
+    rho = {k: float(weighted_spearman(x, values, once)[0]) for k, x in predictors.items()}
+    weights = counts[:, first] * counts[:, second]
+    resampled = {k: weighted_spearman(x, values, weights) for k, x in predictors.items()}
+    strength = {k: np.sign(rho[k]) * resampled[k] for k in predictors}
+    difference = _with_interval(
+        "value", abs(rho["js"]) - abs(rho["cosine"]), strength["js"] - strength["cosine"], size
+    )
+    return {
+        "n_outcomes": len(values),
+        "n_personas": size,
+        **{k: _with_interval("spearman", rho[k], resampled[k], size) for k in predictors},
+        "difference": difference,
+        "stronger": _stronger(difference),
+    }
+
+
+def _with_interval(name: str, estimate: float, resampled: np.ndarray, size: int) -> dict:
+    """The estimate and its interval, None where they are not defined."""
+    defined = resampled[np.isfinite(resampled)]
+    interval = None
+    if isfinite(estimate) and len(defined) > 1:
+        interval = t_interval(estimate, np.var(defined, ddof=1) * size / (size - 1), size)
+    return {
+        name: estimate if isfinite(estimate) else None,
+        **(interval or dict.fromkeys(("low", "high", "level", "se"))),
+    }
+
+
+def _stronger(difference: dict) -> str | None:
+    if difference["low"] is None:
+        return None
+    if difference["low"] > 0:
+        return "js"
+    return "cosine" if difference["high"] < 0 else "undecided"
+
+
+def _number(text: str, place: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not isfinite(value):
+        raise InputError(f"{place}: '{text}' is not a number; write one in the value column.")
+    return value
