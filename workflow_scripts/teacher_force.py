@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from persona_geometry.devices import claim_device
 from persona_geometry.logs import job_log
 from persona_geometry.shard import Settings, ShardJob, Task
 from persona_geometry.store import Store, write_atomically
@@ -19,6 +20,8 @@ with job_log(snakemake.log[0]) as report:
         )
         for entry in params.tasks
     ]
-    job = ShardJob(Settings(**params.settings), Store(params.store), report)
-    receipt = {"model": params.model_key, **job.run(tasks)}
+    settings = Settings(**params.settings)
+    job = ShardJob(settings, Store(params.store), report)
+    with claim_device(settings.model["gpus"], report):
+        receipt = {"model": params.model_key, **job.run(tasks)}
     write_atomically(Path(snakemake.output.receipt), json.dumps(receipt).encode())

@@ -10,16 +10,15 @@ from persona_geometry.errors import InputError
 from persona_geometry.maintenance import prune, repair, verify
 from persona_geometry.recipes import Item
 from persona_geometry.sharding import shard_cells, shard_name
-from persona_geometry.store import Cell, PairBlock, Response, Store, bfloat16_bits
+from persona_geometry.store import Cell, PairBlock, Response, Store
 from persona_geometry.tables import Prompt
 
 RESPONSE = Response([3, 1, 4], "pi", "stop")
 
 
-def cell(seed: int, bits: bool = False) -> Cell:
+def cell(seed: int) -> Cell:
     values = np.random.default_rng(seed).standard_normal((4, 6)).astype(np.float32)
-    kept = bfloat16_bits(values) if bits else values
-    return Cell(kept, kept[:2], kept[2:], RESPONSE.sha256)
+    return Cell(values, values[:2], values[2:], RESPONSE.sha256)
 
 
 def block(*pairs: tuple[str, str]) -> PairBlock:
@@ -48,15 +47,13 @@ def test_round_trips(store: Store) -> None:
     assert np.array_equal(pairs.kl_qp, block(*pairs.pairs).kl_qp)
 
 
-def test_bfloat16_bits_round_as_torch_does(store: Store) -> None:
+def test_bfloat16_is_kept_as_bits_and_read_as_float32(store: Store) -> None:
     import torch
 
-    values = np.random.default_rng(0).standard_normal(10_000).astype(np.float32) * 1e3
-    ours = bfloat16_bits(values).view(np.int16)
-    assert np.array_equal(ours, torch.from_numpy(values).bfloat16().view(torch.int16).numpy())
-    store.write_cell("item", "bits", cell(7, bits=True))
-    expected = torch.from_numpy(cell(7).states).bfloat16().float().numpy()
-    assert np.array_equal(store.read_cell("item", "bits").states, expected)
+    values = torch.randn(4, 6, generator=torch.Generator().manual_seed(0)).bfloat16()
+    bits = values.view(torch.int16).numpy().view(np.uint16)
+    store.write_cell("item", "bits", Cell(bits, bits[:2], bits[2:], RESPONSE.sha256))
+    assert np.array_equal(store.read_cell("item", "bits").states, values.float().numpy())
 
 
 def test_missing_counts_cells_and_pairs(store: Store) -> None:

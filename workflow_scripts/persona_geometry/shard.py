@@ -6,9 +6,9 @@ loaded. Each result is stored as soon as it exists, so a killed job loses the pr
 
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from persona_geometry.errors import InputError
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from persona_geometry.forcing import Forced
     from persona_geometry.model import LanguageModel
+
+WRITERS = 8
 
 
 @dataclass(frozen=True)
@@ -113,15 +115,20 @@ class ShardJob:
         if todo:
             self.generate([task for task, _, _ in todo])
             started = time.perf_counter()
-            with ThreadPoolExecutor(4) as writers:
+            # Hashing and writing one prompt goes on beside the scoring of the next.
+            with ThreadPoolExecutor(WRITERS) as pool:
+                written: list[Future] = []
                 for done, (task, cells, pairs) in enumerate(todo, start=1):
-                    self._measure(task, cells, pairs, writers)
+                    writes = self._measure(task, cells, pairs)
+                    _finish(written)
+                    written = [pool.submit(write) for write in writes]
                     elapsed = time.perf_counter() - started
                     self.report(
                         f"{done} of {len(todo)} prompts scored ({task.name}), "
                         f"{elapsed / done:.2f} s a prompt, "
                         f"{elapsed / done * (len(todo) - done):.0f} s left"
                     )
+                _finish(written)
             self._note_device()
         return {
             "cells": sorted(cell for task in tasks for cell in task.cells),
@@ -153,12 +160,9 @@ class ShardJob:
             generate(model, prompts, limit, save)
 
     def _measure(
-        self,
-        task: Task,
-        missing_cells: list[str],
-        missing_pairs: list[tuple[str, str]],
-        writers: ThreadPoolExecutor,
-    ) -> None:
+        self, task: Task, missing_cells: list[str], missing_pairs: list[tuple[str, str]]
+    ) -> list[Callable[[], None]]:
+        """Compute what one item lacks; return the writes that store it."""
         from persona_geometry.chat import scored_tokens
 
         response = self.store.read_response(task.response)
@@ -172,20 +176,17 @@ class ShardJob:
         needed = {cell for pair in missing_pairs for cell in pair}
         to_force = missing_cells + sorted(needed - set(missing_cells) - set(states))
         forced = self._force(task, to_force, ids)
-        pending = [
-            writers.submit(
-                self.store.write_cell, task.item, key, self._as_cell(forced[key], response)
-            )
-            for key in missing_cells
+        writes = [
+            partial(self.store.write_cell, task.item, key, cell)
+            for key, cell in self._as_cells(missing_cells, forced, response).items()
         ]
-        states |= {key: result.states for key, result in forced.items()}
-        block = self._diverge(missing_pairs, states, len(ids), response) if missing_pairs else None
-        for write in pending:
-            write.result()
-        if block is not None:
-            self.store.write_pairs(task.item, block)
+        if missing_pairs:
+            states |= {key: result.states for key, result in forced.items()}
+            block = self._diverge(missing_pairs, states, len(ids), response)
+            writes.append(partial(self.store.write_pairs, task.item, block))
         self.account.cells += len(missing_cells)
         self.account.pairs += len(missing_pairs)
+        return writes
 
     def _rendered(self, system_prompt: str, user: str) -> list[int]:
         from persona_geometry.chat import render
@@ -228,22 +229,27 @@ class ShardJob:
             forced = teacher_force(self.model, prompts, ids, self.settings.batch_tokens)
         return dict(zip(cells, forced, strict=True))
 
-    def _as_cell(self, forced: "Forced", response: Response) -> Cell:
+    def _as_cells(
+        self, keys: list[str], forced: "dict[str, Forced]", response: Response
+    ) -> dict[str, Cell]:
+        """What is kept of forward passes, in the model's precision, off the GPU."""
         import torch
 
-        from persona_geometry.store import bfloat16_bits
+        if not keys:
+            return {}
 
-        def stored(tensor: torch.Tensor) -> Any:
-            if self.model.dtype == torch.bfloat16:
-                return bfloat16_bits(tensor.float().cpu().numpy())
-            return tensor.to(self.model.dtype).cpu().numpy()
+        def kept(name: str) -> Any:
+            stacked = torch.stack([getattr(forced[key], name) for key in keys])
+            stacked = stacked.to(self.model.dtype).cpu()
+            if stacked.dtype == torch.bfloat16:
+                return stacked.view(torch.int16).numpy().view("uint16")
+            return stacked.numpy()
 
-        return Cell(
-            states=stored(forced.states) if self.settings.scoring["keep_states"] else None,
-            last_prompt_token=stored(forced.last_prompt_token),
-            response_mean=stored(forced.response_mean),
-            response_sha256=response.sha256,
-        )
+        last, mean = kept("last_prompt_token"), kept("response_mean")
+        states = kept("states") if self.settings.scoring["keep_states"] else [None] * len(keys)
+        return {
+            key: Cell(states[i], last[i], mean[i], response.sha256) for i, key in enumerate(keys)
+        }
 
     def _diverge(
         self,
@@ -280,6 +286,11 @@ class ShardJob:
         else:
             self.account.device = "cpu"
         self.account.packages = package_versions()
+
+
+def _finish(writes: list[Future]) -> None:
+    for write in writes:
+        write.result()
 
 
 def store_response(store: Store, task: Task, response: Response, settings: Settings) -> None:

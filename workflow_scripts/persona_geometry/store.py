@@ -147,7 +147,7 @@ class Store:
         )
 
     def write_cell(self, item: str, key: str, cell: Cell) -> None:
-        """Store a cell. bfloat16 arrives as uint16 bit patterns (see `bfloat16_bits`)."""
+        """Store a cell. bfloat16, which NumPy does not know, arrives as uint16 bit patterns."""
         arrays = {"last_prompt_token": cell.last_prompt_token, "response_mean": cell.response_mean}
         meta = {"response_sha256": cell.response_sha256, "vectors": _dtype(cell.response_mean)}
         if cell.states is not None:
@@ -203,12 +203,6 @@ class Store:
             if frozenset((first, second)) not in pairs
         ]
         return missing_cells, missing_pairs
-
-
-def bfloat16_bits(values: np.ndarray) -> np.ndarray:
-    """Round float32 values to bfloat16 (ties to even), as uint16 bit patterns."""
-    bits = np.ascontiguousarray(values, dtype=np.float32).view(np.uint32)
-    return ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype(np.uint16)
 
 
 def _dtype(array: np.ndarray) -> str:
