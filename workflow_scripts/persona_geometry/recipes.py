@@ -7,10 +7,13 @@ drawn from them, and equal keys of two studies are one result.
 
 import hashlib
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from persona_geometry.provenance import sha256
+from persona_geometry.store import write_atomically
 from persona_geometry.study import Study
 from persona_geometry.tables import Prompt
 
@@ -100,14 +103,11 @@ def fingerprint_folder(folder: str | Path, cache: Path | None = None) -> str:
     if kept and kept.is_file():
         return kept.read_text().strip()
     whole = hashlib.sha256()
-    for file in files:
-        with file.open("rb") as stream:
-            whole.update(file.name.encode() + b"\0")
-            whole.update(hashlib.file_digest(stream, "sha256").digest())
+    with ThreadPoolExecutor() as threads:
+        for file, content in zip(files, threads.map(sha256, files), strict=True):
+            whole.update(f"{file.name}\0{content}\n".encode())
     fingerprint = whole.hexdigest()
     if kept:
-        from persona_geometry.store import write_atomically
-
         write_atomically(kept, fingerprint.encode())
     return fingerprint
 

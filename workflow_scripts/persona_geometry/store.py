@@ -24,6 +24,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from persona_geometry.errors import InputError
+from persona_geometry.packing import pack, unpack
 
 DIVERGENCES = ("js", "kl_pq", "kl_qp")
 
@@ -136,24 +137,27 @@ class Store:
         return {f.stem for f in (self.root / "items" / item / "cells").glob("*.safetensors")}
 
     def read_cell(self, item: str, cell: str, with_states: bool = True) -> Cell:
+        """Read a cell; its arrays come as float32, exactly as they were stored."""
         path = self.cell_path(item, cell)
-        skip = () if with_states else ("states",)
-        arrays, meta = _read(path, skip)
+        arrays, meta = _read(path, () if with_states else ("states",))
+        decoded = {name: _decoded(array, meta[name]) for name, array in arrays.items()}
         return Cell(
-            states=_decoded(arrays["states"], meta["states"]) if "states" in arrays else None,
-            last_prompt_token=_decoded(arrays["last_prompt_token"], meta["vectors"]),
-            response_mean=_decoded(arrays["response_mean"], meta["vectors"]),
+            states=decoded.get("states"),
+            last_prompt_token=decoded["last_prompt_token"],
+            response_mean=decoded["response_mean"],
             response_sha256=meta["response_sha256"],
         )
 
     def write_cell(self, item: str, key: str, cell: Cell) -> None:
         """Store a cell. bfloat16, which NumPy does not know, arrives as uint16 bit patterns."""
-        arrays = {"last_prompt_token": cell.last_prompt_token, "response_mean": cell.response_mean}
-        meta = {"response_sha256": cell.response_sha256, "vectors": _dtype(cell.response_mean)}
-        if cell.states is not None:
-            arrays["states"] = cell.states
-            meta["states"] = _dtype(cell.states)
-        _write(self.cell_path(item, key), arrays, meta)
+        named = {
+            name: getattr(cell, name)
+            for name in ("states", "last_prompt_token", "response_mean")
+            if getattr(cell, name) is not None
+        }
+        meta = {name: json.dumps([_dtype(a), *a.shape]) for name, a in named.items()}
+        arrays = {name: pack(a) if a.dtype == np.uint16 else a for name, a in named.items()}
+        _write(self.cell_path(item, key), arrays, {**meta, "response_sha256": cell.response_sha256})
 
     # Pairs
 
@@ -209,9 +213,10 @@ def _dtype(array: np.ndarray) -> str:
     return "bfloat16" if array.dtype == np.uint16 else str(array.dtype)
 
 
-def _decoded(array: np.ndarray, dtype: str) -> np.ndarray:
+def _decoded(array: np.ndarray, form: str) -> np.ndarray:
+    dtype, *shape = json.loads(form)
     if dtype == "bfloat16":
-        return (array.astype(np.uint32) << 16).view(np.float32)
+        return (unpack(array, tuple(shape)).astype(np.uint32) << 16).view(np.float32)
     return array.astype(np.float32)
 
 
