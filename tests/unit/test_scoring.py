@@ -99,6 +99,21 @@ def test_batched_generation_equals_one_at_a_time(model: LanguageModel) -> None:
             ids = torch.cat([ids, torch.tensor([[token]])], 1)
 
 
+def test_decoding_over_a_static_cache_equals_transformers(model: LanguageModel) -> None:
+    from persona_geometry.generation.captured import can_decode, decode
+
+    prompts = [render(model.tokenizer, s, "What is the sea?") for s in SYSTEMS]
+    expected: dict[int, Response] = {}
+    generate(model, prompts, 40, expected.__setitem__)
+    width = max(map(len, prompts))
+    ids = torch.tensor([[0] * (width - len(p)) + p for p in prompts])
+    mask = torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in prompts])
+    assert can_decode(model.network)
+    for row, tokens in enumerate(decode(model.network, ids, mask, 40, [2]).tolist()):
+        kept = expected[row].token_ids
+        assert tokens[: len(kept)] == kept
+
+
 def test_batched_forcing_equals_one_at_a_time_and_the_plain_model(model: LanguageModel) -> None:
     prompts = [render(model.tokenizer, s, "What is the sea?") for s in SYSTEMS]
     response = model.tokenizer("The sea is wide.")["input_ids"]

@@ -3,8 +3,10 @@
 from collections.abc import Callable, Sequence
 
 import torch
+from torch import Tensor
 from transformers import GenerationConfig
 
+from persona_geometry.generation.captured import can_decode, decode
 from persona_geometry.model import LanguageModel
 from persona_geometry.store import Response
 
@@ -43,13 +45,16 @@ def generate(
         for row, i in enumerate(batch):
             ids[row, width - len(prompts[i]) :] = torch.tensor(prompts[i])
             mask[row, width - len(prompts[i]) :] = 1
-        answers = model.network.generate(
-            input_ids=ids.to(model.device),
-            attention_mask=mask.to(model.device),
-            generation_config=config,
-        )[:, width:]
+        answers = _answer(model, ids.to(model.device), mask.to(model.device), config)
         for i, answer in zip(batch, answers.tolist(), strict=True):
             save(i, to_response(model.tokenizer, answer, ends))
+
+
+def _answer(model: LanguageModel, ids: Tensor, mask: Tensor, config: GenerationConfig) -> Tensor:
+    if model.device.type == "cuda" and can_decode(model.network):
+        return decode(model.network, ids, mask, config.max_new_tokens, config.eos_token_id or [])
+    whole = model.network.generate(input_ids=ids, attention_mask=mask, generation_config=config)
+    return whole[:, ids.shape[1] :]
 
 
 def to_response(tokenizer: object, token_ids: list[int], ends: Sequence[int]) -> Response:
