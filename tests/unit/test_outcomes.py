@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import spearmanr
 
 from persona_geometry.errors import InputError
-from persona_geometry.rsa.outcomes import outcomes_comparison, read_outcomes
+from persona_geometry.rsa.outcomes import corrected_variance, outcomes_comparison, read_outcomes
 
 
 def study(seed: int, noise: float = 1.0, personas: int = 12) -> tuple:
@@ -57,24 +57,48 @@ def test_order_of_personas_and_outcomes_does_not_matter() -> None:
         assert one[part]["se"] == pytest.approx(other[part]["se"], rel=0.1)
 
 
-def test_errors_match_a_plain_loop_over_resampled_personas() -> None:
+def test_errors_are_those_of_plain_resampling(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same draws, taken with indices: personas for one bootstrap, unordered pairs for two."""
     cosine, js, names, outcomes = study(2)
-    result = outcomes_comparison(cosine, js, names, outcomes, 4000, 0)
     value = np.full(js.shape, np.nan)
     for source, target, outcome in outcomes:
         value[names.index(source), names.index(target)] = outcome
+    listed = np.isfinite(value)
+    unordered = np.argwhere(np.triu(listed | listed.T))
     rng = np.random.default_rng(7)
-    rows = []
-    for _ in range(800):
-        drawn = rng.integers(12, size=12)
-        first, second = (drawn[side] for side in np.indices((12, 12)).reshape(2, -1))
-        kept = (first != second) & np.isfinite(value[first, second])
-        first, second = first[kept], second[kept]
-        rho = [spearmanr(m[first, second], value[first, second]).statistic for m in (cosine, js)]
-        rows.append([*rho, rho[0] - rho[1]])
-    expected = np.std(rows, axis=0, ddof=1) * np.sqrt(12 / 11)
+    draws = [rng.integers(size, size=(60, size)) for size in (12, len(unordered))]
+    by_persona, by_pair = [], []
+    for drawn in draws[0]:
+        sides = [drawn[side] for side in np.indices((12, 12)).reshape(2, -1)]
+        by_persona.append(correlations(cosine, js, value, *sides))
+    for drawn in draws[1]:
+        sides = np.concatenate([unordered[drawn], unordered[drawn][:, ::-1]]).T
+        by_pair.append(correlations(cosine, js, value, *sides))
+    variances = [np.var(drawn, axis=0, ddof=1) for drawn in (by_persona, by_pair)]
+    expected = np.sqrt(np.maximum(variances[0] * 12 / 11 - 2 * variances[1], variances[1]))
+
+    def counted(stream: np.random.Generator, size: int, n: int) -> np.ndarray:
+        drawn = next(d for d in draws if d.shape == (n, size))
+        return np.stack([np.bincount(row, minlength=size) for row in drawn]).astype(float)
+
+    monkeypatch.setattr("persona_geometry.rsa.outcomes.multiplicities", counted)
+    result = outcomes_comparison(cosine, js, names, outcomes, 60, 0)
     got = [result[part]["se"] for part in ("cosine", "js", "difference")]
-    np.testing.assert_allclose(got, expected, rtol=0.1)
+    np.testing.assert_allclose(got, expected, rtol=1e-9)
+
+
+def correlations(cosine, js, value, first, second) -> list[float]:
+    kept = (first != second) & np.isfinite(value[first, second])
+    first, second = first[kept], second[kept]
+    rho = [spearmanr(m[first, second], value[first, second]).statistic for m in (cosine, js)]
+    return [*rho, rho[0] - rho[1]]
+
+
+def test_peculiarities_of_pairs_are_counted_once() -> None:
+    """What comes from personas stays; what comes from pairs, three times there, stays once."""
+    assert corrected_variance(0.5 + 3 * 0.1, 0.1, 10**9) == pytest.approx(0.5 + 0.1)
+    assert corrected_variance(0.2, 0.1, 10**9) == 0.1
+    assert corrected_variance(0.5, 0.0, 11) == pytest.approx(0.55)
 
 
 @pytest.mark.parametrize("sign", [1, -1])

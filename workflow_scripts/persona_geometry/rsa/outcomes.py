@@ -4,6 +4,10 @@ An outcome belongs to an ordered pair of personas (say, how far a habit trained 
 seen in the target). Both geometries are correlated with the same outcomes, so their correlations
 depend on one another, and outcomes that share a persona depend on one another too; personas are
 therefore what is resampled, and both correlations are taken on the same resamples.
+
+Resampling the two sides of a pair at once counts what is peculiar to single pairs three times
+(Owen 2007, Annals of Applied Statistics 1:386). A second bootstrap, over unordered pairs, measures
+that part, and twice its variance is taken off.
 """
 
 from collections.abc import Sequence
@@ -117,37 +121,50 @@ def outcomes_comparison(
     first, second = places[: len(sources)], places[len(sources) :]
 
     predictors = {"cosine": cosine[sources, targets], "js": js[sources, targets]}
-    size = len(occurring)
-    counts = multiplicities(np.random.default_rng(seed), size, n)
-    if size < MIN_PERSONAS:
-        counts = counts[:0]
     once = np.ones((1, len(values)))
     rho = {k: float(weighted_spearman(x, values, once)[0]) for k, x in predictors.items()}
-    weights = counts[:, first] * counts[:, second]
-    resampled = {k: weighted_spearman(x, values, weights) for k, x in predictors.items()}
-    strength = {k: np.sign(rho[k]) * resampled[k] for k in predictors}
-    difference = _with_interval(
-        "value", abs(rho["js"]) - abs(rho["cosine"]), strength["js"] - strength["cosine"], size
-    )
+    size = len(occurring)
+    bootstraps = []
+    if size >= MIN_PERSONAS:
+        stream = np.random.default_rng(seed)
+        persona_counts = multiplicities(stream, size, n)
+        pair = np.unique(np.sort([first, second], axis=0), axis=1, return_inverse=True)[1].ravel()
+        pair_counts = multiplicities(stream, pair.max() + 1, n)
+        for weights in (persona_counts[:, first] * persona_counts[:, second], pair_counts[:, pair]):
+            drawn = {k: weighted_spearman(x, values, weights) for k, x in predictors.items()}
+            strength = {k: np.sign(rho[k]) * drawn[k] for k in predictors}
+            bootstraps.append({**drawn, "difference": strength["js"] - strength["cosine"]})
+
+    def with_interval(name: str, key: str, estimate: float) -> dict:
+        variances = [_variance(drawn[key]) for drawn in bootstraps]
+        variance = corrected_variance(*variances, size) if variances else float("nan")
+        interval = t_interval(estimate, variance, size) if isfinite(estimate) else None
+        return {
+            name: estimate if isfinite(estimate) else None,
+            **(interval or dict.fromkeys(("low", "high", "level", "se"))),
+        }
+
+    difference = with_interval("value", "difference", abs(rho["js"]) - abs(rho["cosine"]))
     return {
         "n_outcomes": len(values),
         "n_personas": size,
-        **{k: _with_interval("spearman", rho[k], resampled[k], size) for k in predictors},
+        **{k: with_interval("spearman", k, rho[k]) for k in predictors},
         "difference": difference,
         "stronger": _stronger(difference),
     }
 
 
-def _with_interval(name: str, estimate: float, resampled: np.ndarray, size: int) -> dict:
-    """The estimate and its interval, None where they are not defined."""
-    defined = resampled[np.isfinite(resampled)]
-    interval = None
-    if isfinite(estimate) and len(defined) > 1:
-        interval = t_interval(estimate, np.var(defined, ddof=1) * size / (size - 1), size)
-    return {
-        name: estimate if isfinite(estimate) else None,
-        **(interval or dict.fromkeys(("low", "high", "level", "se"))),
-    }
+def corrected_variance(personas: float, pairs: float, size: int) -> float:
+    """Variance over `size` personas, from bootstraps over personas and over pairs.
+
+    Never below the variance over pairs, which would be the answer were they independent.
+    """
+    return max(personas * size / (size - 1) - 2 * pairs, pairs)
+
+
+def _variance(values: np.ndarray) -> float:
+    defined = values[np.isfinite(values)]
+    return float(np.var(defined, ddof=1)) if len(defined) > 1 else float("nan")
 
 
 def _stronger(difference: dict) -> str | None:
