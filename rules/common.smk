@@ -1,11 +1,14 @@
 # The study, its recipes and the names of its files. Every helper of the rules is here.
 
+import json
 import sys
+from pathlib import Path
 
 sys.path.insert(0, f"{workflow.basedir}/workflow_scripts")
 
 from persona_geometry.errors import InputError
 from persona_geometry.hub import finding_message
+from persona_geometry.job_size import batch_tokens, memory_mb, runtime_minutes
 from persona_geometry.recipes import fingerprint, items, model_key
 from persona_geometry.sharding import shard_cells, shard_responses
 from persona_geometry.store import Store
@@ -72,7 +75,33 @@ def shard_tasks(wildcards):
     ]
 
 
-def job_settings():
+def weight_bytes(input):
+    """Size of the model's weights; a request that needs it waits until the model is resolved."""
+    return json.loads(Path(input.model).read_text())["weight_bytes"]
+
+
+def job_memory(wildcards, input, attempt):
+    """Host memory of a GPU job, in MB."""
+    return memory_mb(weight_bytes(input), attempt)
+
+
+def scoring_minutes(wildcards, input, attempt):
+    """Time limit of a shard's GPU job."""
+    return runtime_minutes(
+        weight_bytes(input),
+        len(SHARDS.planned[wildcards.shard]),
+        len(STUDY.personas),
+        STUDY.generation["max_new_tokens"],
+        attempt,
+    )
+
+
+def scoring_batch(wildcards, attempt):
+    """Tokens of a forward batch, fewer at every retry."""
+    return batch_tokens(STUDY.execution["batch_tokens"], attempt)
+
+
+def job_settings(wildcards, resources):
     """What of the config a GPU job needs."""
     return {
         "model": STUDY.model,
@@ -80,7 +109,7 @@ def job_settings():
         "scoring": STUDY.scoring,
         "response_system_prompt": STUDY.response_system_prompt,
         "device": STUDY.execution["device"],
-        "batch_tokens": STUDY.execution["batch_tokens"],
+        "batch_tokens": resources.batch_tokens,
     }
 
 

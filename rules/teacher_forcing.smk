@@ -20,13 +20,16 @@ if STUDY.needs_model:
         threads: 8
         resources:
             gpu=STUDY.model["gpus"],
+            mem_mb=job_memory,
+            runtime=scoring_minutes,
+            batch_tokens=scoring_batch,
         params:
             store=str(STORE.root),
             model_key=MODEL_KEY,
             prompts=lambda w: ", ".join(i.prompt.name for i in SHARDS.planned[w.shard]),
             tasks=shard_tasks,
             personas={p.name: p.system_prompt for p in STUDY.personas},
-            settings=job_settings(),
+            settings=job_settings,
         message:
             "Load the model once, score under every persona: {params.prompts}"
         script:
