@@ -75,6 +75,13 @@ def shard_tasks(wildcards):
     ]
 
 
+def shard_names(wildcards):
+    """A shard's prompts, the first few by name, for a message."""
+    names = [item.prompt.name for item in SHARDS.planned[wildcards.shard]]
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return ", ".join(names[:5]) + more
+
+
 def weight_bytes(input):
     """Size of the model's weights; a request that needs it waits until the model is resolved."""
     return json.loads(Path(input.model).read_text())["weight_bytes"]

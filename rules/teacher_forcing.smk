@@ -17,7 +17,7 @@ if STUDY.needs_model:
             bench_path("teacher_force/{shard}")
         wildcard_constraints:
             shard=one_of(SHARDS.planned),
-        threads: 8
+        threads: 8 * STUDY.model["gpus"]
         resources:
             gpu=STUDY.model["gpus"],
             mem_mb=job_memory,
@@ -26,12 +26,12 @@ if STUDY.needs_model:
         params:
             store=str(STORE.root),
             model_key=MODEL_KEY,
-            prompts=lambda w: ", ".join(i.prompt.name for i in SHARDS.planned[w.shard]),
+            prompts=shard_names,
             tasks=shard_tasks,
             personas={p.name: p.system_prompt for p in STUDY.personas},
             settings=job_settings,
         message:
-            "Load the model once, score under every persona: {params.prompts}"
+            "GPU job: load the model once, score under every persona: {params.prompts}"
         script:
             "../workflow_scripts/teacher_force.py"
 
