@@ -6,7 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from persona_geometry.logs import job_log
+from persona_geometry.rdm import check_distances, read_tsv, select
 from persona_geometry.rsa.alignment import Geometries, align
+from persona_geometry.rsa.outcomes import read_outcomes
 from persona_geometry.store import write_atomically
 
 inputs, params = snakemake.input, snakemake.params
@@ -30,6 +32,15 @@ with job_log(snakemake.log[0]) as report:
         else None,
         vectors=dict(zip(vectors["layers"].tolist(), vectors["vectors"], strict=True))
         if vectors
+        else None,
+        covariates={
+            Path(path).stem: check_distances(
+                select(*read_tsv(path), js["persona_names"], path), js["persona_names"], path
+            )
+            for path in params.settings["covariates"]
+        },
+        outcomes=read_outcomes(params.settings["outcomes"])
+        if params.settings["outcomes"]
         else None,
     )
     alignment = align(

@@ -1,0 +1,1 @@
+"""Representational similarity analysis: statistics, permutation tests and uncertainty."""

@@ -1,0 +1,39 @@
+"""Centered kernel alignment (Kornblith et al. 2019), for exploration only."""
+
+import numpy as np
+
+
+def linear_cka(x: np.ndarray, y: np.ndarray) -> float | None:
+    """Linear CKA of (N, p) and (N, q) features, in [0, 1]; None where one is constant."""
+    return _aligned(_centered(x @ x.T), _centered(y @ y.T), _biased_hsic)
+
+
+def debiased_cka(x: np.ndarray, y: np.ndarray) -> float | None:
+    """Linear CKA with the unbiased HSIC of Song et al. (JMLR 13, 2012); may be negative.
+
+    None for fewer than four rows or where it is not defined.
+    """
+    if len(x) < 4:
+        return None
+    gram_x, gram_y = x @ x.T, y @ y.T
+    return _aligned(gram_x, gram_y, _unbiased_hsic)
+
+
+def _centered(gram: np.ndarray) -> np.ndarray:
+    return gram - gram.mean(0) - gram.mean(1)[:, None] + gram.mean()
+
+
+def _biased_hsic(a: np.ndarray, b: np.ndarray) -> float:
+    return float((a * b).sum())
+
+
+def _unbiased_hsic(a: np.ndarray, b: np.ndarray) -> float:
+    n = len(a)
+    a, b = a - np.diag(np.diag(a)), b - np.diag(np.diag(b))
+    whole = a.sum() * b.sum() / ((n - 1) * (n - 2))
+    return float((a * b).sum() + whole - 2.0 * (a.sum(0) @ b.sum(0)) / (n - 2))
+
+
+def _aligned(a, b, hsic) -> float | None:
+    scale = hsic(a, a) * hsic(b, b)
+    return hsic(a, b) / float(np.sqrt(scale)) if scale > 0 else None

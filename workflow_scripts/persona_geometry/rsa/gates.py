@@ -1,0 +1,60 @@
+"""Gates: thresholds fixed in the config, evaluated on the statistics of a layer."""
+
+import operator
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from persona_geometry.errors import InputError
+
+COMPARISONS = {">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le}
+
+
+def look_up(statistics: Mapping[str, Any], path: str) -> Any:
+    """A statistic by name; a dot goes into a statistic made of several.
+
+    Raises:
+        InputError: there is no such statistic, or it may not carry a gate.
+    """
+    if path.startswith("partial_mantel") and path.endswith("p"):
+        raise InputError(
+            f"A gate on '{path}' is refused: the p-value of a partial Mantel test is not valid "
+            f"where both matrices are structured; gate on partial_joint or mantel_p instead."
+        )
+    value: Any = statistics
+    rest = path
+    while rest:
+        if value is None:
+            return None
+        # A key may itself hold a dot, as share_above_0.5 does.
+        name = rest if rest in value else rest.partition(".")[0]
+        if not isinstance(value, Mapping) or name not in value:
+            raise InputError(
+                f"A gate names the statistic '{path}', which does not exist; see "
+                f"docs/statistics.md for the names."
+            )
+        value, rest = value[name], rest[len(name) + 1 :]
+    if isinstance(value, Mapping | list):
+        raise InputError(f"A gate names '{path}', which is not a single number.")
+    return value
+
+
+def evaluate(gates: Sequence[Mapping[str, Any]], statistics: Mapping[str, Any]) -> list[dict]:
+    """Each gate with its value and status; what could not be computed is never passed."""
+    results = []
+    for gate in gates:
+        value = look_up(statistics, gate["statistic"])
+        if value is None:
+            status = "not_evaluated"
+        else:
+            met = COMPARISONS[gate["comparison"]](value, gate["threshold"])
+            status = "pass" if met else "fail"
+        results.append(
+            {
+                "statistic": gate["statistic"],
+                "comparison": gate["comparison"],
+                "threshold": gate["threshold"],
+                "value": value,
+                "status": status,
+            }
+        )
+    return results

@@ -1,0 +1,241 @@
+"""The permutation engine: one stream of relabelings for every test of a study.
+
+A Mantel test relabels the personas of one matrix, rows and columns together, and correlates the
+upper triangles again (Mantel, Cancer Research 27, 1967). Ranks are taken once: relabeling moves
+ranks about and changes none. All layers share the matrix that is relabeled, so a chunk of
+relabelings is gathered once and multiplied with every layer's ranks in one matrix product.
+
+Sums of doubled mid-ranks are whole numbers and exact, so a relabeling that leaves the statistic as
+it is counts as reaching it, whatever the order of summation.
+"""
+
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import permutations as arrangements
+from itertools import product
+from math import factorial, prod
+
+import numpy as np
+
+from persona_geometry.rsa.ranks import doubled_ranks, upper
+
+CHUNK_VALUES = 4_000_000
+QUANTILES = (0.025, 0.25, 0.5, 0.75, 0.95, 0.975)
+ROUNDING = 1e-10
+
+
+@dataclass(frozen=True)
+class Relabelings:
+    """A reproducible stream of permutations of n labels.
+
+    Attributes:
+        n: number of labels.
+        groups: label numbers that may change places with each other; the others stay.
+        count: relabelings to draw, B; where no more than that are possible, each is taken once.
+        seed: of the draws. Equal seeds give equal streams, whatever is tested with them.
+    """
+
+    n: int
+    groups: tuple[tuple[int, ...], ...]
+    count: int
+    seed: int
+
+    @classmethod
+    def free(cls, n: int, count: int, seed: int) -> "Relabelings":
+        """All labels may change places."""
+        return cls(n, (tuple(range(n)),), count, seed)
+
+    @classmethod
+    def within(cls, strata: Sequence[Hashable | None], count: int, seed: int) -> "Relabelings":
+        """Labels change places within their stratum; None stays in place."""
+        members: dict[Hashable, list[int]] = {}
+        for label, stratum in enumerate(strata):
+            if stratum is not None:
+                members.setdefault(stratum, []).append(label)
+        groups = tuple(tuple(group) for group in members.values() if len(group) > 1)
+        return cls(len(strata), groups, count, seed)
+
+    @property
+    def possible(self) -> int:
+        """Number of different relabelings, the identity included."""
+        return prod(factorial(len(group)) for group in self.groups)
+
+    @property
+    def enumerated(self) -> bool:
+        """Whether each possible relabeling is taken exactly once."""
+        return self.possible <= self.count
+
+    @property
+    def smallest_p(self) -> float:
+        """The smallest p-value that a test with this stream can give."""
+        return 1.0 / (self.possible if self.enumerated else self.count + 1)
+
+    def chunks(self, size: int) -> Iterator[np.ndarray]:
+        """Yield (m, n) arrays of relabelings, m at most `size`; sampled ones leave the identity
+        out of the count, which the p-value adds."""
+        if self.enumerated:
+            yield from self._all(size)
+            return
+        stream = np.random.default_rng(self.seed)
+        for start in range(0, self.count, size):
+            rows = np.tile(np.arange(self.n), (min(size, self.count - start), 1))
+            for group in self.groups:
+                rows[:, group] = stream.permuted(rows[:, group], axis=1)
+            yield rows
+
+    def _all(self, size: int) -> Iterator[np.ndarray]:
+        rows = []
+        for moves in product(*(arrangements(group) for group in self.groups)):
+            row = np.arange(self.n)
+            for group, moved in zip(self.groups, moves, strict=True):
+                row[list(group)] = moved
+            rows.append(row)
+            if len(rows) == size:
+                yield np.array(rows)
+                rows = []
+        if rows:
+            yield np.array(rows)
+
+
+@dataclass(frozen=True)
+class Null:
+    """Observed statistics and their permutation distribution.
+
+    Attributes:
+        observed: (K,) statistics; nan where one cannot be computed.
+        permuted: (B, K) statistics under relabeling.
+        relabelings: the stream.
+    """
+
+    observed: np.ndarray
+    permuted: np.ndarray
+    relabelings: Relabelings
+
+    def p_values(self) -> np.ndarray:
+        """(K,) one-sided upper p-values; nan where the statistic is. Never 0.
+
+        Sampled: (b + 1) / (B + 1), b counting the relabelings that reach the observed statistic
+        (Phipson & Smyth 2010). Enumerated: the exact share, the identity among it.
+        """
+        return self._share(self.permuted)
+
+    def family_wise_p_values(self) -> np.ndarray:
+        """(K,) p-values against the largest of all K statistics of each relabeling.
+
+        Controls the chance of any false finding among the K (Nichols & Holmes 2002).
+        """
+        finite = ~np.isnan(self.observed)
+        if not finite.any():
+            return self.observed.copy()
+        largest = np.nanmax(self.permuted[:, finite], axis=1, keepdims=True)
+        return self._share(np.broadcast_to(largest, self.permuted.shape))
+
+    def _share(self, permuted: np.ndarray) -> np.ndarray:
+        reached = (permuted >= self.observed - ROUNDING).sum(0)
+        if self.relabelings.enumerated:
+            p = reached / len(permuted)
+        else:
+            p = (reached + 1) / (len(permuted) + 1)
+        return np.where(np.isnan(self.observed), np.nan, p)
+
+    def summary(self, k: int) -> dict:
+        """Mean, standard deviation and quantiles of one null distribution, and how it was made."""
+        values = self.permuted[:, k]
+        return {
+            "mean": float(values.mean()),
+            "sd": float(values.std()),
+            "quantiles": {
+                str(q): float(v)
+                for q, v in zip(QUANTILES, np.quantile(values, QUANTILES), strict=True)
+            },
+            "permutations": len(values),
+            "possible": float(self.relabelings.possible),
+            "enumerated": self.relabelings.enumerated,
+            "smallest_p": self.relabelings.smallest_p,
+        }
+
+
+def mantel(fixed: Sequence[np.ndarray], moved: np.ndarray, relabelings: Relabelings) -> Null:
+    """Spearman Mantel tests of K matrices against one, with one stream of relabelings.
+
+    Args:
+        fixed: K symmetric (N, N) matrices, or residuals of such.
+        moved: the (N, N) matrix whose labels are permuted.
+        relabelings: of N labels.
+
+    Returns:
+        The K rank correlations and their null distributions.
+    """
+    n_pairs = moved.shape[0] * (moved.shape[0] - 1) // 2
+    x = np.stack([doubled_ranks(upper(matrix)) for matrix in fixed])
+    y = doubled_ranks(upper(moved))
+    total = n_pairs * (n_pairs + 1.0)  # sum of doubled ranks
+    spread_x = (x * x).sum(1) - total**2 / n_pairs
+    spread_y = (y * y).sum() - total**2 / n_pairs
+    scale = np.sqrt(spread_x * spread_y)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        observed = np.where(scale > 0, (x @ y - total**2 / n_pairs) / scale, np.nan)
+        sums = permuted_products(x, y, relabelings)
+        permuted = (sums - total**2 / n_pairs) / scale
+    return Null(observed, permuted, relabelings)
+
+
+def partial_mantel(
+    fixed: np.ndarray, moved: np.ndarray, covariates: Sequence[np.ndarray], relabelings: Relabelings
+) -> Null:
+    """Partial Mantel test on ranks, with any number of covariate matrices.
+
+    The labels of `moved` are permuted and its partial correlation with `fixed` is computed anew
+    (Smouse, Long & Sokal 1986; the scheme of vegan's mantel.partial). Where both matrices are
+    spatially structured beyond the covariates its p-values are too small (Guillot & Rousset,
+    Methods Ecol. Evol. 4, 2013).
+
+    Args:
+        fixed, moved: symmetric (N, N) matrices.
+        covariates: symmetric (N, N) matrices, at least one.
+        relabelings: of N labels.
+    """
+    x, y = doubled_ranks(upper(fixed)), doubled_ranks(upper(moved))
+    basis = orthonormal_basis([doubled_ranks(upper(c)) for c in covariates], len(x))
+    x_rest = x - basis @ (basis.T @ x)
+    y = y - y.mean()
+    inner = np.vstack([x_rest, basis.T])
+    norm_x, norm_y = x_rest @ x_rest, y @ y
+
+    def partial(products: np.ndarray) -> np.ndarray:
+        rest = norm_y - (products[:, 1:] ** 2).sum(1)
+        scale = norm_x * np.maximum(rest, 0.0)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.where(scale > 1e-18 * norm_y**2, products[:, 0] / np.sqrt(scale), np.nan)
+
+    observed = partial((inner @ y)[None, :])
+    permuted = partial(permuted_products(inner, y, relabelings))
+    return Null(observed, np.nan_to_num(permuted, nan=-1.0)[:, None], relabelings)
+
+
+def orthonormal_basis(covariates: Sequence[np.ndarray], n: int) -> np.ndarray:
+    """(n, r) orthonormal columns that span the intercept and the covariates."""
+    design = np.column_stack([np.ones(n), *covariates]).astype(np.float64)
+    centered = design - np.column_stack([np.zeros(n), design[:, 1:].mean(0) * np.ones((n, 1))])
+    left, sizes, _ = np.linalg.svd(centered, full_matrices=False)
+    return left[:, sizes > 1e-10 * sizes[0]]
+
+
+def permuted_products(fixed: np.ndarray, moved: np.ndarray, relabelings: Relabelings) -> np.ndarray:
+    """(B, K) inner products of K fixed upper triangles with a relabeled one.
+
+    Args:
+        fixed: (K, pairs).
+        moved: (pairs,) upper triangle of the matrix that is relabeled.
+        relabelings: B of them. Memory is bounded: relabelings are taken in chunks.
+    """
+    n = relabelings.n
+    rows, columns = np.triu_indices(n, 1)
+    table = np.zeros((n, n))
+    table[rows, columns] = table[columns, rows] = moved
+    flat = table.reshape(-1)
+    size = max(1, CHUNK_VALUES // len(rows))
+    products = [
+        flat[chunk[:, rows] * n + chunk[:, columns]] @ fixed.T for chunk in relabelings.chunks(size)
+    ]
+    return np.concatenate(products)

@@ -1,0 +1,61 @@
+"""Does the agreement hinge on clusters, or on a single persona?"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from persona_geometry.rsa.ranks import spearman, upper
+
+
+def cluster_masked(x: np.ndarray, y: np.ndarray, fine: Sequence[str]) -> tuple[float | None, int]:
+    """Spearman's correlation over pairs of different clusters, and their number."""
+    labels = np.array(fine)
+    keep = upper(labels[:, None] != labels[None, :])
+    if keep.sum() < 3:
+        return None, int(keep.sum())
+    return spearman(upper(x)[keep], upper(y)[keep]), int(keep.sum())
+
+
+def cluster_collapsed(
+    x: np.ndarray, y: np.ndarray, fine: Sequence[str]
+) -> tuple[float | None, int]:
+    """Spearman's correlation after each cluster is averaged into one row, and the pairs left."""
+    names = list(dict.fromkeys(fine))
+    members = np.array([[label == name for label in fine] for name in names], dtype=float)
+    weights = members / members.sum(1, keepdims=True)
+    n_pairs = len(names) * (len(names) - 1) // 2
+    if n_pairs < 3:
+        return None, n_pairs
+    return spearman(upper(weights @ x @ weights.T), upper(weights @ y @ weights.T)), n_pairs
+
+
+def jackknife(x: np.ndarray, y: np.ndarray, personas: Sequence[str]) -> dict:
+    """Spearman's correlation with each persona left out."""
+    values = {}
+    for i, persona in enumerate(personas):
+        rest = np.delete(np.arange(len(personas)), i)
+        values[persona] = spearman(upper(x[np.ix_(rest, rest)]), upper(y[np.ix_(rest, rest)]))
+    return {"values": values, **spread([v for v in values.values() if v is not None])}
+
+
+def per_prompt(x: np.ndarray, y_by_prompt: np.ndarray, prompts: Sequence[str]) -> dict:
+    """Spearman's correlation of one RDM with each prompt's RDM."""
+    values = {
+        prompt: spearman(upper(x), upper(y)) for prompt, y in zip(prompts, y_by_prompt, strict=True)
+    }
+    finite = [v for v in values.values() if v is not None]
+    share = sum(v > 0.5 for v in finite) / len(finite) if finite else None
+    return {**spread(finite), "share_above_0.5": share, "values": values}
+
+
+def spread(values: Sequence[float]) -> dict:
+    """Median, interquartile range, smallest and largest; None without values."""
+    if not len(values):
+        return dict.fromkeys(("median", "iqr", "min", "max"))
+    low, middle, high = np.quantile(values, (0.25, 0.5, 0.75))
+    return {
+        "median": float(middle),
+        "iqr": float(high - low),
+        "min": float(min(values)),
+        "max": float(max(values)),
+    }
