@@ -178,7 +178,8 @@ def test_logits_are_asked_for_once_a_token_and_never_more_than_a_chunk() -> None
 
 
 def test_chunks_follow_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pairwise, "CPU_CHUNK_BYTES", 2 * N * V * 20)
+    per_token = N * V * 16 + len(ALL_PAIRS) * pairwise.PAIR_BYTES
+    monkeypatch.setattr(pairwise, "CPU_CHUNK_BYTES", 3 * per_token - 1)
     logits, widths = random_logits(12), []
     pairwise_divergences(
         lambda a, b: widths.append(b - a) or logits[:, a:b], N, T, ALL_PAIRS, device="cpu"
@@ -215,8 +216,11 @@ def test_unknown_personas_are_refused(pair: tuple[int, int]) -> None:
         run(random_logits(), [(0, 1), pair])
 
 
-@pytest.mark.parametrize("settings", [{"token_chunk": 0}, {"backend": "numpy"}])
-def test_unknown_settings_are_refused(settings: dict) -> None:
+@pytest.mark.parametrize(
+    "settings", [{"token_chunk": 0}, {"backend": "numpy"}, {"backend": "triton"}]
+)
+def test_unknown_settings_are_refused(settings: dict, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TRITON_INTERPRET", raising=False)
     with pytest.raises(InputError):
         run(random_logits(), **settings)
 

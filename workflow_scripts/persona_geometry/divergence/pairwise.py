@@ -1,7 +1,10 @@
 """All wanted pairs of personas, chunk by chunk of response tokens, within the memory at hand."""
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from importlib.util import find_spec
 from typing import Literal
 
 import torch
@@ -14,6 +17,7 @@ from . import reference
 LN2 = 0.6931471228599548  # the largest float32 that is not above ln 2
 ROUNDING = 1e-4  # nats outside its range that a divergence may be before it is called an error
 CPU_CHUNK_BYTES = 1 << 28
+PAIR_BYTES = 256  # a pair and token: partial sums of a dozen segments, or indices of rows
 
 
 @dataclass(frozen=True)
@@ -58,19 +62,19 @@ def pairwise_divergences(
     torch.cuda.OutOfMemoryError where even one token does not fit.
     """
     device = torch.device(device)
-    pairs = _checked_pairs(pairs, n_personas).to(device)
+    pairs = _checked_pairs(pairs, n_personas)
     if token_chunk is not None and token_chunk < 1:
         raise InputError(f"token_chunk is {token_chunk}; give a whole number of at least 1.")
     out = torch.empty(3, len(pairs), n_tokens, dtype=torch.float32, device=device)
     if out.numel() == 0:
         return PairDivergences(*out)
-    compute = _backend(backend, device)
+    compute = _backend(backend, device, pairs)
     chunk, start = token_chunk or 1, 0
     while start < n_tokens:
         stop = min(start + chunk, n_tokens)
         try:
             logits = logits_of(start, stop)
-            out[:, :, start:stop] = compute(logits, pairs)
+            out[:, :, start:stop] = compute(logits)
         except torch.cuda.OutOfMemoryError:
             if chunk == 1:
                 raise
@@ -79,7 +83,7 @@ def pairwise_divergences(
             torch.cuda.empty_cache()
             continue
         if start == 0 and token_chunk is None:
-            chunk = _chunk_for_memory(logits)
+            chunk = _chunk_for_memory(logits, len(pairs))
         logits, start = None, stop
     return _within_range(out)
 
@@ -97,17 +101,33 @@ def _checked_pairs(pairs: Sequence[tuple[int, int]] | Tensor, n_personas: int) -
     return table
 
 
-def _backend(name: str, device: torch.device) -> Callable[[Tensor, Tensor], Tensor]:
-    """The function (logits (N, t, V), pairs (n, 2)) -> (3, n, t) of a backend."""
-    if name not in ("auto", "torch"):
-        raise InputError(f"The divergence backend {name!r} is unknown; give auto or torch.")
-    return reference.divergences
+def _backend(name: str, device: torch.device, pairs: Tensor) -> Callable[[Tensor], Tensor]:
+    """The function from logits (N, t, V) to the (3, n, t) divergences of `pairs` (n, 2)."""
+    if name == "auto":
+        fast = device.type == "cuda" and torch.version.cuda and find_spec("triton")
+        name = "triton" if fast else "torch"
+    if name == "torch":
+        return partial(reference.divergences, pairs=pairs.to(device))
+    if name != "triton":
+        raise InputError(f"The divergence backend {name!r} is unknown; give auto, torch or triton.")
+    if device.type != "cuda" and os.environ.get("TRITON_INTERPRET") != "1":
+        raise InputError(
+            "The divergence backend triton needs a GPU; give auto or torch, or set "
+            "TRITON_INTERPRET=1 to try it slowly on a CPU."
+        )
+    from . import fused
+
+    return fused.planned(pairs, device)
 
 
-def _chunk_for_memory(logits: Tensor) -> int:
-    """Tokens a chunk, such that logits and their float32 copies take half of the free memory."""
+def _chunk_for_memory(logits: Tensor, n_pairs: int) -> int:
+    """Tokens a chunk, such that it takes at most half of the free memory.
+
+    Counted are the logits as made and as kept, their log-probabilities and probabilities in
+    float32, and the sums of the pairs.
+    """
     words = logits.shape[0] * logits.shape[2]
-    per_token = words * (2 * logits.element_size() + 12)
+    per_token = words * (2 * logits.element_size() + 8) + n_pairs * PAIR_BYTES
     if logits.device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(logits.device)
         cached = torch.cuda.memory_reserved(logits.device)
