@@ -7,6 +7,7 @@ import pytest
 from scipy.stats import rankdata, spearmanr
 
 from persona_geometry.rsa import power
+from persona_geometry.rsa.permutation import Relabelings, mantel
 from persona_geometry.rsa.power import stratified_power, within_cluster_correlation
 
 CLUSTERS = ["a"] * 4 + ["b"] * 3 + ["c"] * 2 + [None] * 5
@@ -51,50 +52,44 @@ def test_sampling_replaces_enumeration_beyond_the_limit() -> None:
     assert sampled["detectable_rho"] == pytest.approx(every["detectable_rho"], abs=0.08)
 
 
-def test_admissible_permutations_are_all_there_and_stay_within_strata() -> None:
-    strata = ["a", None, "b", "a", "b", "a", "single"]
-    groups = power._groups(strata)
-    moves = power._all_moves(groups, len(strata))
-    everything = {tuple(move) for move in moves} | {tuple(range(7))}
-    assert len(moves) == 11
-    assert everything == {tuple(move) for move in admissible(strata)}
-    sampled = power._random_moves(groups, len(strata), 600, np.random.default_rng(0))
-    assert {tuple(move) for move in sampled} == everything
-
-
-def test_p_values_are_those_of_moving_rows_and_columns() -> None:
+def test_power_is_that_of_the_test_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The p-values behind the curve are those of `mantel`, and of moving rows and columns."""
     strata = ["a"] * 3 + ["b"] * 2 + [None] * 2
-    x, y = clustered(1, strata), clustered(2, strata)
-    x[0, 3] = x[3, 0] = x[1, 5] = x[5, 1] = 1.0
-    upper = np.triu_indices(7, 1)
-    rho = [spearmanr(x[np.ix_(m, m)][upper], y[upper]).statistic for m in admissible(strata)]
-    expected = np.mean(np.array(rho) >= spearmanr(x[upper], y[upper]).statistic - 1e-9)
+    x = clustered(1, strata)
+    seen = {}
 
-    groups = power._groups(strata)
-    moves = power._all_moves(groups, 7)
-    moving = power._moving(groups, 7)
-    first, second = upper[0][moving], upper[1][moving]
-    ranks = np.zeros((7, 7))
-    ranks[upper] = rankdata(x[upper])
-    ranks += ranks.T
-    got = power._p_values(
-        ranks[first, second],
-        ranks[moves[:, first], moves[:, second]],
-        rankdata(y[upper])[moving][None],
-    )
-    assert got == pytest.approx([expected])
+    def watched(points: np.ndarray) -> np.ndarray:
+        seen.setdefault("simulated", []).append(squared(points))
+        return seen["simulated"][-1]
+
+    squared = power._squared_distances
+    monkeypatch.setattr(power, "_squared_distances", watched)
+    monkeypatch.setattr(power, "LEVEL", 0.2)
+    curve = stratified_power(x, strata, 0)["power_curve"]
+    test = Relabelings.within(strata, 100, 0)
+    pairs, moves = np.triu_indices(7, 1), admissible(strata)
+    assert len(moves) == 12
+    for k in (0, 3, 9):
+        simulated = seen["simulated"][k]
+        p = mantel(simulated, x, test).p_values()
+        assert curve[k]["power"] == np.mean(p <= 0.2)
+        y = simulated[7][pairs]
+        rho = np.array([spearmanr(x[np.ix_(m, m)][pairs], y).statistic for m in moves])
+        assert p[7] == pytest.approx(np.mean(rho >= spearmanr(x[pairs], y).statistic - 1e-9))
 
 
 def test_block_means_are_what_permutations_leave() -> None:
     """The mean of a matrix over all admissible permutations is the matrix of its block means."""
     strata = ["a"] * 3 + ["b"] * 2 + [None] * 2
-    x = clustered(4, strata)
     upper = np.triu_indices(7, 1)
+    x = np.zeros((7, 7))
+    x[upper] = 2 * rankdata(clustered(4, strata)[upper])
+    x += x.T
     moves = admissible(strata)
     averaged = np.mean([x[np.ix_(m, m)] for m in moves], axis=0)[upper]
-    blocks = power._Blocks(power._groups(strata), 7)
-    left = blocks.deviations(x[upper][blocks.moving][None])[0]
-    np.testing.assert_allclose(left, (x[upper] - averaged)[blocks.moving], atol=1e-12)
+    blocks = power._Blocks(Relabelings.within(strata, 0, 0))
+    left = blocks.deviations(x[upper])
+    np.testing.assert_allclose(left, (x[upper] - averaged)[blocks.moving], atol=1e-9)
     np.testing.assert_allclose(averaged[~blocks.moving], x[upper][~blocks.moving])
 
 
@@ -104,8 +99,7 @@ def test_within_cluster_correlation_orders_the_permutations_as_the_full_one() ->
     x, y = clustered(5, strata), clustered(6, strata)
     upper = np.triu_indices(9, 1)
     whole, centered = [], []
-    groups = power._groups(strata)
-    for move in [np.arange(9), *power._all_moves(groups, 9)]:
+    for move in next(Relabelings.within(strata, 100, 0).chunks(100)):
         moved = x[np.ix_(move, move)]
         whole.append(spearmanr(moved[upper], y[upper]).statistic)
         centered.append(within_cluster_correlation(moved, y, strata))
@@ -138,15 +132,14 @@ def test_power_agrees_with_a_slow_simulation() -> None:
     values, vectors = np.linalg.eigh(-centering @ distances @ centering)
     points = vectors[:, values > 1e-9] * np.sqrt(values[values > 1e-9])
     members = [np.arange(4), np.arange(4, 7)]
+    within = next(Relabelings.within(strata, 200, 0).chunks(200))
     offsets = [points[m] - points[m].mean(axis=0) for m in members]
     cov = np.cov(np.concatenate(offsets).T, ddof=0)
     upper = np.triu_indices(n, 1)
     ranks = np.zeros((n, n))
     ranks[upper] = rankdata(distances[upper])
     ranks += ranks.T
-    permuted = np.array(
-        [ranks[np.ix_(m, m)][upper] for m in [np.arange(n), *power._all_moves(members, n)]]
-    )
+    permuted = np.array([ranks[np.ix_(m, m)][upper] for m in [np.arange(n), *within]])
     for planted in (0.4, 0.8):
         found = 0
         for _ in range(400):

@@ -13,6 +13,8 @@ itself, and Spearman's correlation of the enlarged sample is a weighted one on t
 import numpy as np
 from scipy.stats import t as student_t
 
+from persona_geometry.rsa.ranks import upper
+
 LEVEL = 0.95
 MIN_PERSONAS = 4
 _CHUNK_ELEMENTS = 2_000_000
@@ -55,23 +57,23 @@ def bootstrap_intervals(
         return intervals
     personas = len(cosine)
     prompts = 0 if js_by_prompt is None else len(js_by_prompt)
-    upper = np.triu_indices(personas, 1)
-    rho = float(weighted_spearman(cosine[upper], mean_js[upper], np.ones((1, len(upper[0]))))[0])
+    cosine_pairs, js_pairs = upper(cosine)[None], upper(mean_js)[None]
+    rho = float(weighted_spearman(cosine_pairs, js_pairs, np.ones_like(js_pairs))[0])
     if not np.isfinite(rho):
         return intervals
 
     prompt_stream, persona_stream = (np.random.default_rng([seed, k]) for k in range(2))
-    vary_prompts, vary_personas = prompts >= 2, personas >= MIN_PERSONAS
+    vary_personas = personas >= MIN_PERSONAS
     if vary_personas:
         persona_counts = multiplicities(persona_stream, personas, n)
-        alone = resampled_correlations(cosine[upper][None], mean_js[upper][None], persona_counts)
+        alone = resampled_correlations(cosine_pairs, js_pairs, persona_counts)
         persona_variance = _variance(alone)
         intervals["personas"] = t_interval(rho, _unbiased(persona_variance, personas), personas)
-    if vary_prompts:
+    if js_by_prompt is not None and prompts >= 2:
         prompt_counts = multiplicities(prompt_stream, prompts, n)
-        resampled_js = prompt_counts @ js_by_prompt[:, upper[0], upper[1]] / prompts
+        resampled_js = prompt_counts @ upper(js_by_prompt) / prompts
         resampled_cosine = (
-            cosine[upper][None]
+            cosine_pairs
             if cosine_vectors is None
             else resampled_cosine_distances(cosine_vectors, prompt_counts)
         )
@@ -80,16 +82,16 @@ def bootstrap_intervals(
             resampled_correlations(resampled_cosine, resampled_js, each_once)
         )
         intervals["prompts"] = t_interval(rho, _unbiased(prompt_variance, prompts), prompts)
-    if vary_prompts and vary_personas:
-        both = resampled_correlations(resampled_cosine, resampled_js, persona_counts)
-        variance = dual_variance(
-            prompt_variance,
-            persona_variance,
-            _variance(both),
-            n_prompts=prompts,
-            n_personas=personas,
-        )
-        intervals["dual"] = t_interval(rho, variance, min(prompts, personas))
+        if vary_personas:
+            both = resampled_correlations(resampled_cosine, resampled_js, persona_counts)
+            variance = dual_variance(
+                prompt_variance,
+                persona_variance,
+                _variance(both),
+                n_prompts=prompts,
+                n_personas=personas,
+            )
+            intervals["dual"] = t_interval(rho, variance, min(prompts, personas))
     return intervals
 
 

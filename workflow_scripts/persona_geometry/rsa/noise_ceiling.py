@@ -11,6 +11,8 @@ from math import comb
 import numpy as np
 from scipy.stats import rankdata
 
+from persona_geometry.rsa.ranks import upper
+
 
 def noise_ceiling(js_by_prompt: np.ndarray | None, splits: int, seed: int) -> dict | None:
     """Split-half reliability of the divergences, and the rank correlation it allows.
@@ -34,9 +36,7 @@ def noise_ceiling(js_by_prompt: np.ndarray | None, splits: int, seed: int) -> di
     """
     if js_by_prompt is None or len(js_by_prompt) < 2 or js_by_prompt.shape[1] < 3:
         return None
-    prompts, personas = js_by_prompt.shape[:2]
-    upper = np.triu_indices(personas, 1)
-    pairs = js_by_prompt[:, upper[0], upper[1]]
+    prompts, pairs = len(js_by_prompt), upper(js_by_prompt)
     first, second, exhaustive = _halves(prompts, splits, np.random.default_rng(seed))
     rho = _row_correlations(rankdata(first @ pairs, axis=1), rankdata(second @ pairs, axis=1))
     if not np.isfinite(rho).all():

@@ -136,8 +136,10 @@ def outcomes_comparison(
             bootstraps.append({**drawn, "difference": strength["js"] - strength["cosine"]})
 
     def with_interval(name: str, key: str, estimate: float) -> dict:
-        variances = [_variance(drawn[key]) for drawn in bootstraps]
-        variance = corrected_variance(*variances, size) if variances else float("nan")
+        variance = float("nan")
+        if bootstraps:
+            over_personas, over_pairs = (_variance(drawn[key]) for drawn in bootstraps)
+            variance = corrected_variance(over_personas, over_pairs, size)
         interval = t_interval(estimate, variance, size) if isfinite(estimate) else None
         return {
             name: estimate if isfinite(estimate) else None,

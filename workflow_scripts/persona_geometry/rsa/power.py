@@ -20,18 +20,18 @@ dependent, as they are in real matrices; errors drawn pair by pair would flatter
 """
 
 from collections.abc import Hashable, Sequence
-from itertools import pairwise, product
-from itertools import permutations as arrangements
-from math import factorial, prod
+from itertools import pairwise
 
 import numpy as np
-from scipy.stats import rankdata
+
+from persona_geometry.rsa.permutation import Null, Relabelings, permuted_products
+from persona_geometry.rsa.ranks import doubled_ranks, upper
 
 LEVEL = 0.05
 TARGET = 0.8
 _PLANTED = np.linspace(0, 1, 11)
 _SAMPLED = 999
-_SIMULATED_RANKS = 4_000_000
+_SIMULATED_PAIRS = 4_000_000
 
 
 def stratified_power(
@@ -59,30 +59,26 @@ def stratified_power(
         correlation found with 80 % power, None where none is), `observed_rho` (None without
         `js`), `simulations` at each r, and `statement`, a sentence or two for a report.
     """
-    groups = _groups(strata)
-    n_admissible = prod(factorial(len(group)) for group in groups)
-    exhaustive = n_admissible <= permutations
-    smallest_p = 1 / n_admissible if exhaustive else 1 / (permutations + 1)
-    result = {
-        "n_admissible": n_admissible,
-        "smallest_p": smallest_p,
-        "within_pairs": sum(len(group) * (len(group) - 1) // 2 for group in groups),
-        "moving_pairs": int(_moving(groups, len(cosine)).sum()),
-        "detectable_rho": None,
-        "observed_rho": None if js is None else within_cluster_correlation(cosine, js, strata),
-        "power_curve": [],
-        "simulations": 0,
-    }
+    test = Relabelings.within(strata, permutations, seed)
     varies = within_cluster_correlation(cosine, cosine, strata) is not None
-    if smallest_p <= LEVEL and varies:
-        stream = np.random.default_rng(seed)
-        moves = _all_moves(groups, len(cosine)) if exhaustive else None
-        if moves is None:
-            moves = _random_moves(groups, len(cosine), min(permutations, _SAMPLED), stream)
-        result["power_curve"], result["simulations"] = _power_curve(cosine, groups, moves, stream)
-        result["detectable_rho"] = _crossing(result["power_curve"])
-    result["statement"] = _statement(result)
-    return result
+    curve: list[dict[str, float]] = []
+    simulations = int(np.clip(_SIMULATED_PAIRS // (len(_PLANTED) * test.n**2 // 2), 50, 500))
+    if test.smallest_p <= LEVEL and varies:
+        sampled = Relabelings(test.n, test.groups, min(permutations, _SAMPLED), seed)
+        curve = _power_curve(
+            cosine, test if test.enumerated else sampled, simulations, np.random.default_rng(seed)
+        )
+    result = {
+        "n_admissible": test.possible,
+        "smallest_p": test.smallest_p,
+        "within_pairs": sum(len(group) * (len(group) - 1) // 2 for group in test.groups),
+        "moving_pairs": int(_Blocks(test).moving.sum()),
+        "detectable_rho": _crossing(curve),
+        "observed_rho": None if js is None else within_cluster_correlation(cosine, js, strata),
+        "power_curve": curve,
+        "simulations": simulations if curve else 0,
+    }
+    return result | {"statement": _statement(result)}
 
 
 def within_cluster_correlation(
@@ -93,85 +89,67 @@ def within_cluster_correlation(
     It runs over the pairs that move under permutations within strata, and is None where none
     does or where one side does not vary within blocks.
     """
-    groups = _groups(strata)
-    centering = _Blocks(groups, len(cosine))
-    if not centering.moving.any():
-        return None
-    upper = np.triu_indices(len(cosine), 1)
-    x, y = (centering.deviations(rankdata(m[upper])[centering.moving][None]) for m in (cosine, js))
-    rho = float(_row_correlations(x, y)[0])
+    ranks = doubled_ranks(upper(np.stack([cosine, js])))
+    rho = float(_Blocks(Relabelings.within(strata, 0, 0)).correlations(*ranks))
     return rho if np.isfinite(rho) else None
 
 
 class _Blocks:
-    """Removal of block means from the moving pairs of an upper triangle."""
+    """The blocks of pairs that relabelings mix, and what ranks have beyond their block's mean."""
 
-    def __init__(self, groups: list[np.ndarray], n: int) -> None:
-        self.moving = _moving(groups, n)
-        label = np.arange(n)
-        for group in groups:
-            label[group] = group[0]
+    def __init__(self, relabelings: Relabelings) -> None:
+        n = relabelings.n
+        label, moves = np.arange(n), np.zeros(n, dtype=bool)
+        for group in relabelings.groups:
+            label[list(group)] = group[0]
+            moves[list(group)] = True
         first, second = np.triu_indices(n, 1)
+        self.moving = moves[first] | moves[second]
         one, other = np.sort([label[first], label[second]], axis=0)[:, self.moving]
-        _, self._block = np.unique(one * n + other, return_inverse=True)
+        self._block = np.unique(one * n + other, return_inverse=True)[1]
+        self._order = np.argsort(self._block, kind="stable")
         self._size = np.bincount(self._block)
+        self._start = np.cumsum(self._size) - self._size
 
     def deviations(self, ranks: np.ndarray) -> np.ndarray:
-        """(S, moving pairs) ranks less the mean of their block."""
-        order = np.argsort(self._block, kind="stable")
-        starts = np.concatenate([[0], np.cumsum(self._size)[:-1]])
-        means = np.add.reduceat(ranks[:, order], starts, axis=1) / self._size
-        return ranks - means[:, self._block]
+        """(..., moving pairs) ranks less the mean of their block, from (..., pairs) ranks."""
+        ranks = ranks[..., self.moving]
+        means = np.add.reduceat(ranks[..., self._order], self._start, axis=-1) / self._size
+        return ranks - means[..., self._block]
+
+    def correlations(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """(...) correlations of the deviations of (pairs,) and (..., pairs) ranks, or nan."""
+        if not self.moving.any():
+            return np.full(y.shape[:-1], np.nan)
+        x, y = self.deviations(x), self.deviations(y)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return (y @ x) / np.sqrt((x @ x) * (y**2).sum(axis=-1))
 
 
 def _power_curve(
-    cosine: np.ndarray, groups: list[np.ndarray], moves: np.ndarray, stream: np.random.Generator
-) -> tuple[list[dict[str, float]], int]:
-    n = len(cosine)
-    upper = np.triu_indices(n, 1)
-    blocks = _Blocks(groups, n)
-    ranks = np.zeros((n, n))
-    ranks[upper] = rankdata(cosine[upper])
-    ranks += ranks.T
-    first, second = (side[blocks.moving] for side in upper)
-    observed = ranks[first, second]
-    permuted = ranks[moves[:, first], moves[:, second]]
-    deviations = blocks.deviations(observed[None])
-
+    cosine: np.ndarray, test: Relabelings, simulations: int, stream: np.random.Generator
+) -> list[dict[str, float]]:
     points = _points(cosine)
-    offsets = np.zeros((n, n))
-    for group in groups:
+    offsets = np.zeros_like(points)
+    for group in map(list, test.groups):
         offsets[group] = points[group] - points[group].mean(axis=0)
-    centers = points - offsets
-    simulations = int(np.clip(_SIMULATED_RANKS // (len(_PLANTED) * len(upper[0])), 50, 500))
-    random_offsets = _random_offsets(offsets, groups, simulations, stream)
-
-    curve = []
-    for planted in _PLANTED:
-        placed = centers + planted * offsets + np.sqrt(1 - planted**2) * random_offsets
-        inner = placed @ placed.transpose(0, 2, 1)
-        norms = np.einsum("sii->si", inner)
-        squared = norms[:, :, None] + norms[:, None, :] - 2 * inner
-        simulated = rankdata(squared[:, upper[0], upper[1]], axis=1)[:, blocks.moving]
-        p = _p_values(observed, permuted, simulated)
-        rho = _row_correlations(deviations, blocks.deviations(simulated))
-        curve.append(
-            {
-                "planted": float(planted),
-                "rho": float(np.nanmean(rho)),
-                "power": float(np.mean(p <= LEVEL)),
-            }
-        )
-    return curve, simulations
-
-
-def _p_values(observed: np.ndarray, permuted: np.ndarray, simulated: np.ndarray) -> np.ndarray:
-    """(S,) upper-tail p-values, from (P,) ranks, (B, P) permuted ones and (S, P) of the other side.
-
-    Sums of products of mid-ranks are multiples of a quarter, exact in floating point: ties tie.
-    """
-    reached = permuted @ simulated.T >= simulated @ observed
-    return (reached.sum(axis=0) + 1) / (len(permuted) + 1)
+    random_offsets = _random_offsets(offsets, test, simulations, stream)
+    simulated = np.concatenate(
+        [
+            _squared_distances(
+                points - offsets + planted * offsets + np.sqrt(1 - planted**2) * random_offsets
+            )
+            for planted in _PLANTED
+        ]
+    )
+    observed, ranks = doubled_ranks(upper(cosine)), doubled_ranks(upper(simulated))
+    sums = Null(ranks @ observed, permuted_products(ranks, observed, test), test)
+    p = sums.p_values().reshape(len(_PLANTED), simulations)
+    rho = np.nan_to_num(_Blocks(test).correlations(observed, ranks)).reshape(p.shape)
+    return [
+        {"planted": float(planted), "rho": float(r.mean()), "power": float(np.mean(q <= LEVEL))}
+        for planted, r, q in zip(_PLANTED, rho, p, strict=True)
+    ]
 
 
 def _points(distances: np.ndarray) -> np.ndarray:
@@ -182,13 +160,19 @@ def _points(distances: np.ndarray) -> np.ndarray:
     return vectors * np.sqrt(np.maximum(values, 0))
 
 
+def _squared_distances(points: np.ndarray) -> np.ndarray:
+    inner = points @ points.transpose(0, 2, 1)
+    norms = np.einsum("sii->si", inner)
+    return norms[:, :, None] + norms[:, None, :] - 2 * inner
+
+
 def _random_offsets(
-    offsets: np.ndarray, groups: list[np.ndarray], simulations: int, stream: np.random.Generator
+    offsets: np.ndarray, test: Relabelings, simulations: int, stream: np.random.Generator
 ) -> np.ndarray:
     """(S, N, N) Gaussian offsets in the span of the given ones, as wide as those of each group."""
     drawn = np.zeros((simulations, *offsets.shape))
-    pooled = offsets[np.concatenate(groups)]
-    for group in groups:
+    pooled = offsets[np.concatenate(test.groups)]
+    for group in map(list, test.groups):
         raw = stream.standard_normal((simulations, len(group), len(pooled))) @ pooled
         raw -= raw.mean(axis=1, keepdims=True)
         expected = (len(group) - 1) * (pooled**2).sum()
@@ -231,43 +215,3 @@ def _statement(result: dict) -> str:
         f"{scope} {ability}; the observed {observed:.2f} is weaker, and a p above {LEVEL:g} cannot "
         f"tell such an agreement from none."
     )
-
-
-def _groups(strata: Sequence[Hashable | None]) -> list[np.ndarray]:
-    """Members of each stratum that can move."""
-    members: dict[Hashable, list[int]] = {}
-    for position, stratum in enumerate(strata):
-        if stratum is not None:
-            members.setdefault(stratum, []).append(position)
-    return [np.array(group) for group in members.values() if len(group) > 1]
-
-
-def _moving(groups: list[np.ndarray], n: int) -> np.ndarray:
-    moves = np.zeros(n, dtype=bool)
-    for group in groups:
-        moves[group] = True
-    first, second = np.triu_indices(n, 1)
-    return moves[first] | moves[second]
-
-
-def _all_moves(groups: list[np.ndarray], n: int) -> np.ndarray:
-    """Every admissible permutation but the identity."""
-    moves = np.tile(np.arange(n), (prod(factorial(len(group)) for group in groups), 1))
-    for row, choice in zip(moves, product(*(arrangements(group) for group in groups)), strict=True):
-        for group, arrangement in zip(groups, choice, strict=True):
-            row[group] = arrangement
-    return moves[1:]
-
-
-def _random_moves(
-    groups: list[np.ndarray], n: int, count: int, stream: np.random.Generator
-) -> np.ndarray:
-    moves = np.tile(np.arange(n), (count, 1))
-    for group in groups:
-        moves[:, group] = stream.permuted(moves[:, group], axis=1)
-    return moves
-
-
-def _row_correlations(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return (x * y).sum(axis=1) / np.sqrt((x**2).sum(axis=1) * (y**2).sum(axis=1))
