@@ -1,0 +1,243 @@
+"""Single jobs, without Snakemake: limits, keys, and pods that do what they should not."""
+
+import json
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from persona_geometry.errors import InputError
+from persona_geometry.runpod.api import Client, NotNow, RunPodError
+from persona_geometry.runpod.jobs import Jobs
+from persona_geometry.runpod.records import Record
+from persona_geometry.runpod.settings import read_key, read_settings
+
+from .conftest import Study, wait_for
+from .server import Fault, RunPod
+
+
+@pytest.fixture
+def script(study: Study):
+    """Write a job script of Snakemake's form."""
+
+    def script(command: str = "true", gpus: int = 1, output: str = "out.txt") -> Path:
+        properties = {"rule": "gpu_shard", "output": [output], "resources": {"gpu": gpus}}
+        path = study.volume / "jobscript.sh"
+        path.write_text(f"#!/bin/sh\n# properties = {json.dumps(properties)}\n{command}\n")
+        return path
+
+    return script
+
+
+def settle(jobs: Jobs, name: str, seconds: float = 15.0) -> str:
+    """Look at a job until it has ended."""
+    end = time.monotonic() + seconds
+    while (state := jobs.look(name)) == "running":
+        assert time.monotonic() < end, "the job did not end"
+        time.sleep(0.2)
+    return state
+
+
+def failure(jobs: Jobs, name: str) -> str:
+    assert settle(jobs, name) == "failed"
+    return Record(jobs.folder / name).result()["failed"]
+
+
+def test_the_request_and_the_result(study: Study, service: RunPod, script):
+    study.change(max_usd_per_hour=6)
+    jobs = study.jobs()
+    name = jobs.submit(script("echo said; exit 0", gpus=2))
+    body = service.ever[0].body
+    assert body["gpu"] == {"id": "NVIDIA H100 80GB HBM3", "count": 2}
+    assert body["mounts"] == {"network": [{"volumeId": "volume1", "path": str(study.volume)}]}
+    assert settle(jobs, name) == "success"
+    assert Record(jobs.folder / name).log.read_text() == "said\n"
+    study.nothing_is_left()
+
+
+def test_a_job_that_fails(study: Study, script):
+    jobs = study.jobs()
+    assert failure(jobs, jobs.submit(script("exit 3"))) == "the job script ended with 3"
+    study.nothing_is_left()
+
+
+def test_a_job_does_not_see_a_key(study: Study, service: RunPod, script):
+    jobs = study.jobs()
+    name = jobs.submit(script("env"))
+    assert settle(jobs, name) == "success"
+    log = Record(jobs.folder / name).log.read_text()
+    assert f"RUNPOD_POD_ID={service.ever[0].id}" in log
+    assert "RUNPOD_API_KEY" not in log
+    study.nothing_is_left()
+
+
+def test_the_deadline_ends_job_and_pod_from_within(study: Study, service: RunPod, script):
+    study.change(deadline_minutes=0.03)
+    jobs = study.jobs()
+    name = jobs.submit(script("trap '' TERM; sleep 60 & sleep 60"))
+    for guard in study.guards():
+        guard.kill()
+    # Nobody looks: the pod alone ends job and pod.
+    study.nothing_is_left()
+    assert Record(jobs.folder / name).result()["failed"] == "its deadline passed"
+
+
+def test_a_pod_that_never_starts_is_deleted_without_snakemake(study: Study, service, script):
+    service.start_seconds = 1000
+    study.change(start_minutes=0.02)
+    jobs = study.jobs()
+    name = jobs.submit(script())
+    # Nobody looks but the guard that came with the pod.
+    study.nothing_is_left()
+    assert "did not start the job within 0.02 minutes" in failure(jobs, name)
+
+
+def test_a_container_that_starts_twice(study: Study, service: RunPod, script):
+    jobs = study.jobs()
+    name = jobs.submit(script("sleep 60"))
+    record = Record(jobs.folder / name)
+    wait_for(record.claimed_by)
+    pod = service.ever[0]
+    for process in pod.processes():
+        process.kill()
+    pod._run()
+    assert "started twice" in failure(jobs, name) or "EXITED" in failure(jobs, name)
+    study.nothing_is_left()
+
+
+def test_a_second_pod_of_the_same_name_is_deleted(study: Study, service: RunPod, script):
+    jobs = study.jobs()
+    name = jobs.submit(script("sleep 2; echo $RUNPOD_POD_ID"))
+    wait_for(Record(jobs.folder / name).claimed_by)
+    jobs.client.create(service.ever[0].body)
+    assert settle(jobs, name) == "success"
+    assert Record(jobs.folder / name).log.read_text().strip() == service.ever[0].id
+    study.nothing_is_left()
+
+
+def test_the_price_ceiling_holds_before_a_pod_is_asked_for(study: Study, service, script):
+    service.price = 2.5
+    with pytest.raises(RunPodError, match="above the ceiling of 4"):
+        study.jobs().submit(script(gpus=2))
+    assert not service.ever
+
+
+def test_a_pod_that_costs_more_than_the_list_says_is_deleted(study: Study, service, script):
+    jobs = study.jobs()
+    jobs.client.price = lambda *_: 0.1
+    service.price = 9.0
+    with pytest.raises(RunPodError, match="above the ceiling"):
+        jobs.submit(script("sleep 60"))
+    assert len(service.ever) == 1
+    study.nothing_is_left()
+
+
+def test_a_waiting_job_that_is_cancelled_gets_no_pod(study: Study, service: RunPod, script):
+    service.capacity = 0
+    jobs = study.jobs()
+    name = jobs.submit(script())
+    subprocess.run(["profiles/runpod/cancel", name], check=True, timeout=2)
+    study.nothing_is_left()
+    service.capacity = 8
+    assert failure(jobs, name) == "it was cancelled"
+    assert not service.ever
+
+
+def test_a_job_whose_snakemake_is_gone_already_is_cancelled(study: Study, service, script):
+    command = ["profiles/runpod/submit", str(script("sleep 60"))]
+    submit = subprocess.Popen(command, stdout=subprocess.PIPE, env=study.environment())
+    submit.stdout.close()
+    assert submit.wait() == 0
+    assert len(service.ever) == 1
+    study.nothing_is_left()
+
+
+def test_work_at_hand_is_not_submitted_twice(study: Study, service: RunPod, script):
+    jobs = study.jobs()
+    first = jobs.submit(script("sleep 2"))
+    assert jobs.submit(script("sleep 2")) == first
+    assert jobs.submit(script("sleep 2", output="other.txt")) != first
+    assert len(service.ever) == 2
+    settle(jobs, first)
+    assert jobs.submit(script("true")) != first
+    study.nothing_is_left()
+
+
+def test_a_long_wait_that_runpod_asks_for_is_kept(study: Study, service: RunPod, script):
+    service.faults = [Fault(429, headers={"Retry-After": "60"})]
+    jobs = study.jobs()
+    name = jobs.submit(script())
+    asked = len(service.requests)
+    assert jobs.look(name) == "running"
+    assert len(service.requests) == asked == 1
+    Record(jobs.folder / name).cancel()
+
+
+def test_too_little_money_is_said_plainly(study: Study, service: RunPod, script):
+    service.faults = [Fault(402, method="POST")]
+    with pytest.raises(RunPodError, match="balance is too low"):
+        study.jobs().submit(script())
+
+
+def test_a_redirect_is_not_followed_with_the_key(study: Study, service: RunPod):
+    service.faults = [Fault(302, headers={"Location": f"{service.address}/v2/stolen"})]
+    with pytest.raises(RunPodError, match="302"):
+        study.jobs().living()
+    assert len(service.requests) == 1
+
+
+def test_a_server_that_is_away(tmp_path: Path):
+    with pytest.raises(NotNow, match="did not answer"):
+        Client("http://127.0.0.1:9", "key", retry_seconds=0).pods()
+
+
+def test_the_key_file_must_be_private(study: Study):
+    study.key_file.chmod(0o640)
+    with pytest.raises(InputError, match=r"read by others \(mode 0640\): run chmod 600"):
+        read_key(read_settings(study.settings_file))
+
+
+def test_the_key_may_come_from_the_environment(study: Study, monkeypatch):
+    settings = read_settings(study.settings_file)
+    monkeypatch.setenv("RUNPOD_API_KEY", "of-this-pod")
+    assert read_key(settings) == study.service.key
+    study.key_file.unlink()
+    assert read_key(settings) == "of-this-pod"
+    monkeypatch.delenv("RUNPOD_API_KEY")
+    with pytest.raises(InputError, match="no RunPod API key: write it to"):
+        read_key(settings)
+
+
+def test_a_secret_is_passed_by_its_name_only(study: Study, service: RunPod, script):
+    study.change(pod_secret="end_pods")
+    jobs = study.jobs()
+    name = jobs.submit(script())
+    given = service.ever[0].body["env"]["PERSONA_GEOMETRY_API_KEY"]
+    assert given == "{{ RUNPOD_SECRET_end_pods }}"
+    # This server knows no secrets, so the pod goes on to its own key.
+    assert settle(jobs, name) == "success"
+    study.nothing_is_left()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"max_pods": 0}, "max_pods is 0; it must be above zero"),
+        ({"max_pods": 1.5}, "max_pods is 1.5, which is not of the right type"),
+        ({"max_pods": True}, "not of the right type"),
+        ({"network_volume": "<id>"}, "network_volume is not filled in"),
+        ({"api": "http://api.runpod.io"}, "must be an https address"),
+        ({"maximum": 3}, "maximum is not a setting"),
+    ],
+)
+def test_settings_are_checked(study: Study, change: dict, message: str):
+    study.change(**change)
+    with pytest.raises(InputError, match=message):
+        read_settings(study.settings_file)
+
+
+def test_a_checkout_beside_the_volume_is_refused(study: Study, tmp_path: Path):
+    jobs = study.jobs()
+    with pytest.raises(InputError, match="is not on the network volume"):
+        Jobs(jobs.settings, jobs.client, tmp_path)
