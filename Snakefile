@@ -13,8 +13,12 @@ if not workflow.overwrite_configfiles:
     configfile: "config/config.yaml"
 
 
+report: "report/workflow.rst"
+
+
 include: "rules/common.smk"
 include: "rules/model.smk"
+include: "rules/responses.smk"
 include: "rules/teacher_forcing.smk"
 include: "rules/geometry.smk"
 include: "rules/alignment.smk"

@@ -10,7 +10,7 @@ from persona_geometry.errors import InputError
 from persona_geometry.hub import finding_message
 from persona_geometry.job_size import batch_tokens, memory_mb, runtime_minutes
 from persona_geometry.recipes import fingerprint, items, model_key
-from persona_geometry.sharding import shard_cells, shard_responses
+from persona_geometry.sharding import Sharding, shard_cells, shard_responses
 from persona_geometry.store import Store
 from persona_geometry.study import read_study
 from snakemake.exceptions import WorkflowError
@@ -30,6 +30,12 @@ try:
             STUDY.execution["prompts_per_gpu_job"],
             STORE.receipts(),
         )
+        if STUDY.generation["backend"] == "vllm":
+            RESPONSE_SHARDS = shard_responses(
+                list(ITEMS.values()), STORE.receipts("responses")
+            )
+        else:
+            RESPONSE_SHARDS = Sharding({}, {})
 except InputError as error:
     raise WorkflowError(str(error)) from None
 
@@ -75,9 +81,44 @@ def shard_tasks(wildcards):
     ]
 
 
-def shard_names(wildcards):
-    """A shard's prompts, the first few by name, for a message."""
-    names = [item.prompt.name for item in SHARDS.planned[wildcards.shard]]
+def response_tasks(wildcards):
+    """The same for the job that generates responses."""
+    return [
+        {
+            "name": item.prompt.name,
+            "user": item.prompt.text,
+            "item": item.key,
+            "response": item.response,
+        }
+        for item in RESPONSE_SHARDS.planned[wildcards.shard]
+    ]
+
+
+def response_receipts(items):
+    """The receipts, finished or planned, that certify the responses of these items.
+
+    None where the scoring job generates its responses itself.
+    """
+    shard_of = RESPONSE_SHARDS.shard_of
+    shards = {shard_of[item.prompt.name] for item in items if shard_of}
+    return sorted(str(STORE.receipt_path(shard, "responses")) for shard in shards)
+
+
+def gpu_jobs():
+    """How many GPU jobs this study still needs."""
+    waiting = [item for group in SHARDS.planned.values() for item in group]
+    receipts = set(response_receipts(waiting))
+    generating = [
+        shard
+        for shard in RESPONSE_SHARDS.planned
+        if str(STORE.receipt_path(shard, "responses")) in receipts
+    ]
+    return len(SHARDS.planned) + len(generating)
+
+
+def first_names(items):
+    """The prompts of some items, the first few by name, for a message."""
+    names = [item.prompt.name for item in items]
     more = f" and {len(names) - 5} more" if len(names) > 5 else ""
     return ", ".join(names[:5]) + more
 
@@ -103,21 +144,36 @@ def scoring_minutes(wildcards, input, attempt):
     )
 
 
+def generation_minutes(wildcards, input, attempt):
+    """Time limit of the job that generates responses."""
+    return runtime_minutes(
+        weight_bytes(input),
+        len(RESPONSE_SHARDS.planned[wildcards.shard]),
+        0,
+        STUDY.generation["max_new_tokens"],
+        attempt,
+    )
+
+
 def scoring_batch(wildcards, attempt):
     """Tokens of a forward batch, fewer at every retry."""
     return batch_tokens(STUDY.execution["batch_tokens"], attempt)
 
 
-def job_settings(wildcards, resources):
-    """What of the config a GPU job needs."""
+def model_settings():
+    """What of the config every GPU job needs."""
     return {
         "model": STUDY.model,
         "generation": STUDY.generation,
         "scoring": STUDY.scoring,
         "response_system_prompt": STUDY.response_system_prompt,
         "device": STUDY.execution["device"],
-        "batch_tokens": resources.batch_tokens,
     }
+
+
+def scoring_settings(wildcards, resources):
+    """What of the config a scoring job needs."""
+    return {**model_settings(), "batch_tokens": resources.batch_tokens}
 
 
 def study_title():
@@ -157,9 +213,21 @@ def input_files():
 
 
 def study_receipts():
-    """The receipts that certify this study's cells."""
+    """The receipts that certify this study's responses and cells."""
     if not STUDY.needs_model:
         return []
-    return sorted(
-        {str(STORE.receipt_path(shard)) for shard in SHARDS.shard_of.values()}
-    )
+    cells = {str(STORE.receipt_path(shard)) for shard in SHARDS.shard_of.values()}
+    return response_receipts(ITEMS.values()) + sorted(cells)
+
+
+def measure_name():
+    """The divergence, as figures name it."""
+    names = {"js": "JS divergence", "half_jeffreys": "Half-Jeffreys divergence"}
+    return names[STUDY.divergence["estimator"]]
+
+
+def figures():
+    """Every figure of the study, as PNG; each rule writes the PDF and TSV beside it."""
+    names = ["heatmaps", "layers", "layer_curve"]
+    names += [f"scatter_layer_{layer}" for layer in STUDY.layers]
+    return [results(f"figures/{name}.png") for name in names]

@@ -31,7 +31,7 @@ if STUDY.needs_model:
             recipes=[
                 (i.key, i.response, list(i.cells.values())) for i in ITEMS.values()
             ],
-            gpu_jobs=len(SHARDS.planned),
+            gpu_jobs=gpu_jobs(),
             max_new_tokens=STUDY.generation["max_new_tokens"],
             keep_states=STUDY.scoring["keep_states"],
             model=STUDY.model,

@@ -1,4 +1,4 @@
-# Responses, hidden states and divergences: GPU jobs over shards of prompts, then one small local
+# Hidden states and divergences: GPU jobs over shards of prompts, then one small local
 # job a prompt.
 
 if STUDY.needs_model:
@@ -9,6 +9,7 @@ if STUDY.needs_model:
     rule teacher_force:
         input:
             model=rules.resolve_model.output.model,
+            responses=lambda w: response_receipts(SHARDS.planned[w.shard]),
         output:
             receipt=str(STORE.receipt_path("{shard}")),
         log:
@@ -26,10 +27,10 @@ if STUDY.needs_model:
         params:
             store=str(STORE.root),
             model_key=MODEL_KEY,
-            prompts=shard_names,
+            prompts=lambda w: first_names(SHARDS.planned[w.shard]),
             tasks=shard_tasks,
             personas={p.name: p.system_prompt for p in STUDY.personas},
-            settings=job_settings,
+            settings=scoring_settings,
         message:
             "GPU job: load the model once, score under every persona: {params.prompts}"
         script:

@@ -19,14 +19,12 @@ TEMPLATE = (
 )
 
 
-@pytest.fixture(scope="session")
-def random_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder of a random two-layer Qwen2 checkpoint with a ChatML tokenizer of bytes."""
+def make_random_model(folder: Path, hidden_size: int) -> Path:
+    """Write a random two-layer Qwen2 checkpoint with a ChatML tokenizer of bytes."""
     import torch
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
-    folder = tmp_path_factory.mktemp("random-model")
     special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     tokenizer = Tokenizer(models.BPE({t: i for i, t in enumerate(special + alphabet)}, []))
@@ -41,8 +39,8 @@ def random_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     config = Qwen2Config(
         vocab_size=len(special) + len(alphabet),
-        hidden_size=32,
-        intermediate_size=64,
+        hidden_size=hidden_size,
+        intermediate_size=2 * hidden_size,
         num_hidden_layers=2,
         num_attention_heads=2,
         num_key_value_heads=1,
@@ -55,3 +53,9 @@ def random_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     Qwen2ForCausalLM(config).save_pretrained(folder)
     assert json.loads((folder / "config.json").read_text())["num_hidden_layers"] == 2
     return folder
+
+
+@pytest.fixture(scope="session")
+def random_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a random checkpoint."""
+    return make_random_model(tmp_path_factory.mktemp("random-model"), hidden_size=32)

@@ -4,6 +4,7 @@ Runs on the machine that starts the workflow, so that weights are downloaded onc
 that cannot be had is known before a GPU is asked for.
 """
 
+import contextlib
 import json
 import os
 from collections.abc import Callable
@@ -15,24 +16,45 @@ from persona_geometry.errors import InputError
 WEIGHT_FILES = ("*.safetensors", "*.json", "*.txt", "*.model", "*.jinja")
 
 
-def cached_snapshot(name: str, revision: str) -> Path | None:
-    """Folder of a hub model in the local cache, or None; needs neither network nor imports.
+def cache_folder() -> Path:
+    """The local cache of hub models: where HF_HUB_CACHE, or else HF_HOME, says."""
+    general = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")) / "huggingface"
+    home = Path(os.environ.get("HF_HOME", general))
+    return Path(os.path.expandvars(os.environ.get("HF_HUB_CACHE", home / "hub"))).expanduser()
 
-    The cache is where HF_HUB_CACHE, or else HF_HOME, says.
+
+def cached_snapshot(name: str, revision: str) -> Path | None:
+    """Folder of a hub model in the local cache, or None where it is not there or not whole.
+
+    Needs neither network nor imports.
     """
-    home = Path(os.environ.get("HF_HOME", "~/.cache/huggingface"))
-    cache = Path(os.environ.get("HF_HUB_CACHE", home / "hub")).expanduser()
-    folder = cache / f"models--{name.replace('/', '--')}" / "snapshots" / revision
-    return folder if (folder / "config.json").is_file() else None
+    folder = cache_folder() / f"models--{name.replace('/', '--')}" / "snapshots" / revision
+    return folder if _has_weights(folder) else None
+
+
+def model_folder(settings: dict[str, Any]) -> Path:
+    """Folder of a model that `describe_model` has found; never asks the network.
+
+    Raises:
+        InputError: a hub model that is not in this machine's cache.
+    """
+    if "path" in settings:
+        return Path(settings["path"])
+    folder = cached_snapshot(settings["name"], settings["revision"])
+    if folder is None:
+        raise InputError(
+            f"The model {settings['name']} is not in the cache {cache_folder()} of this machine, "
+            f"although it was found before the job started: let HF_HOME name a folder that this "
+            f"machine shares with the one that started the workflow."
+        )
+    return folder
 
 
 def known_config(settings: dict[str, Any]) -> dict[str, Any] | None:
     """A model's config.json, where it is on this machine already."""
-    if "path" in settings:
-        folder: Path | None = Path(settings["path"])
-    else:
-        folder = cached_snapshot(settings["name"], settings["revision"])
-    return json.loads((folder / "config.json").read_text()) if folder else None
+    if "path" not in settings and not cached_snapshot(settings["name"], settings["revision"]):
+        return None
+    return json.loads((model_folder(settings) / "config.json").read_text())
 
 
 def finding_message(settings: dict[str, Any]) -> str:
@@ -73,21 +95,33 @@ def describe_model(settings: dict[str, Any], report: Callable[[str], None]) -> d
     }
 
 
+def _has_weights(folder: Path) -> bool:
+    """Whether a folder holds a config and every weight file that its index names, if it has one."""
+    index = folder / "model.safetensors.index.json"
+    if index.is_file():
+        shards = set(json.loads(index.read_text())["weight_map"].values())
+    else:
+        shards = {"model.safetensors"}
+    return all((folder / file).is_file() for file in {"config.json", *shards})
+
+
 def _snapshot(name: str, revision: str, report: Callable[[str], None]) -> Path:
     """Folder of a hub model in the local cache, downloaded if it is not there."""
-    from huggingface_hub import errors, snapshot_download
+    from huggingface_hub import errors, get_token, snapshot_download
 
     fetch = {"repo_id": name, "revision": revision, "allow_patterns": list(WEIGHT_FILES)}
+    token = "the token in use does not open it" if get_token() else "no token is set"
     try:
-        return Path(snapshot_download(**fetch, local_files_only=True))
-    except (errors.LocalEntryNotFoundError, FileNotFoundError):
+        with contextlib.suppress(errors.LocalEntryNotFoundError):
+            folder = Path(snapshot_download(**fetch, local_files_only=True))
+            if _has_weights(folder):
+                return folder
         report(f"{name} at {revision[:12]} is not in the local cache; downloading it")
-    try:
         return Path(snapshot_download(**fetch))
     except errors.GatedRepoError as error:
         raise InputError(
-            f"The model {name} is gated: accept its terms on its hub page and set HF_TOKEN to a "
-            f"token of an account that has access."
+            f"The model {name} is gated and {token}: accept its terms on its hub page and set "
+            f"HF_TOKEN to a token of the account that did."
         ) from error
     except errors.RevisionNotFoundError as error:
         raise InputError(
@@ -95,11 +129,39 @@ def _snapshot(name: str, revision: str, report: Callable[[str], None]) -> Path:
         ) from error
     except errors.RepositoryNotFoundError as error:
         raise InputError(
-            f"There is no model {name} on the hub, or it is private: correct model.name, or set "
-            f"HF_TOKEN to a token that may read it."
+            f"There is no model {name} on the hub, or it is private and {token}: correct "
+            f"model.name, or set HF_TOKEN to a token that may read it."
         ) from error
-    except (errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled, OSError) as error:
+    except errors.HFValidationError as error:
         raise InputError(
-            f"The model {name} is not in the cache and the hub cannot be reached: download it on "
-            f"a machine with network access (HF_HOME says where it is kept), or give model.path."
+            f"'{name}' cannot be the name of a hub model: correct model.name (owner/model)."
         ) from error
+    except (errors.HTTPError, OSError) as error:
+        raise _unreachable(name, error) from error
+
+
+def _unreachable(name: str, error: Exception) -> InputError:
+    """What to say where the hub gave no reason of its own, or nothing could be written."""
+    from huggingface_hub import errors
+
+    if isinstance(error, OSError) and error.errno:
+        return InputError(
+            f"The model {name} cannot be kept in {cache_folder()} ({error.strerror}): free some "
+            f"space there, or let HF_HOME name another folder."
+        )
+    cause = error.__cause__ if isinstance(error, errors.LocalEntryNotFoundError) else error
+    if isinstance(cause, errors.HfHubHTTPError):
+        status = cause.response.status_code
+        if status in (401, 403):
+            return InputError(
+                f"The hub refuses the token that asks for the model {name} (HTTP {status}): set "
+                f"HF_TOKEN to a valid token that may read it, or unset it for a public model."
+            )
+        return InputError(
+            f"The hub cannot deliver the model {name} now (HTTP {status}): run the workflow again "
+            f"later, which goes on where the download stopped, or give model.path."
+        )
+    return InputError(
+        f"The model {name} is not in the cache {cache_folder()} and the hub cannot be reached: "
+        f"download it on a machine with network access, or give model.path."
+    )

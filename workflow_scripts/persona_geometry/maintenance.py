@@ -18,7 +18,7 @@ class Findings:
         checked: files read.
         damaged: files that cannot be read or disagree with their checksum, or were computed on
             another response than the one stored.
-        broken_receipts: receipts that certify a cell which is missing or damaged.
+        broken_receipts: receipts that certify a cell or response which is missing or damaged.
     """
 
     checked: int = 0
@@ -32,7 +32,7 @@ def inventory(store: Store) -> dict[str, tuple[int, int]]:
         "responses": store.root.glob("responses/*.json"),
         "cells": store.root.glob("items/*/cells/*.safetensors"),
         "pair blocks": store.root.glob("items/*/pairs/*.safetensors"),
-        "receipts": store.root.glob("receipts/*.json"),
+        "receipts": store.root.glob("*receipts/*.json"),
     }
     counts = {}
     for kind, files in kinds.items():
@@ -69,6 +69,10 @@ def verify(store: Store) -> Findings:
         )
         if not whole:
             found.broken_receipts.append(store.receipt_path(shard))
+    whole_responses = {f.stem for f in store.root.glob("responses/*.json") if f not in bad}
+    for shard, responses in store.receipts("responses").items():
+        if not responses <= whole_responses:
+            found.broken_receipts.append(store.receipt_path(shard, "responses"))
     return found
 
 
@@ -81,7 +85,7 @@ def repair(found: Findings) -> None:
 def prune(store: Store, keep: Iterable[Item], dry_run: bool) -> tuple[int, int]:
     """Remove what no given study uses; (files, bytes) removed, or that would be.
 
-    A receipt that loses cells is replaced by one that certifies the rest, so that pruning never
+    A receipt that loses a part is replaced by one that certifies the rest, so that pruning never
     brings back a GPU job. A block of pairs goes when no pair of it is between kept cells.
     """
     cells_of = {}
@@ -89,7 +93,10 @@ def prune(store: Store, keep: Iterable[Item], dry_run: bool) -> tuple[int, int]:
     for item in keep:
         cells_of.setdefault(item.key, set()).update(item.cells.values())
         responses.add(item.response)
-    kept_cells = {cell for cells in cells_of.values() for cell in cells}
+    kept_keys = {
+        "cells": {cell for cells in cells_of.values() for cell in cells},
+        "responses": responses,
+    }
     doomed = [f for f in store.root.glob("responses/*.json") if f.stem not in responses]
     for path in store.root.glob("items/*/*/*.safetensors"):
         kept = cells_of.get(path.parents[1].name, set())
@@ -100,17 +107,19 @@ def prune(store: Store, keep: Iterable[Item], dry_run: bool) -> tuple[int, int]:
         if unused:
             doomed.append(path)
     shrunk = {
-        store.receipt_path(shard): cells & kept_cells
-        for shard, cells in store.receipts().items()
-        if not cells <= kept_cells
+        (shard, kind): keys & kept
+        for kind, kept in kept_keys.items()
+        for shard, keys in store.receipts(kind).items()
+        if not keys <= kept
     }
-    doomed += shrunk
+    doomed += [store.receipt_path(shard, kind) for shard, kind in shrunk]
     size = sum(path.stat().st_size for path in doomed)
     if not dry_run:
-        for receipt, cells in shrunk.items():
-            if cells:
-                content = {**json.loads(receipt.read_bytes()), "cells": sorted(cells)}
-                successor = store.receipt_path(shard_name(cells))
+        for (shard, kind), keys in shrunk.items():
+            if keys:
+                receipt = store.receipt_path(shard, kind)
+                content = {**json.loads(receipt.read_bytes()), kind: sorted(keys)}
+                successor = store.receipt_path(shard_name(keys), kind)
                 write_atomically(successor, json.dumps(content).encode())
         for path in doomed:
             path.unlink()

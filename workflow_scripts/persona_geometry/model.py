@@ -11,6 +11,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
 from persona_geometry.errors import InputError
+from persona_geometry.hub import model_folder
 
 
 @dataclass(frozen=True)
@@ -61,20 +62,18 @@ def load_model(settings: dict[str, Any], device: str = "auto") -> LanguageModel:
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     transformers_logging.disable_progress_bar()
-    source = settings.get("path") or settings["name"]
-    where = {"revision": settings["revision"]} if "name" in settings else {}
+    folder = model_folder(settings)
     placed = {"device_map": "auto"} if settings["gpus"] > 1 else {}
     network = AutoModelForCausalLM.from_pretrained(
-        source,
+        folder,
         dtype=getattr(torch, settings["dtype"]),
         attn_implementation=settings["attention"],
-        **where,
         **placed,
     ).eval()
     if not placed:
         network.to(device)
     network.requires_grad_(False)
-    tokenizer = AutoTokenizer.from_pretrained(source, **where)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
     model = LanguageModel(
         network, tokenizer, _blocks(network), _head(network), time.perf_counter() - started
     )

@@ -70,7 +70,7 @@ class Account:
 
 
 @dataclass
-class _Clock:
+class Clock:
     """Adds the seconds of a `with` block to an account."""
 
     seconds: dict[str, float]
@@ -99,7 +99,7 @@ class ShardJob:
         """The model, loaded when the first missing result needs it."""
         from persona_geometry.model import load_model
 
-        with _Clock(self.account.seconds, "load"):
+        with Clock(self.account.seconds, "load"):
             model = load_model(self.settings.model, self.settings.device)
         self.report(f"model loaded in {self.account.seconds['load']:.1f} s on {model.device}")
         return model
@@ -144,8 +144,9 @@ class ShardJob:
 
         if self.settings.generation["backend"] != "transformers":
             raise InputError(
-                f"The response to prompt '{lacking[0].name}' is not in the store, although the "
-                f"generate_responses job should have put it there; run the workflow again."
+                f"The response to prompt '{lacking[0].name}' is not in the store, although a "
+                f"receipt certifies it; run 'python workflow_scripts/manage_store.py verify "
+                f"--repair' and then the workflow again."
             )
         prompts = [self._rendered(self.settings.response_system_prompt, t.user) for t in lacking]
         limit = self.settings.generation["max_new_tokens"]
@@ -156,7 +157,7 @@ class ShardJob:
             self.report(f"{self.account.responses} of {len(lacking)} responses generated")
 
         model = self.model
-        with _Clock(self.account.seconds, "generate"):
+        with Clock(self.account.seconds, "generate"):
             generate(model, prompts, limit, save)
 
     def _measure(
@@ -225,7 +226,7 @@ class ShardJob:
         if not cells:
             return {}
         prompts = [self._rendered(task.cells[key], task.user) for key in cells]
-        with _Clock(self.account.seconds, "force"):
+        with Clock(self.account.seconds, "force"):
             forced = teacher_force(self.model, prompts, ids, self.settings.batch_tokens)
         return dict(zip(cells, forced, strict=True))
 
@@ -266,7 +267,7 @@ class ShardJob:
         index = {name: i for i, name in enumerate(names)}
         home = self.model.head_device
         stacked = torch.stack([states[name].to(home) for name in names])
-        with _Clock(self.account.seconds, "diverge"), torch.inference_mode():
+        with Clock(self.account.seconds, "diverge"), torch.inference_mode():
             result = pairwise_divergences(
                 lambda start, stop: self.model.head(stacked[:, start:stop]),
                 len(names),

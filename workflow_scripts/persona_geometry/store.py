@@ -3,7 +3,8 @@
     store/responses/{response}.json            a shared response: token ids and text
     store/items/{item}/cells/{cell}.safetensors  hidden states and layer vectors of one persona
     store/items/{item}/pairs/{block}.safetensors divergences of a block of persona pairs
-    store/receipts/{shard}.json                what a finished GPU job certifies
+    store/receipts/{shard}.json                cells that a finished GPU job certifies
+    store/response_receipts/{shard}.json       responses that a finished job certifies
     store/models/                              facts about models
 
 Every file is written beside its place and renamed into it, so a file that exists is whole, and
@@ -27,6 +28,7 @@ from persona_geometry.errors import InputError
 from persona_geometry.packing import pack, unpack
 
 DIVERGENCES = ("js", "kl_pq", "kl_qp")
+RECEIPTS = {"cells": "receipts", "responses": "response_receipts"}
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -186,15 +188,17 @@ class Store:
 
     # Receipts
 
-    def receipt_path(self, shard: str) -> Path:
-        return self.root / "receipts" / f"{shard}.json"
+    def receipt_path(self, shard: str, kind: str = "cells") -> Path:
+        """The receipt of a shard of cells or, with kind "responses", of responses."""
+        return self.root / RECEIPTS[kind] / f"{shard}.json"
 
-    def receipts(self) -> dict[str, frozenset[str]]:
-        """Shard to certified cells, the oldest receipt first."""
+    def receipts(self, kind: str = "cells") -> dict[str, frozenset[str]]:
+        """Shard to certified cells or responses, the oldest receipt first."""
         files = sorted(
-            self.root.glob("receipts/*.json"), key=lambda f: (f.stat().st_mtime_ns, f.name)
+            self.root.glob(f"{RECEIPTS[kind]}/*.json"),
+            key=lambda f: (f.stat().st_mtime_ns, f.name),
         )
-        return {f.stem: frozenset(json.loads(f.read_bytes())["cells"]) for f in files}
+        return {f.stem: frozenset(json.loads(f.read_bytes())[kind]) for f in files}
 
     def missing(self, item: str, cells: Sequence[str]) -> tuple[list[str], list[tuple[str, str]]]:
         """What an item still lacks: cells, and pairs among the given cells (in their order)."""

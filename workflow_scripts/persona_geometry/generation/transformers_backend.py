@@ -7,6 +7,7 @@ from torch import Tensor
 from transformers import GenerationConfig
 
 from persona_geometry.generation.captured import can_decode, decode
+from persona_geometry.generation.ending import end_tokens, to_response
 from persona_geometry.model import LanguageModel
 from persona_geometry.store import Response
 
@@ -31,7 +32,7 @@ def generate(
         save: called with the prompt's index and its response.
         batch_size: prompts answered together, longest first.
     """
-    ends = _end_tokens(model)
+    ends = end_tokens(model.network.generation_config, model.tokenizer)
     pad = ends[0] if ends else 0
     config = GenerationConfig(
         do_sample=False, max_new_tokens=max_new_tokens, eos_token_id=ends or None, pad_token_id=pad
@@ -55,20 +56,3 @@ def _answer(model: LanguageModel, ids: Tensor, mask: Tensor, config: GenerationC
         return decode(model.network, ids, mask, config.max_new_tokens, config.eos_token_id or [])
     whole = model.network.generate(input_ids=ids, attention_mask=mask, generation_config=config)
     return whole[:, ids.shape[1] :]
-
-
-def to_response(tokenizer: object, token_ids: list[int], ends: Sequence[int]) -> Response:
-    """Cut generated tokens after the first end-of-turn token and decode them."""
-    stop = next((n for n, token in enumerate(token_ids) if token in ends), None)
-    kept = token_ids if stop is None else token_ids[: stop + 1]
-    text = tokenizer.decode(kept, skip_special_tokens=True)
-    return Response(kept, text, "length" if stop is None else "stop")
-
-
-def _end_tokens(model: LanguageModel) -> list[int]:
-    ends = model.network.generation_config.eos_token_id
-    if ends is None:
-        ends = model.tokenizer.eos_token_id
-    if ends is None:
-        return []
-    return [ends] if isinstance(ends, int) else list(ends)

@@ -1,0 +1,31 @@
+# Responses by vLLM: one GPU job for all that the store lacks. With the transformers backend the
+# scoring job generates them, with the model that it has loaded anyway.
+
+if STUDY.needs_model and STUDY.generation["backend"] == "vllm":
+
+    rule generate_responses:
+        input:
+            model=rules.resolve_model.output.model,
+        output:
+            receipt=str(STORE.receipt_path("{shard}", "responses")),
+        log:
+            log_path("generate_responses/{shard}"),
+        benchmark:
+            bench_path("generate_responses/{shard}")
+        wildcard_constraints:
+            shard=one_of(RESPONSE_SHARDS.planned),
+        threads: 8 * STUDY.model["gpus"]
+        resources:
+            gpu=STUDY.model["gpus"],
+            mem_mb=job_memory,
+            runtime=generation_minutes,
+        params:
+            store=str(STORE.root),
+            model_key=MODEL_KEY,
+            prompts=lambda w: first_names(RESPONSE_SHARDS.planned[w.shard]),
+            tasks=response_tasks,
+            settings=model_settings(),
+        message:
+            "GPU job: start vLLM once, generate what the store lacks of: {params.prompts}"
+        script:
+            "../workflow_scripts/generate_responses.py"

@@ -1,0 +1,21 @@
+"""Rule generate_responses: one job for all responses that the store lacks, with vLLM."""
+
+import json
+from pathlib import Path
+
+from persona_geometry.devices import claim_device
+from persona_geometry.logs import job_log
+from persona_geometry.responses import generate_responses
+from persona_geometry.shard import Settings, Task
+from persona_geometry.store import Store, write_atomically
+
+# With more than one GPU, vLLM's worker processes may import this file again.
+if __name__ == "__main__":
+    params = snakemake.params
+    with job_log(snakemake.log[0]) as report:
+        tasks = [Task(**entry, cells={}) for entry in params.tasks]
+        settings = Settings(**params.settings)
+        with claim_device(settings.model["gpus"], report):
+            receipt = generate_responses(tasks, settings, Store(params.store), report)
+        content = {"model": params.model_key, **receipt}
+        write_atomically(Path(snakemake.output.receipt), json.dumps(content).encode())
