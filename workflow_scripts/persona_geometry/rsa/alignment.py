@@ -105,8 +105,9 @@ def align(
         top_of_layer[layer] = statistics["top_residual_pairs"]
         results[str(layer)] = statistics
     own = [
-        gates.evaluate([gate], results[str(gate.get("layer", headline_layer))])[0]
+        {"layer": layer, **gates.evaluate([gate], results[str(layer)])[0]}
         for gate in settings["gates"]
+        for layer in [gate.get("layer", headline_layer)]
     ]
     n = len(primary.personas)
     ceiling = None
@@ -127,6 +128,7 @@ def align(
             "permutations": settings["permutations"],
             "seed": settings["seed"],
             "layers": results,
+            "gates": own,
             "all_gates_pass": all(gate["status"] == "pass" for gate in own) if own else None,
             "layer_curve": tests.curve(),
             "across_layers": tests.across_layers(),

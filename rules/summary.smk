@@ -1,0 +1,24 @@
+# The result in sentences.
+
+
+localrules:
+    write_summary,
+
+
+rule write_summary:
+    input:
+        alignment=results("alignment.json"),
+    output:
+        summary=report(
+            results("summary.md"),
+            caption="../report/captions/summary.rst",
+            category="Summary",
+        ),
+    log:
+        log_path("write_summary"),
+    benchmark:
+        bench_path("write_summary")
+    message:
+        "Write the summary"
+    script:
+        "../workflow_scripts/write_summary.py"

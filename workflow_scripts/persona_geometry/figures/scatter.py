@@ -1,0 +1,120 @@
+"""Every pair of personas on the plane of the two distances."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from persona_geometry.figures.style import PALETTE, readable, styled
+from persona_geometry.rsa.pairs import pair_table
+
+RELATIONS = {
+    "within_cluster": ("within a cluster", "D", PALETTE[0]),
+    "same_macro": ("same macro-cluster", "o", PALETTE[3]),
+    "cross_macro": ("across macro-clusters", "^", PALETTE[1]),
+}
+
+
+def scatter(
+    personas: list[str],
+    clusters: dict[str, str],
+    cosine: np.ndarray,
+    js: np.ndarray,
+    layer: int,
+    statistics: dict[str, Any],
+    measure: str,
+) -> tuple[Figure, pd.DataFrame]:
+    """Draw pairs by relation, and circle and name the largest residual pairs.
+
+    Args:
+        personas: N names without the anchor.
+        clusters: fine cluster of every clustered persona.
+        cosine, js: (N, N) RDMs.
+        layer: layer of the cosine distances.
+        statistics: `layers.{layer}` of alignment.json.
+        measure: name of the divergence, for its axis.
+    """
+    table = pd.DataFrame(pair_table(personas, clusters, cosine, js, None))
+    figure = styled(4.6, 3.7)
+    axis = figure.subplots()
+    for relation, (label, marker, color) in RELATIONS.items():
+        rows = table[table["relation"] == relation]
+        if len(rows):
+            axis.scatter(
+                rows["cosine"],
+                rows["js"],
+                s=13,
+                marker=marker,
+                color=color,
+                alpha=0.75,
+                lw=0,
+                label=f"{label} (n = {len(rows)})",
+            )
+    top = statistics["top_residual_pairs"]
+    axis.margins(0.08)
+    _name(figure, axis, table, top)
+    rho = statistics["spearman"]
+    if rho is not None:
+        axis.set_title(f"ρ = {rho:.2f}, {len(table)} pairs", loc="left")
+    axis.set_xlabel(f"Cosine distance of centroids, layer {layer}")
+    axis.set_ylabel(f"{measure} (nats)")
+    figure.legend(loc="outside lower center", ncols=3, columnspacing=1.0, handletextpad=0.2)
+    leading = {frozenset(row["pair"]): rank for rank, row in enumerate(top, start=1)}
+    table["residual_rank"] = [leading.get(frozenset(pair)) for pair in table["pair"]]
+    table[["first", "second"]] = table.pop("pair").to_list()
+    return figure, table.drop(columns="magnitude")
+
+
+def _name(figure: Figure, axis: Axes, table: pd.DataFrame, top: list[dict]) -> None:
+    """Circle points and write their names beside them, where they cover the least."""
+    axis.scatter(
+        [r["cosine"] for r in top],
+        [r["js"] for r in top],
+        s=52,
+        facecolor="none",
+        edgecolor="black",
+        lw=0.8,
+    )
+    figure.canvas.draw()
+    renderer, box = figure.canvas.get_renderer(), axis.get_window_extent()
+    points = axis.transData.transform(table[["cosine", "js"]].to_numpy())
+    taken: list = []
+    for row in sorted(top, key=lambda row: -row["js"]):
+        text = f"{readable(row['pair'][0])} – {readable(row['pair'][1])}"
+        best = None
+        for dx, dy in _offsets():
+            note = axis.annotate(
+                text,
+                (row["cosine"], row["js"]),
+                (dx, dy),
+                textcoords="offset points",
+                fontsize=6,
+                ha="left" if dx > 0 else "right",
+                va="center",
+                arrowprops={"arrowstyle": "-", "lw": 0.4, "color": "0.4", "shrinkB": 4},
+            )
+            extent = note.get_window_extent(renderer).expanded(1.02, 1.1)
+            outside = max(
+                0, extent.x1 - box.x1, box.x0 - extent.x0, extent.y1 - box.y1, box.y0 - extent.y0
+            )
+            clash = sum(extent.overlaps(other) for other in taken)
+            covered = extent.count_contains(points)
+            cost = (outside > 0, clash, covered)
+            if best is None or cost < best[0]:
+                if best is not None:
+                    best[1].remove()
+                best = (cost, note, extent)
+            else:
+                note.remove()
+        taken.append(best[2])
+
+
+def _offsets() -> list[tuple[int, int]]:
+    return [
+        (sign * dx, dy)
+        for distance in (9, 16, 24, 34, 46, 60)
+        for dx, dy in ((9, distance - 9), (9, 9 - distance), (distance, 0))
+        for sign in (1, -1)
+    ]

@@ -1,0 +1,59 @@
+"""How figures look, and how they are saved."""
+
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+import pandas as pd
+from matplotlib.figure import Figure
+
+# Okabe & Ito's palette, told apart by color-blind readers.
+PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#F0E442", "#000000")
+NEUTRAL = "#9A9A9A"
+COLUMN, PAGE = 3.5, 7.2  # inches
+
+STYLE = {
+    "font.family": "DejaVu Sans",
+    "font.size": 7,
+    "axes.titlesize": 8,
+    "axes.labelsize": 7.5,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.6,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "legend.frameon": False,
+    "legend.fontsize": 6.5,
+    "pdf.fonttype": 42,
+    "savefig.dpi": 300,
+}
+
+
+def styled(width: float, height: float) -> Figure:
+    """An empty figure in the house style, in inches."""
+    plt.rcParams.update(STYLE)
+    return plt.figure(figsize=(width, height), layout="constrained")
+
+
+def save(figure: Figure, data: pd.DataFrame, png: str, pdf: str, tsv: str) -> None:
+    """Write a figure as PNG and PDF, and what it shows as TSV."""
+    for path in (png, pdf, tsv):
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(png)
+    # No date, so that equal data give equal files.
+    figure.savefig(pdf, metadata={"CreationDate": None})
+    data.to_csv(tsv, sep="\t", index=False, na_rep="NA")
+    plt.close(figure)
+
+
+def readable(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def cluster_colors(clusters: dict[str, str]) -> dict[str, str]:
+    """A color for each cluster, in order of appearance."""
+    names = list(dict.fromkeys(clusters.values()))
+    return {name: PALETTE[i % len(PALETTE)] for i, name in enumerate(names)}

@@ -1,0 +1,257 @@
+"""alignment.json in sentences. Every number is read from it."""
+
+from collections.abc import Iterable
+from typing import Any
+
+STATUS = {"pass": "pass", "fail": "**fail**", "not_evaluated": "not evaluated"}
+_SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """A statistic for reading: three decimals, small values in powers of ten."""
+    if value is None:
+        return "not computed"
+    if value != 0 and abs(value) < 10**-digits:
+        mantissa, exponent = f"{value:.1e}".split("e")
+        return f"{mantissa} × 10{str(int(exponent)).translate(_SUPERSCRIPT)}"
+    return f"{value:.{digits}f}"
+
+
+def summarize(alignment: dict[str, Any]) -> str:
+    """The summary as Markdown: gates first, then what stands behind them.
+
+    Args:
+        alignment: the content of alignment.json.
+    """
+    headline = str(alignment["headline_layer"])
+    layer = alignment["layers"][headline]
+    parts = [
+        f"# Study {alignment['study']}",
+        _verdict(alignment),
+        _gates(alignment),
+        "## Agreement by layer",
+        _by_layer(alignment),
+        f"## Layer {headline}",
+        *_mantel(layer),
+        *_clusters(layer),
+        *_radial(layer),
+        *_prompts(alignment, layer),
+        *_robustness(layer),
+        "## Pairs",
+        *_pairs(layer),
+        *_outcomes(layer),
+        *_warnings(alignment),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _verdict(alignment: dict[str, Any]) -> str:
+    passed = alignment["all_gates_pass"]
+    outcome = {
+        True: "All gates pass.",
+        False: "Not all gates pass.",
+        None: "The study sets no gates.",
+    }[passed]
+    prompts = alignment["n_prompts"]
+    over = f" and {prompts} prompts" if prompts else ""
+    measure = {"js": "JS divergence", "half_jeffreys": "half-Jeffreys divergence"}
+    return (
+        f"**{outcome}** The cosine distances of {alignment['n_personas']} personas "
+        f"({alignment['n_pairs']} pairs{over}) were compared with the "
+        f"{measure[alignment['estimator']]} of their next-token distributions."
+    )
+
+
+def _gates(alignment: dict[str, Any]) -> str:
+    if not alignment["gates"]:
+        return ""
+    rows = [
+        f"| {gate['layer']} | {gate['statistic']} | {gate['comparison']} {gate['threshold']:g} "
+        f"| {number(gate['value'])} | {STATUS[gate['status']]} |"
+        for gate in alignment["gates"]
+    ]
+    return "| layer | statistic | gate | value | status |\n|---|---|---|---|---|\n" + "\n".join(
+        rows
+    )
+
+
+def _by_layer(alignment: dict[str, Any]) -> str:
+    ceiling = alignment["noise_ceiling"]
+    rows = [
+        "| layer | ρ | 95 % interval | Mantel p | family-wise p | stratified p | joint partial "
+        "| residual |\n|---|---|---|---|---|---|---|---|"
+    ]
+    family = alignment["across_layers"]["family_wise_p"]
+    for name, layer in alignment["layers"].items():
+        interval = (layer["bootstrap"] or {}).get("dual")
+        between = f"{number(interval['low'])} to {number(interval['high'])}" if interval else "–"
+        rows.append(
+            f"| {name} | {number(layer['spearman'])} | {between} | {number(layer['mantel_p'])} "
+            f"| {number(family[name])} | {number(layer['stratified_mantel_p'])} "
+            f"| {number(layer['partial_joint'])} | {number(layer['residual_mean_marginal'])} |"
+        )
+    text = "\n".join(rows)
+    text += "\n\nThe interval resamples prompts and personas together."
+    if ceiling:
+        text += (
+            f" The divergences' noise ceiling is ρ = {number(ceiling['rho_ceiling'])} "
+            f"(split-half reliability {number(ceiling['reliability'])} over "
+            f"{ceiling['splits']} splits of the prompts)."
+        )
+    best = max(
+        (c for c in alignment["layer_curve"].items() if c[1]["spearman"] is not None),
+        key=lambda item: item[1]["spearman"],
+        default=None,
+    )
+    if best:
+        text += (
+            f" Over all {len(alignment['layer_curve'])} layers known, ρ is largest at layer "
+            f"{best[0]} ({number(best[1]['spearman'])})."
+        )
+    return text
+
+
+def _mantel(layer: dict[str, Any]) -> Iterable[str]:
+    null = layer["mantel_null"]
+    yield (
+        f"Spearman's correlation is ρ = {number(layer['spearman'])}. Under "
+        f"{_permutations(null)}, the null distribution has mean {number(null['mean'])} and "
+        f"standard deviation {number(null['sd'])}; the one-sided Mantel p is "
+        f"{number(layer['mantel_p'])}, and could not have been below {number(null['smallest_p'])}."
+    )
+    anchored = layer["with_anchor"]
+    if anchored:
+        yield (
+            f"With the anchor ({anchored['n_pairs']} pairs) ρ = {number(anchored['spearman'])}, "
+            f"p = {number(anchored['mantel_p'])}."
+        )
+
+
+def _permutations(null: dict[str, Any]) -> str:
+    if null["enumerated"]:
+        return f"all {null['permutations']:,} possible relabelings"
+    return f"{null['permutations']:,} random relabelings"
+
+
+def _clusters(layer: dict[str, Any]) -> Iterable[str]:
+    if layer["stratified_mantel_p"] is None:
+        yield "No test within clusters was made: no cluster has two members."
+        return
+    null = layer["stratified_mantel_null"]
+    yield (
+        f"Permuting within clusters only ({_permutations(null)}), p = "
+        f"{number(layer['stratified_mantel_p'])}; the smallest possible is "
+        f"{number(null['smallest_p'])}. {layer['stratified_power']['statement']}"
+    )
+    yield (
+        f"With cluster membership partialled out, ρ = {number(layer['partial_fine'])} (fine "
+        f"clusters) and {number(layer['partial_joint'])} (fine and macro clusters). Without pairs "
+        f"of one cluster ρ = {number(layer['cluster_masked'])} "
+        f"({layer['cluster_masked_n_pairs']} pairs); with each cluster averaged into one row "
+        f"ρ = {number(layer['cluster_collapsed'])} ({layer['cluster_collapsed_n_pairs']} pairs)."
+    )
+
+
+def _radial(layer: dict[str, Any]) -> Iterable[str]:
+    r2 = layer["residual_mean_marginal_r2"]
+    yield (
+        f"How far two personas are from all others explains {number(r2['cosine'])} of the variance "
+        f"of cosine distances and {number(r2['js'])} of that of divergences. With that taken out, "
+        f"ρ = {number(layer['residual_mean_marginal'])} "
+        f"(p = {number(layer['residual_mean_marginal_p'])})."
+    )
+    if layer["residual_anchor"] is not None:
+        yield (
+            f"With the distances to the anchor taken out instead, ρ = "
+            f"{number(layer['residual_anchor'])}."
+        )
+
+
+def _prompts(alignment: dict[str, Any], layer: dict[str, Any]) -> Iterable[str]:
+    prompts = layer["per_prompt"]
+    if prompts:
+        yield (
+            f"Over single prompts the median is ρ = {number(prompts['median'])} (interquartile "
+            f"range {number(prompts['iqr'])}, from {number(prompts['min'])} to "
+            f"{number(prompts['max'])}); "
+            f"{100 * prompts['share_above_0.5']:.0f} % of the {alignment['n_prompts']} prompts are "
+            f"above 0.5."
+            if prompts["median"] is not None
+            else "No single prompt's correlation could be computed."
+        )
+    cutoffs = layer["cutoffs"]
+    if cutoffs["ratio"]:
+        parts = [
+            f"ρ = {number(cutoffs[c])} over the first {c} tokens ({number(ratio)} of the whole)"
+            for c, ratio in cutoffs["ratio"].items()
+        ]
+        yield f"On shorter responses: {'; '.join(parts)}."
+
+
+def _robustness(layer: dict[str, Any]) -> Iterable[str]:
+    left = layer["jackknife"]
+    known = {name: rho for name, rho in left["values"].items() if rho is not None}
+    if known:
+        low, high = min(known, key=known.__getitem__), max(known, key=known.__getitem__)
+        yield (
+            f"Leaving out one persona at a time, ρ has median {number(left['median'])}, "
+            f"interquartile range {number(left['iqr'])}, and goes from {number(known[low])} "
+            f"(without {low}) to {number(known[high])} (without {high})."
+        )
+    for name, rest in layer["leave_out"].items():
+        yield (
+            f"Without {name}: ρ = {number(rest['spearman'])}, joint partial "
+            f"{number(rest['partial_joint'])}, residual {number(rest['residual_mean_marginal'])}."
+        )
+    cka = layer["cka"]
+    if cka:
+        yield (
+            f"Exploratory: linear CKA of the centroids and the divergences is "
+            f"{number(cka['linear'])}, debiased {number(cka['debiased'])}."
+        )
+
+
+def _pairs(layer: dict[str, Any]) -> Iterable[str]:
+    top = layer["top_residual_pairs"]
+    if top:
+        rows = "\n".join(
+            f"| {k} | {row['pair'][0]}, {row['pair'][1]} | {number(row['magnitude'], 2)} "
+            f"| {number(row['cosine'], 4)} | {row['cosine_rank']:g} | {number(row['js'], 4)} "
+            f"| {row['js_rank']:g} |"
+            for k, row in enumerate(top, start=1)
+        )
+        yield (
+            "Pairs whose distances the radial covariate fits worst:\n\n"
+            "| | pair | residual | cosine distance | rank | divergence | rank |\n"
+            f"|---|---|---|---|---|---|---|\n{rows}"
+        )
+    predictions = layer["predictions"]
+    if predictions:
+        held = predictions["all_in_top_k"]
+        names = "; ".join(
+            f"{row['pair'][0]} and {row['pair'][1]} ({'in' if row['in_top_k'] else 'not in'} it)"
+            for row in predictions["pairs"]
+        )
+        verdict = {True: "holds", False: "does not hold", None: "was not evaluated"}[held]
+        yield (
+            f"The prediction that the top {predictions['top_k']} contain every named pair "
+            f"{verdict}: {names}."
+        )
+
+
+def _outcomes(layer: dict[str, Any]) -> Iterable[str]:
+    outcomes = layer["outcomes"]
+    if outcomes:
+        difference = outcomes["difference"] or {}
+        yield (
+            f"Of {outcomes['n_outcomes']} directed outcomes, ρ with cosine distance is "
+            f"{number((outcomes['cosine'] or {}).get('spearman'))} and with divergence "
+            f"{number((outcomes['js'] or {}).get('spearman'))}; the difference in strength is "
+            f"{number(difference.get('value'))} ({number(difference.get('low'))} to "
+            f"{number(difference.get('high'))})."
+        )
+
+
+def _warnings(alignment: dict[str, Any]) -> Iterable[str]:
+    if alignment["warnings"]:
+        yield "## Warnings\n\n" + "\n".join(f"- {text}" for text in alignment["warnings"])

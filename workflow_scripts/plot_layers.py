@@ -1,0 +1,14 @@
+"""Rule plot_layers: the statistics of the configured layers, and ρ at every layer."""
+
+import json
+from pathlib import Path
+
+from persona_geometry.figures.layers import layer_bars, layer_curve
+from persona_geometry.figures.style import save
+from persona_geometry.logs import job_log
+
+output = snakemake.output
+with job_log(snakemake.log[0]):
+    alignment = json.loads(Path(snakemake.input.alignment).read_text())
+    save(*layer_bars(alignment), output.png, output.pdf, output.tsv)
+    save(*layer_curve(alignment), output.curve_png, output.curve_pdf, output.curve_tsv)
