@@ -1,6 +1,7 @@
 """Single jobs, without Snakemake: limits, keys, and pods that do what they should not."""
 
 import json
+import shutil
 import subprocess
 import time
 from pathlib import Path
@@ -21,8 +22,8 @@ from .server import Fault, RunPod
 def script(study: Study):
     """Write a job script of Snakemake's form."""
 
-    def script(command: str = "true", gpus: int = 1, output: str = "out.txt") -> Path:
-        properties = {"rule": "gpu_shard", "output": [output], "resources": {"gpu": gpus}}
+    def script(command: str = "true", output: str = "out.txt", **resources: int) -> Path:
+        properties = {"rule": "gpu_shard", "output": [output], "resources": resources}
         path = study.volume / "jobscript.sh"
         path.write_text(f"#!/bin/sh\n# properties = {json.dumps(properties)}\n{command}\n")
         return path
@@ -44,15 +45,16 @@ def failure(jobs: Jobs, name: str) -> str:
     return Record(jobs.folder / name).result()["failed"]
 
 
-def test_the_request_and_the_result(study: Study, service: RunPod, script):
+def test_the_request_and_the_result(study: Study, service: RunPod, script, monkeypatch):
     study.change(max_usd_per_hour=6)
+    monkeypatch.setenv("HF_HOME", "/workspace/models")
     jobs = study.jobs()
-    name = jobs.submit(script("echo said; exit 0", gpus=2))
+    name = jobs.submit(script("echo said $HF_HOME", gpu=2))
     body = service.ever[0].body
     assert body["gpu"] == {"id": "NVIDIA H100 80GB HBM3", "count": 2}
     assert body["mounts"] == {"network": [{"volumeId": "volume1", "path": str(study.volume)}]}
     assert settle(jobs, name) == "success"
-    assert Record(jobs.folder / name).log.read_text() == "said\n"
+    assert Record(jobs.folder / name).log.read_text() == "said /workspace/models\n"
     study.nothing_is_left()
 
 
@@ -81,6 +83,16 @@ def test_the_deadline_ends_job_and_pod_from_within(study: Study, service: RunPod
     # Nobody looks: the pod alone ends job and pod.
     study.nothing_is_left()
     assert Record(jobs.folder / name).result()["failed"] == "its deadline passed"
+
+
+def test_the_deadline_follows_the_rule_s_runtime(study: Study, script):
+    study.change(deadline_minutes=60, start_minutes=10)
+    jobs = study.jobs()
+    for runtime, minutes in ((20, 30), (500, 60)):
+        request = Record(jobs.folder / jobs.submit(script(runtime=runtime, output=str(runtime))))
+        request = request.request()
+        assert request["deadline"] - request["created"] == pytest.approx(60 * minutes)
+    study.nothing_is_left()
 
 
 def test_a_pod_that_never_starts_is_deleted_without_snakemake(study: Study, service, script):
@@ -119,7 +131,7 @@ def test_a_second_pod_of_the_same_name_is_deleted(study: Study, service: RunPod,
 def test_the_price_ceiling_holds_before_a_pod_is_asked_for(study: Study, service, script):
     service.price = 2.5
     with pytest.raises(RunPodError, match="above the ceiling of 4"):
-        study.jobs().submit(script(gpus=2))
+        study.jobs().submit(script(gpu=2))
     assert not service.ever
 
 
@@ -144,12 +156,45 @@ def test_a_waiting_job_that_is_cancelled_gets_no_pod(study: Study, service: RunP
     assert not service.ever
 
 
-def test_a_job_whose_snakemake_is_gone_already_is_cancelled(study: Study, service, script):
-    command = ["profiles/runpod/submit", str(script("sleep 60"))]
-    submit = subprocess.Popen(command, stdout=subprocess.PIPE, env=study.environment())
-    submit.stdout.close()
-    assert submit.wait() == 0
-    assert len(service.ever) == 1
+def test_a_job_is_cancelled_when_snakemake_ends_without_doing_so(study: Study, service, script):
+    jobs, kept = study.jobs(), study.workdir / ".snakemake" / "tmp.run"
+    kept.mkdir(parents=True)
+    name = jobs.submit(script("sleep 60").rename(kept / "jobscript.sh"))
+    wait_for(Record(jobs.folder / name).claimed_by)
+    shutil.rmtree(kept)
+    study.nothing_is_left()
+    assert failure(jobs, name) == "it was cancelled"
+
+
+def test_a_key_that_expires_during_a_job(study: Study, service: RunPod, script, capsys):
+    jobs = study.jobs()
+    name = jobs.submit(script("sleep 1"))
+    wait_for(Record(jobs.folder / name).claimed_by)
+    service.key = "rpa_another"
+    # The pod has a key of its own, and the volume has its result.
+    assert settle(jobs, name) == "success"
+    said = capsys.readouterr().err
+    assert said.count("RunPod refused the API key (401") == 1
+    assert "A pod that runs already ends itself after its job" in said
+    study.nothing_is_left()
+
+
+def test_pods_are_listed_and_deleted_by_hand(study: Study, service: RunPod, script):
+    jobs = study.jobs()
+    name = jobs.submit(script("sleep 60"))
+    wait_for(Record(jobs.folder / name).claimed_by)
+    foreign = jobs.client.create(service.ever[0].body | {"name": "another-project", "args": "true"})
+    pods = ["profiles/runpod/pods"]
+    how = {"env": study.environment(), "capture_output": True, "text": True, "check": True}
+    listed = subprocess.run(pods, **how).stdout.splitlines()
+    assert [line.split("\t")[:3] for line in listed] == [
+        [service.ever[0].id, "RUNNING", "2.50 USD/h"]
+    ]
+    deleted = subprocess.run([*pods, "--delete"], **how).stdout
+    assert deleted.split("\t")[:2] == [service.ever[0].id, "deleted"]
+    assert list(service.pods) == [foreign["id"]]
+    assert failure(jobs, name) == "its pod disappeared without a result"
+    jobs.client.delete(foreign["id"])
     study.nothing_is_left()
 
 
@@ -229,6 +274,7 @@ def test_a_secret_is_passed_by_its_name_only(study: Study, service: RunPod, scri
         ({"network_volume": "<id>"}, "network_volume is not filled in"),
         ({"api": "http://api.runpod.io"}, "must be an https address"),
         ({"maximum": 3}, "maximum is not a setting"),
+        ({"environment": ["HF_TOKEN"]}, "secrets do not belong in it"),
     ],
 )
 def test_settings_are_checked(study: Study, change: dict, message: str):

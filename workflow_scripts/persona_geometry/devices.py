@@ -91,7 +91,7 @@ def _lock(
     waiting = False
     while True:
         with ExitStack() as taken:
-            claimed = []
+            claimed: list[str] = []
             for device in devices:
                 if len(claimed) < n and _try_lock(folder, device, taken):
                     claimed.append(device)

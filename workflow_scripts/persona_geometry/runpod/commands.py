@@ -28,22 +28,10 @@ def _plainly(command: Callable[[], object]) -> None:
 
 
 def submit(script: str) -> None:
-    """Print the name of the job that was made of a job script.
-
-    An interrupt of Snakemake comes here too, and must not come between a pod and its record; a
-    Snakemake that no longer listens for the name will never cancel the job, so this does.
-    """
+    """Print the name of the job that was made of a job script."""
+    # An interrupt of Snakemake arrives here too, and must not come between a pod and its record.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-    def command() -> None:
-        name = _jobs().submit(Path(script))
-        try:
-            print(name, flush=True)
-        except BrokenPipeError:
-            cancel([name])
-            sys.stdout = None
-
-    _plainly(command)
+    _plainly(lambda: print(_jobs().submit(Path(script))))
 
 
 def status(name: str) -> None:

@@ -1,15 +1,17 @@
 """Jobs and their pods, as the machine that runs Snakemake sees them.
 
-A request has the fields `asked`, `gpus`, and, once they are known: `attempted` (a pod may exist),
-`waiting_since` (no pod could be had), `not_before` (RunPod asked to wait), `pod`,
-`created`, `deadline`, `missing_since` (the pod is no longer listed), and `said` and
-`said_by_guard` (the last message). Times are seconds since the epoch.
+A request has the fields `asked`, `run` (a folder that Snakemake keeps while it runs), `gpus`,
+`minutes` (from creation to deadline), and, once they are known: `attempted` (a pod may exist),
+`waiting_since` (no pod could be had), `not_before` (RunPod asked to wait), `pod`, `created`,
+`deadline`, `missing_since` (the pod is no longer listed), and `said` and `said_by_guard` (the last
+message). Times are seconds since the epoch.
 """
 
 import contextlib
 import fcntl
 import hashlib
 import json
+import os
 import re
 import secrets
 import shlex
@@ -71,22 +73,31 @@ class Jobs:
         A pod that an earlier, killed run left at work on the same outputs is taken over. Where
         no pod can be had at once, later looks try again. Raises RunPodError where none ever can.
         """
-        script = path.read_text()
+        script, run = path.read_text(), str(path.resolve().parent)
         job = job_properties(script)
         work = json.dumps([str(self.folder), job["rule"], job["output"]])
         identity = hashlib.sha256(work.encode()).hexdigest()[:12]
         for earlier in map(Record, self.folder.glob(f"{self.settings.name}-{identity}-*")):
             over = earlier.result() is not None or earlier.cancelled()
             if not over and self.look(earlier.name, may_create=False) == "running":
+                earlier.note(run=run)
                 return earlier.name
+        resources = job.get("resources", {})
+        limits = [self.settings.deadline_minutes]
+        if isinstance(resources.get("runtime"), int | float):
+            limits.append(self.settings.start_minutes + resources["runtime"])
         record = Record.new(
             self.folder / f"{self.settings.name}-{identity}-{secrets.token_hex(4)}",
             script,
             asked=time.time(),
-            gpus=max(1, int(job.get("resources", {}).get("gpu", 1))),
+            run=run,
+            gpus=max(1, int(resources.get("gpu", 1))),
+            minutes=min(limits),
         )
-        if self.look(record.name) == "failed":
-            raise RunPodError(f"{record.name}: {record.result()['failed']}")
+        self.look(record.name)
+        result = record.result()
+        if result is not None and result["failed"] is not None:
+            raise RunPodError(f"{record.name}: {result['failed']}")
         return record.name
 
     def look(self, name: str, may_create: bool = True) -> str:
@@ -135,6 +146,10 @@ class Jobs:
     def _advance(self, record: Record, may_create: bool) -> None:
         """One step of an unfinished job."""
         now, request = time.time(), record.request()
+        # Snakemake removes this folder when it ends, but not when it is killed: then the pod may
+        # finish its job. It does not cancel every job when it is interrupted.
+        if not Path(request["run"]).exists():
+            record.cancel()
         if now < request.get("not_before", 0):
             return
         try:
@@ -195,7 +210,7 @@ class Jobs:
                 record.note(
                     attempted=True,
                     created=created,
-                    deadline=created + 60 * settings.deadline_minutes,
+                    deadline=created + 60 * request["minutes"],
                 )
                 pod = self.client.create(self._body(record, request["gpus"]))
             except (NotNow, NotPlaced) as error:
@@ -230,6 +245,8 @@ class Jobs:
     def _body(self, record: Record, gpus: int) -> dict[str, Any]:
         settings = self.settings
         environment = {
+            name: os.environ[name] for name in settings.environment if name in os.environ
+        } | {
             "PERSONA_GEOMETRY_RUNPOD_API": settings.api,
             "PERSONA_GEOMETRY_POLL_SECONDS": str(settings.poll_seconds),
         }

@@ -1,6 +1,7 @@
 """The settings of `profiles/runpod/settings.yaml`, and the API key, which is never among them."""
 
 import os
+import re
 import stat
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -24,6 +25,7 @@ class Settings:
     data_center: str | None  # of the network volume
     mount_path: Path
     disk_gb: int
+    environment: list[str]  # names of variables that pods are given as they are here
     pod_secret: str | None
     max_pods: int
     max_usd_per_hour: float  # of one pod
@@ -37,6 +39,7 @@ class Settings:
 KINDS: dict[str, type | tuple[type, ...]] = {
     "max_pods": int,
     "disk_gb": int,
+    "environment": list,
     **dict.fromkeys(
         ("max_usd_per_hour", "deadline_minutes", "start_minutes", "capacity_minutes"), (int, float)
     ),
@@ -70,6 +73,12 @@ def read_settings(path: Path) -> Settings:
             raise InputError(f"{path}: {name} is {value}; it must be above zero.")
         if isinstance(value, str) and (not value or value.startswith("<")):
             raise InputError(f"{path}: {name} is not filled in.")
+    for name in given["environment"]:
+        if re.search("KEY|TOKEN|SECRET|PASSWORD", str(name), re.IGNORECASE):
+            raise InputError(
+                f"{path}: environment has {name}, and what is sent there is readable in RunPod's "
+                "console; secrets do not belong in it."
+            )
     host = urlsplit(given["api"])
     if host.scheme != "https" and host.hostname != "127.0.0.1":
         raise InputError(f"{path}: api must be an https address, so that the key stays secret.")
