@@ -54,5 +54,7 @@ def generate(
 def _answer(model: LanguageModel, ids: Tensor, mask: Tensor, config: GenerationConfig) -> Tensor:
     if model.device.type == "cuda" and can_decode(model.network):
         return decode(model.network, ids, mask, config.max_new_tokens, config.eos_token_id or [])
-    whole = model.network.generate(input_ids=ids, attention_mask=mask, generation_config=config)
+    # generate() fills whatever a given config leaves open from the model's own, penalties included.
+    model.network.generation_config = config
+    whole = model.network.generate(input_ids=ids, attention_mask=mask)
     return whole[:, ids.shape[1] :]

@@ -102,7 +102,7 @@ def generate(
         detokenize=False,
         output_kind=RequestOutputKind.FINAL_ONLY,
     )
-    running = llm.llm_engine
+    running: Any = llm.llm_engine
     for index, prompt in enumerate(prompts):
         running.add_request(str(index), tokens_input(prompt), sampling)
     while running.has_unfinished_requests():
