@@ -176,7 +176,7 @@ def ceiling_table() -> None:
 
 def outcome_table() -> None:
     print(
-        "\n| error belongs to | rival | mean difference | SD | mean SE | holds the mean, % | ",
+        "\n| error of | rival | mean difference | SD | mean SE | holds the mean, % | ",
         end="",
     )
     print("names JS, % | names cosine, % |")

@@ -198,7 +198,7 @@ def _statement(result: dict) -> str:
         )
     scope = (
         f"The stratified test sees {result['moving_pairs']} pairs, {result['within_pairs']} of "
-        f"them within clusters; its smallest p is {result['smallest_p']:.2g}."
+        f"them within clusters."
     )
     detectable, observed = result["detectable_rho"], result["observed_rho"]
     if detectable is None:
