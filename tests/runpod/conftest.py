@@ -25,7 +25,7 @@ HERE = Path(__file__).parent
 HURRY = ("--seconds-between-status-checks", "1", "--latency-wait", "10")
 
 
-def wait_for(what: Callable[[], object], seconds: float = 20.0) -> None:
+def wait_for(what: Callable[[], object], seconds: float = 40.0) -> None:
     end = time.monotonic() + seconds
     while not what():
         assert time.monotonic() < end, "what the test waits for did not happen"

@@ -65,9 +65,9 @@ def test_rate_limits_and_faults(study: Study, service: RunPod):
         Fault(429, method="DELETE", headers={"Retry-After": "1"}),
         Fault(500, times=2, method="DELETE"),
     ]
-    assert study.run() == 0, study.output
+    assert study.run(shards="a") == 0, study.output
     assert all(fault.times == 0 for fault in service.faults)
-    assert len(service.ever) == 2, "a lost answer led to a second pod"
+    assert len(service.ever) == 1, "a lost answer led to a second pod"
     study.nothing_is_left()
 
 
@@ -100,12 +100,12 @@ def test_snakemake_killed(study: Study, service: RunPod):
 
 
 def test_a_run_goes_on_with_the_pods_of_a_killed_one(study: Study, service: RunPod):
-    snakemake = study.start(shards="a", seconds=6)
+    snakemake = study.start(shards="a", seconds=5)
     wait_for(lambda: any(record.claimed_by() for record in study.records()))
     os.killpg(snakemake.pid, signal.SIGKILL)
     study.finish(snakemake)
-    assert study.run("--unlock", shards="a", seconds=6) == 0
-    assert study.run(shards="a", seconds=6) == 0, study.output
+    assert study.run("--unlock", shards="a", seconds=5) == 0
+    assert study.run(shards="a", seconds=5) == 0, study.output
     assert len(service.ever) == 1
     study.nothing_is_left()
 
