@@ -78,6 +78,35 @@ def test_dual_variance_and_interval_equal_those_of_rsatoolbox(record: dict) -> N
     assert interval["high"] == pytest.approx(min(record["high"], 1), abs=1e-10)
 
 
+def test_corrected_variances_equal_those_of_rsatoolbox(record: dict) -> None:
+    """Twelve triples, of which some are kept as they are and some are cut from either side."""
+    prompts, personas = len(record["js"]), len(record["js"][0])
+    inside = 0
+    for case in record["variances"]:
+        expected = case.pop("corrected")
+        got = dual_variance(**case, n_prompts=prompts, n_personas=personas)
+        assert got == pytest.approx(expected, abs=1e-12)
+        low = max(case["prompts"] * prompts / (prompts - 1), case["personas"] * 8 / 7)
+        inside += low < got < case["both"]
+    assert 0 < inside < len(record["variances"])
+
+
+def test_interval_is_students_and_stays_within_bounds() -> None:
+    interval = t_interval(0.2, 0.01, 20)
+    assert interval["high"] - 0.2 == pytest.approx(2.093024 * 0.1, abs=1e-6)
+    assert 0.2 - interval["low"] == pytest.approx(2.093024 * 0.1, abs=1e-6)
+    assert t_interval(0.9, 0.04, 5)["high"] == 1 and t_interval(-0.9, 0.04, 5)["low"] == -1
+    assert t_interval(0.5, float("nan"), 5) is None
+
+
+def test_two_personas_are_too_few_for_a_correlation() -> None:
+    counts = np.array([[2.0, 2, 0, 0], [2, 1, 1, 0], [1, 1, 1, 1]])
+    pairs = np.random.default_rng(0).random((2, 1, 6))
+    np.testing.assert_array_equal(
+        np.isnan(resampled_correlations(*pairs, counts)), [True, False, False]
+    )
+
+
 def test_dual_variance_undoes_the_counting_of_independent_noise() -> None:
     """For a mean of persona, prompt and interaction effects the large-sample answer is known."""
     personas, prompts, interaction = 0.04, 0.01, 0.005
@@ -130,31 +159,53 @@ def test_multiplicities_are_those_of_drawing_with_replacement() -> None:
     np.testing.assert_allclose((counts == 0).mean(axis=0), (5 / 6) ** 6, atol=0.015)
 
 
-def test_intervals_match_a_plain_loop_of_resamples() -> None:
+def test_intervals_are_those_of_plain_resampling(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same draws taken with indices, one by one."""
     vectors, cosine, js = geometries(11)
-    n = 4000
-    got = bootstrap_intervals(vectors, cosine, js, n, 0)
     rng = np.random.default_rng(99)
-    upper = np.triu_indices(len(cosine), 1)
-    rho = spearmanr(cosine[upper], js.mean(axis=0)[upper]).statistic
-    prompts, personas = [], []
-    for _ in range(800):
-        drawn = rng.integers(len(js), size=len(js))
-        prompts.append(
-            spearmanr(
-                cosine_distances(vectors[drawn])[upper], js[drawn].mean(axis=0)[upper]
-            ).statistic
+    prompt_draws, persona_draws = (rng.integers(size, size=(40, size)) for size in (7, 9))
+
+    def counted(stream: np.random.Generator, size: int, n: int) -> np.ndarray:
+        drawn = prompt_draws if size == 7 else persona_draws
+        return np.stack([np.bincount(row, minlength=size) for row in drawn]).astype(float)
+
+    def rho(prompts: np.ndarray, personas: np.ndarray) -> float:
+        upper = np.triu_indices(len(personas), 1)
+        first, second = (personas[side] for side in upper)
+        first, second = first[first != second], second[first != second]
+        distances = cosine_distances(vectors[prompts])
+        return spearmanr(distances[first, second], js[prompts].mean(0)[first, second]).statistic
+
+    monkeypatch.setattr("persona_geometry.rsa.bootstrap.multiplicities", counted)
+    got = bootstrap_intervals(vectors, cosine, js, 40, 0)
+    every_prompt, everyone = np.arange(7), np.arange(9)
+    prompts, personas, both = (
+        float(np.var([rho(*drawn) for drawn in draws], ddof=1))
+        for draws in (
+            [(q, everyone) for q in prompt_draws],
+            [(every_prompt, p) for p in persona_draws],
+            zip(prompt_draws, persona_draws, strict=True),
         )
-        drawn = rng.integers(len(cosine), size=len(cosine))
-        first, second = drawn[upper[0]], drawn[upper[1]]
-        kept = first != second
-        first, second = first[kept], second[kept]
-        personas.append(spearmanr(cosine[first, second], js.mean(axis=0)[first, second]).statistic)
-    for axis, values, size in (("prompts", prompts, 7), ("personas", personas, 9)):
-        se = np.std(values, ddof=1) * np.sqrt(size / (size - 1))
-        assert got[axis]["se"] == pytest.approx(se, rel=0.12)
-        assert got[axis]["low"] < rho < got[axis]["high"]
-    assert got["dual"]["se"] >= max(got["prompts"]["se"], got["personas"]["se"])
+    )
+    center = rho(every_prompt, everyone)
+    assert got["prompts"] == pytest.approx(t_interval(center, prompts * 7 / 6, 7))
+    assert got["personas"] == pytest.approx(t_interval(center, personas * 9 / 8, 9))
+    variance = dual_variance(prompts, personas, both, n_prompts=7, n_personas=9)
+    assert got["dual"] == pytest.approx(t_interval(center, variance, 7))
+
+
+def test_prompts_and_personas_are_drawn_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many prompts as personas: the two series of draws must not be the same one."""
+    vectors, cosine, js = geometries(12, personas=8, prompts=8)
+    drawn = []
+
+    def watched(stream: np.random.Generator, size: int, n: int) -> np.ndarray:
+        drawn.append(multiplicities(stream, size, n))
+        return drawn[-1]
+
+    monkeypatch.setattr("persona_geometry.rsa.bootstrap.multiplicities", watched)
+    bootstrap_intervals(vectors, cosine, js, 30, 0)
+    assert len(drawn) == 2 and (drawn[0] != drawn[1]).any(axis=1).all()
 
 
 def test_fixed_geometry_when_there_are_no_vectors() -> None:

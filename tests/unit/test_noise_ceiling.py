@@ -54,6 +54,10 @@ def test_odd_prompts_are_enumerated_with_each_left_out() -> None:
     assert ceiling["split_half"] == pytest.approx(np.mean(rho), abs=1e-12)
     r = np.mean(rho)
     assert ceiling["reliability"] == pytest.approx(2.5 * r / (1 + 1.5 * r))
+    rho = np.array(rho)
+    ceilings = np.sqrt(np.maximum(2.5 * rho / (1 + 1.5 * rho), 0))
+    bounds = [ceiling["low"], ceiling["high"]]
+    np.testing.assert_allclose(bounds, np.quantile(ceilings, [0.025, 0.975]))
 
 
 @pytest.mark.parametrize("prompts", [10, 11])

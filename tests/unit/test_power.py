@@ -155,6 +155,40 @@ def test_power_agrees_with_a_slow_simulation() -> None:
         assert curve[round(planted * 10)]["power"] == pytest.approx(found / 400, abs=0.09)
 
 
+def test_detectable_correlation_is_read_off_between_points_of_the_curve() -> None:
+    points = [(0.0, 0.05), (0.2, 0.3), (0.4, 0.7), (0.8, 0.9), (1.0, 0.85)]
+    curve = [{"rho": rho, "power": found} for rho, found in points]
+    assert power._crossing(curve) == pytest.approx(0.6)
+    assert power._crossing(curve[:3]) is None
+    assert power._crossing([]) is None
+
+
+def test_random_offsets_are_centered_and_as_wide_as_those_of_their_cluster() -> None:
+    strata = ["a"] * 4 + [None] + ["b"] * 3
+    rng = np.random.default_rng(0)
+    offsets = np.zeros((8, 8))
+    for group, width in (([0, 1, 2, 3], 1.0), ([5, 6, 7], 3.0)):
+        offsets[group, :2] = width * rng.standard_normal((len(group), 2))
+        offsets[group] -= offsets[group].mean(axis=0)
+    test = Relabelings.within(strata, 1000, 0)
+    drawn = power._random_offsets(offsets, test, 4000, rng)
+    assert not drawn[:, 4].any() and not drawn[:, :, 2:].any()
+    for group in test.groups:
+        members = drawn[:, list(group)]
+        np.testing.assert_allclose(members.sum(axis=1), 0, atol=1e-9)
+        wanted = (offsets[list(group)] ** 2).sum()
+        assert (members**2).sum(axis=(1, 2)).mean() == pytest.approx(wanted, rel=0.05)
+
+
+def test_simulation_draws_no_more_permutations_than_the_test() -> None:
+    distances = clustered(0, CLUSTERS)
+    few, more = (
+        stratified_power(distances, CLUSTERS, 0, permutations=count) for count in (19, 100)
+    )
+    assert few["smallest_p"] == 0.05 and more["smallest_p"] == 1 / 101
+    assert few["power_curve"] != more["power_curve"]
+
+
 def test_more_clustered_personas_detect_weaker_agreement() -> None:
     few = ["a"] * 4 + [None] * 10
     many = ["a"] * 4 + ["b"] * 5 + ["c"] * 5

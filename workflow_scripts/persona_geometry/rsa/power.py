@@ -185,7 +185,7 @@ def _crossing(curve: list[dict[str, float]]) -> float | None:
     for low, high in pairwise(curve):
         if high["power"] >= TARGET:
             step = (TARGET - low["power"]) / (high["power"] - low["power"])
-            return float(low["rho"] + max(step, 0.0) * (high["rho"] - low["rho"]))
+            return float(low["rho"] + step * (high["rho"] - low["rho"]))
     return None
 
 
