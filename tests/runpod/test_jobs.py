@@ -183,7 +183,7 @@ def test_pods_are_listed_and_deleted_by_hand(study: Study, service: RunPod, scri
     jobs = study.jobs()
     name = jobs.submit(script("sleep 60"))
     wait_for(Record(jobs.folder / name).claimed_by)
-    foreign = jobs.client.create(service.ever[0].body | {"name": "another-project", "args": "true"})
+    foreign = jobs.client.create(service.ever[0].body | {"name": f"{name}-two", "args": "true"})
     pods = ["profiles/runpod/pods"]
     how = {"env": study.environment(), "capture_output": True, "text": True, "check": True}
     listed = subprocess.run(pods, **how).stdout.splitlines()
@@ -206,6 +206,19 @@ def test_work_at_hand_is_not_submitted_twice(study: Study, service: RunPod, scri
     assert len(service.ever) == 2
     settle(jobs, first)
     assert jobs.submit(script("true")) != first
+    study.nothing_is_left()
+
+
+def test_a_pod_whose_answer_was_lost_is_found_later(study: Study, service: RunPod, script):
+    study.change(retry_seconds=0.1)
+    service.faults = [Fault(0, method="POST")]
+    jobs = study.jobs()
+    name = jobs.submit(script("sleep 1"))
+    assert "pod" not in Record(jobs.folder / name).request()
+    assert jobs.look(name) == "running"
+    assert len(study.guards()) == 1
+    assert settle(jobs, name) == "success"
+    assert len(service.ever) == 1
     study.nothing_is_left()
 
 

@@ -138,7 +138,8 @@ class Jobs:
 
     def living(self) -> list[Pod]:
         """The pods of this project that have not been deleted."""
-        return [p for p in self.client.pods() if p["name"].startswith(f"{self.settings.name}-")]
+        ours = re.compile(re.escape(self.settings.name) + "-[0-9a-f]{12}-[0-9a-f]{8}")
+        return [pod for pod in self.client.pods() if ours.fullmatch(pod["name"])]
 
     def _pods(self, name: str) -> list[Pod]:
         return [pod for pod in self.living() if pod["name"] == name]
@@ -180,8 +181,10 @@ class Jobs:
         for other in pods:
             if other is not pod:
                 self.client.delete(other["id"])
-        if request.get("pod") != pod["id"]:
-            record.note(pod=pod["id"])
+        if request.get("pod") != pod["id"] or request.get("missing_since"):
+            record.note(pod=pod["id"], missing_since=None)
+        if "pod" not in request:
+            start_guard(record)
         late = now - request["created"] - 60 * self.settings.start_minutes
         if pod["status"] in ("EXITED", "ERROR"):
             record.finish(f"its pod ended without a result (status {pod['status']})")
