@@ -106,7 +106,7 @@ def resampled_correlations(
         persona_counts: (n, N) multiplicities of personas.
 
     Returns:
-        (n,) correlations, NaN in a resample with fewer than three different personas.
+        (n,) correlations, NaN where fewer than three different personas leave a single pair.
     """
     rho = np.empty(len(persona_counts))
     step = max(1, _CHUNK_ELEMENTS // max(cosine_pairs.shape[1], 1))
@@ -117,7 +117,6 @@ def resampled_correlations(
             js_pairs if len(js_pairs) == 1 else js_pairs[rows],
             pair_weights(persona_counts[rows]),
         )
-    rho[(persona_counts > 0).sum(axis=1) < 3] = np.nan
     return rho
 
 
