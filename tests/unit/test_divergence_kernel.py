@@ -156,3 +156,8 @@ def test_few_cells_are_wasted_on_all_pairs_and_one_new_persona() -> None:
     assert fused.tiling(triangle, 8, 8).slots.size < 1.07 * len(triangle)
     newcomer = np.array([(200, k) for k in range(200)])
     assert fused.tiling(newcomer, 1, 8).slots.size == 200
+
+
+def test_the_cases_above_try_every_tile() -> None:
+    distinct = (np.unique(pairs.numpy(), axis=0) for _, pairs, _ in CASES.values())
+    assert {fused.cheapest(pairs)[0] for pairs in distinct} == set(fused.TILES)
