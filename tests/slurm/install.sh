@@ -1,0 +1,7 @@
+#!/usr/bin/env bash
+# Install what the SLURM tests need on Debian or Ubuntu: the scheduler and its authentication.
+set -euo pipefail
+command -v slurmctld slurmd munged >/dev/null && exit
+export DEBIAN_FRONTEND=noninteractive
+apt-get update -qq
+apt-get install -y -qq --no-install-recommends slurm-wlm munge >/dev/null
