@@ -79,13 +79,13 @@ def pairwise_divergences(
         except torch.cuda.OutOfMemoryError:
             if chunk == 1:
                 raise
-            logits = None
+            stop, logits = start, None
+        if stop == start:  # only after its handler has the error let go of the tensors it saw
             chunk //= 2
             torch.cuda.empty_cache()
-            continue
-        if start == 0 and token_chunk is None:
+        elif logits is not None and start == 0 and token_chunk is None:
             chunk = _chunk_for_memory(logits, len(pairs))
-        logits, start = None, stop
+        start, logits = stop, None
     return _within_range(out)
 
 
