@@ -263,7 +263,7 @@ class ShardJob:
 
         from persona_geometry.divergence import pairwise_divergences
 
-        names = sorted({cell for pair in pairs for cell in pair})
+        names = list(dict.fromkeys(cell for pair in pairs for cell in pair))
         index = {name: i for i, name in enumerate(names)}
         home = self.model.head_device
         stacked = torch.stack([states[name].to(home) for name in names])
