@@ -100,7 +100,7 @@ def align(
     top_of_layer: dict[int, list[dict]] = {}
     for layer in layers:
         progress(f"statistics of layer {layer}")
-        statistics = _layer(geometries, primary, settings, layer, tests)
+        statistics = _plain(_layer(geometries, primary, settings, layer, tests))
         statistics["gates"] = gates.evaluate(settings["gates"], statistics)
         top_of_layer[layer] = statistics["top_residual_pairs"]
         results[str(layer)] = statistics
@@ -215,7 +215,10 @@ def _layer(
     masked, n_masked = sensitivity.cluster_masked(cosine, js, fine)
     collapsed, n_collapsed = sensitivity.cluster_collapsed(cosine, js, fine)
     marginal = _residual(cosine, js, residual.mean_marginals)
-    magnitude = pairs.residual_magnitudes(marginal["cosine_rest"], marginal["js_rest"])
+    radial = marginal["spearman"] is not None
+    magnitude = (
+        pairs.residual_magnitudes(marginal["cosine_rest"], marginal["js_rest"]) if radial else None
+    )
     table = pairs.pair_table(personas, primary.clusters, cosine, js, magnitude)
     top = pairs.top_residual_pairs(table, settings["top_k"])
     stratified = tests.stratified
@@ -242,7 +245,7 @@ def _layer(
         "cluster_collapsed": collapsed,
         "cluster_collapsed_n_pairs": n_collapsed,
         "residual_mean_marginal": marginal["spearman"],
-        "residual_mean_marginal_p": tests.radial.p_values()[k],
+        "residual_mean_marginal_p": tests.radial.p_values()[k] if radial else None,
         "residual_mean_marginal_r2": marginal["r2"],
         **_anchor_statistics(whole, primary, layer, tests, k),
         "per_prompt": sensitivity.per_prompt(cosine, primary.js_by_prompt["full"], primary.prompts)

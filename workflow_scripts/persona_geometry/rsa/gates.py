@@ -25,9 +25,12 @@ def look_up(statistics: Mapping[str, Any], path: str) -> Any:
     while rest:
         if value is None:
             return None
+        keys = value if isinstance(value, Mapping) else {}
         # A key may itself hold a dot, as share_above_0.5 does.
-        name = rest if rest in value else rest.partition(".")[0]
-        if not isinstance(value, Mapping) or name not in value:
+        name = rest if rest in keys else rest.partition(".")[0]
+        if name not in keys:
+            if keys and name.isdigit():
+                return None  # a cutoff that was not measured
             raise InputError(
                 f"A gate names the statistic '{path}', which does not exist; see "
                 f"docs/statistics.md for the names."

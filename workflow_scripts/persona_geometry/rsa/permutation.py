@@ -2,8 +2,8 @@
 
 A Mantel test relabels the personas of one matrix, rows and columns together, and correlates the
 upper triangles again (Mantel, Cancer Research 27, 1967). Ranks are taken once: relabeling moves
-ranks about and changes none. All layers share the matrix that is relabeled, so a chunk of
-relabelings is gathered once and multiplied with every layer's ranks in one matrix product.
+ranks about and changes none. All layers share the matrix that is relabeled, so its values are
+gathered once for a chunk of relabelings and multiplied with every layer's ranks in one product.
 
 Sums of doubled mid-ranks are whole numbers and exact, so a relabeling that leaves the statistic as
 it is counts as reaching it, whatever the order of summation.
@@ -17,11 +17,12 @@ from math import factorial, prod
 
 import numpy as np
 
-from persona_geometry.rsa.ranks import doubled_ranks, upper
+from persona_geometry.rsa.ranks import doubled_ranks, square, upper
 
-CHUNK_VALUES = 4_000_000
+CHUNK_LABELS = 50_000  # so that what a chunk gathers stays in a core's cache
 QUANTILES = (0.025, 0.25, 0.5, 0.75, 0.95, 0.975)
 ROUNDING = 1e-10
+LARGEST = 2**53
 
 
 @dataclass(frozen=True)
@@ -71,15 +72,18 @@ class Relabelings:
         return 1.0 / (self.possible if self.enumerated else self.count + 1)
 
     def chunks(self, size: int) -> Iterator[np.ndarray]:
-        """Yield (m, n) arrays of relabelings, m at most `size`; sampled ones leave the identity
-        out of the count, which the p-value adds."""
+        """Yield (m, n) arrays of relabelings, m at most `size`.
+
+        Enumerated ones begin with the identity; among sampled ones it is not, the p-value adds it.
+        The stream does not depend on `size`.
+        """
         if self.enumerated:
             yield from self._all(size)
             return
-        stream = np.random.default_rng(self.seed)
+        streams = np.random.default_rng(self.seed).spawn(len(self.groups))
         for start in range(0, self.count, size):
             rows = np.tile(np.arange(self.n), (min(size, self.count - start), 1))
-            for group in self.groups:
+            for group, stream in zip(self.groups, streams, strict=True):
                 rows[:, group] = stream.permuted(rows[:, group], axis=1)
             yield rows
 
@@ -139,8 +143,11 @@ class Null:
         return np.where(np.isnan(self.observed), np.nan, p)
 
     def summary(self, k: int) -> dict:
-        """Mean, standard deviation and quantiles of one null distribution, and how it was made."""
-        values = self.permuted[:, k]
+        """Mean, standard deviation and quantiles of one null distribution, and how it was made.
+
+        `possible` relabelings are None where a JSON number could not hold them exactly.
+        """
+        values, possible = self.permuted[:, k], self.relabelings.possible
         return {
             "mean": float(values.mean()),
             "sd": float(values.std()),
@@ -149,7 +156,7 @@ class Null:
                 for q, v in zip(QUANTILES, np.quantile(values, QUANTILES), strict=True)
             },
             "permutations": len(values),
-            "possible": float(self.relabelings.possible),
+            "possible": possible if possible <= LARGEST else None,
             "enumerated": self.relabelings.enumerated,
             "smallest_p": self.relabelings.smallest_p,
         }
@@ -230,12 +237,15 @@ def permuted_products(fixed: np.ndarray, moved: np.ndarray, relabelings: Relabel
         relabelings: B of them. Memory is bounded: relabelings are taken in chunks.
     """
     n = relabelings.n
-    rows, columns = np.triu_indices(n, 1)
-    table = np.zeros((n, n))
-    table[rows, columns] = table[columns, rows] = moved
-    flat = table.reshape(-1)
-    size = max(1, CHUNK_VALUES // len(rows))
-    products = [
-        flat[chunk[:, rows] * n + chunk[:, columns]] @ fixed.T for chunk in relabelings.chunks(size)
-    ]
+    table = square(moved, n).reshape(-1)
+    ends = np.cumsum(np.arange(n - 1, 0, -1))[:-1]
+    rows = [np.ascontiguousarray(row) for row in np.split(fixed, ends, axis=1)]
+    products = []
+    for chunk in relabelings.chunks(max(1, CHUNK_LABELS // n)):
+        labels = np.ascontiguousarray(chunk.T)
+        places = labels * n
+        sums = np.zeros((len(fixed), len(chunk)))
+        for i, row in enumerate(rows):
+            sums += row @ table.take(places[i] + labels[i + 1 :], mode="clip")
+        products.append(sums.T)
     return np.concatenate(products)
