@@ -107,61 +107,60 @@ def _has_weights(folder: Path) -> bool:
 
 def _snapshot(name: str, revision: str, report: Callable[[str], None]) -> Path:
     """Folder of a hub model in the local cache, downloaded if it is not there."""
-    from huggingface_hub import errors, get_token, snapshot_download
+    from huggingface_hub import errors, snapshot_download
 
     fetch = {"repo_id": name, "revision": revision, "allow_patterns": list(WEIGHT_FILES)}
-    token = "the token in use does not open it" if get_token() else "no token is set"
     try:
         with contextlib.suppress(errors.LocalEntryNotFoundError):
             folder = Path(snapshot_download(**fetch, local_files_only=True))
             if _has_weights(folder):
                 return folder
         report(f"{name} at {revision[:12]} is not in the local cache; downloading it")
-        return Path(snapshot_download(**fetch))
-    except errors.GatedRepoError as error:
+        folder = Path(snapshot_download(**fetch))
+    except (errors.HTTPError, errors.HFValidationError, OSError) as error:
+        raise InputError(_explain(error, name, revision)) from error
+    if not _has_weights(folder):
         raise InputError(
-            f"The model {name} is gated and {token}: accept its terms on its hub page and set "
-            f"HF_TOKEN to a token of the account that did."
-        ) from error
-    except errors.RevisionNotFoundError as error:
-        raise InputError(
-            f"The model {name} has no commit {revision}; correct model.revision."
-        ) from error
-    except errors.RepositoryNotFoundError as error:
-        raise InputError(
-            f"There is no model {name} on the hub, or it is private and {token}: correct "
-            f"model.name, or set HF_TOKEN to a token that may read it."
-        ) from error
-    except errors.HFValidationError as error:
-        raise InputError(
-            f"'{name}' cannot be the name of a hub model: correct model.name (owner/model)."
-        ) from error
-    except (errors.HTTPError, OSError) as error:
-        raise _unreachable(name, error) from error
+            f"The model {name} is not whole in {folder}: either it has no .safetensors weights "
+            f"and must be converted, or its download was interrupted and the hub cannot be "
+            f"reached to finish it."
+        )
+    return folder
 
 
-def _unreachable(name: str, error: Exception) -> InputError:
-    """What to say where the hub gave no reason of its own, or nothing could be written."""
-    from huggingface_hub import errors
+def _explain(error: Exception, name: str, revision: str) -> str:
+    """What a failed download means, and what to do about it, in one sentence."""
+    from huggingface_hub import errors, get_token
 
+    if isinstance(error, errors.HFValidationError):
+        return f"'{name}' cannot be the name of a hub model; correct model.name (owner/model)."
     if isinstance(error, OSError) and error.errno:
-        return InputError(
+        return (
             f"The model {name} cannot be kept in {cache_folder()} ({error.strerror}): free some "
             f"space there, or let HF_HOME name another folder."
         )
-    cause = error.__cause__ if isinstance(error, errors.LocalEntryNotFoundError) else error
-    if isinstance(cause, errors.HfHubHTTPError):
-        status = cause.response.status_code
-        if status in (401, 403):
-            return InputError(
-                f"The hub refuses the token that asks for the model {name} (HTTP {status}): set "
-                f"HF_TOKEN to a valid token that may read it, or unset it for a public model."
-            )
-        return InputError(
+    token = "the token in use does not open it" if get_token() else "no token is set"
+    if isinstance(error, errors.GatedRepoError):
+        return (
+            f"The model {name} is gated and {token}: accept its terms on its hub page and set "
+            f"HF_TOKEN to a token of the account that did."
+        )
+    if isinstance(error, errors.RevisionNotFoundError):
+        return f"The model {name} has no commit {revision}; correct model.revision."
+    # The client reports some refusals as a missing local file.
+    answer = error.__cause__ if isinstance(error, errors.LocalEntryNotFoundError) else error
+    status = answer.response.status_code if isinstance(answer, errors.HfHubHTTPError) else None
+    if status in (401, 403, 404):
+        return (
+            f"There is no model {name} on the hub, or it is private and {token}: correct "
+            f"model.name, or set HF_TOKEN to a valid token that may read it."
+        )
+    if status is not None:
+        return (
             f"The hub cannot deliver the model {name} now (HTTP {status}): run the workflow again "
             f"later, which goes on where the download stopped, or give model.path."
         )
-    return InputError(
+    return (
         f"The model {name} is not in the cache {cache_folder()} and the hub cannot be reached: "
         f"download it on a machine with network access, or give model.path."
     )
