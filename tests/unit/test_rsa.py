@@ -1,0 +1,328 @@
+"""The inference core against brute force, other implementations and known answers."""
+
+import json
+import math
+from itertools import permutations
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import pearsonr, rankdata, spearmanr
+
+from persona_geometry.errors import InputError
+from persona_geometry.rdm import check_distances, read_similarities, select
+from persona_geometry.rsa import gates, pairs, residual, sensitivity
+from persona_geometry.rsa.alignment import Geometries, align
+from persona_geometry.rsa.cka import debiased_cka, linear_cka
+from persona_geometry.rsa.permutation import Relabelings, mantel, partial_mantel
+from persona_geometry.rsa.ranks import spearman, square, upper
+
+REFERENCE = Path(__file__).parents[3] / "shared" / "reference" / "cosine_matrix.json"
+CLUSTERS = {
+    **dict.fromkeys(["medical_doctor", "surgeon", "paramedic", "army_medic"], "medical"),
+    **dict.fromkeys(["cybersec_consultant", "pentester", "private_investigator"], "security"),
+    **dict.fromkeys(["navy_seal", "police_officer"], "services"),
+    **dict.fromkeys(["software_engineer", "data_scientist"], "tech"),
+}
+SETTINGS = {
+    "permutations": 999,
+    "seed": 3,
+    "leave_out": [],
+    "top_k": 5,
+    "predictions": [],
+    "bootstrap": 50,
+    "noise_ceiling_splits": 20,
+    "gates": [{"statistic": "spearman", "comparison": ">", "threshold": 0.5}],
+}
+
+
+def rdm(n: int, seed: int, decimals: int = 12) -> np.ndarray:
+    points = np.random.default_rng(seed).standard_normal((n, 3))
+    return np.round(np.linalg.norm(points[:, None] - points[None], axis=-1), decimals)
+
+
+def related(n: int, seed: int, noise: float = 0.6) -> tuple[np.ndarray, np.ndarray]:
+    x = rdm(n, seed)
+    return x, np.abs(
+        x + noise * np.random.default_rng(seed + 1).standard_normal() * rdm(n, seed + 2)
+    )
+
+
+def brute_force(x: np.ndarray, y: np.ndarray, rows: list[tuple[int, ...]]) -> np.ndarray:
+    return np.array([spearmanr(upper(x), upper(y[np.ix_(r, r)])).statistic for r in rows])
+
+
+@pytest.mark.parametrize("decimals", [12, 0])
+def test_free_test_enumerates_small_matrices_exactly(decimals: int) -> None:
+    x, y = rdm(5, 0, decimals), rdm(5, 1, decimals) + rdm(5, 0, decimals)
+    null = mantel([x], y, Relabelings.free(5, 10_000, 0))
+    expected = brute_force(x, y, list(permutations(range(5))))
+    assert null.relabelings.enumerated and len(null.permuted) == 120
+    assert np.allclose(np.sort(null.permuted[:, 0]), np.sort(expected), atol=1e-12)
+    assert null.p_values()[0] == (expected >= expected[0] - 1e-10).mean()
+
+
+def test_stratified_test_of_the_study_has_576_relabelings() -> None:
+    strata = ["m"] * 4 + ["s"] * 3 + ["v"] * 2 + ["t"] * 2 + [None] * 8
+    relabelings = Relabelings.within(strata, 100_000, 0)
+    rows = np.concatenate(list(relabelings.chunks(100)))
+    assert relabelings.possible == len(rows) == len(np.unique(rows, axis=0)) == 576
+    assert relabelings.smallest_p == 1 / 576
+    assert (rows[:, 11:] == np.arange(11, 19)).all()
+    x, y = related(19, 5)
+    null = mantel([x], y, relabelings)
+    expected = brute_force(x, y, [tuple(row) for row in rows])
+    assert null.p_values()[0] == pytest.approx((expected >= null.observed[0] - 1e-10).mean(), abs=0)
+
+
+def test_mantel_agrees_with_scikit_bio() -> None:
+    skbio = pytest.importorskip("skbio.stats.distance", reason="scikit-bio is not installed")
+    x, y = related(12, 7, 3.0)
+    null = mantel([x], y, Relabelings.free(12, 9_999, 1))
+    rho, p, _ = skbio.mantel(
+        x, y, method="spearman", permutations=9_999, alternative="greater", seed=2
+    )
+    assert null.observed[0] == pytest.approx(rho, abs=1e-12)
+    error = 4 * math.sqrt(2 * p * (1 - p) / 9_999) + 1e-4
+    assert null.p_values()[0] == pytest.approx(p, abs=error)
+
+
+def test_partial_mantel_is_the_partial_correlation_of_every_relabeling() -> None:
+    x, y = related(6, 11)
+    z, w = rdm(6, 12), rdm(6, 13)
+    null = partial_mantel(x, y, [z, w], Relabelings.free(6, 1_000, 0))
+
+    def partial(a: np.ndarray, b: np.ndarray) -> float:
+        design = np.column_stack([np.ones(15), rankdata(upper(z)), rankdata(upper(w))])
+        rest = [
+            rankdata(upper(m)) - design @ np.linalg.lstsq(design, rankdata(upper(m)), rcond=None)[0]
+            for m in (a, b)
+        ]
+        return pearsonr(*rest).statistic
+
+    expected = np.array([partial(x, y[np.ix_(r, r)]) for r in permutations(range(6))])
+    assert null.observed[0] == pytest.approx(expected[0], abs=1e-10)
+    assert np.allclose(np.sort(null.permuted[:, 0]), np.sort(expected), atol=1e-9)
+    covariates = [upper(z), upper(w)]
+    assert residual.partial_spearman(upper(x), upper(y), covariates) == pytest.approx(
+        expected[0], abs=1e-10
+    )
+
+
+def test_all_layers_share_one_stream_and_the_largest_controls_the_family() -> None:
+    x, y = related(8, 21)
+    other = rdm(8, 30)
+    relabelings = Relabelings.free(8, 2_000, 4)
+    together = mantel([x, other], y, relabelings)
+    assert np.array_equal(together.permuted[:, :1], mantel([x], y, relabelings).permuted)
+    family = together.family_wise_p_values()
+    largest = together.permuted.max(1)
+    assert family[0] == ((largest >= together.observed[0] - 1e-10).sum() + 1) / 2_001
+    assert (family >= together.p_values()).all()
+
+
+def test_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    from persona_geometry.rsa import permutation
+
+    x, y = related(9, 3)
+    whole = mantel([x], y, Relabelings.free(9, 500, 1)).permuted
+    strata = Relabelings.within([0, 0, 0, 0, 1, 1, 1, 1, None], 100_000, 1)
+    stratified = mantel([x], y, strata).permuted
+    monkeypatch.setattr(permutation, "CHUNK_LABELS", 9 * 100)
+    assert np.array_equal(np.sort(mantel([x], y, strata).permuted, 0), np.sort(stratified, 0))
+    assert len(mantel([x], y, Relabelings.free(9, 500, 1)).permuted) == len(whole)
+
+
+def test_constant_matrix_has_no_p() -> None:
+    null = mantel([np.ones((5, 5)) - np.eye(5), rdm(5, 1)], rdm(5, 2), Relabelings.free(5, 999, 0))
+    assert np.isnan(null.p_values()[0]) and 0 < null.p_values()[1] <= 1
+    assert np.isnan(null.family_wise_p_values()[0])
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10**6), st.permutations(range(7)))
+def test_relabeling_both_and_monotone_maps_and_swapping_change_nothing(
+    seed: int, order: list[int]
+) -> None:
+    x, y = related(7, seed)
+    relabelings = Relabelings.free(7, 6_000, 0)  # 5,040 possible: enumerated
+    null = mantel([x], y, relabelings)
+    p = null.p_values()[0]
+    grid = np.ix_(order, order)
+    for a, b in ((x[grid], y[grid]), (np.exp(x), y**3), (y, x)):
+        other = mantel([a], b, relabelings)
+        assert other.observed[0] == pytest.approx(null.observed[0], abs=1e-12)
+        assert other.p_values()[0] == p
+    assert p >= relabelings.smallest_p
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10**6), st.integers(9, 200))
+def test_sampled_p_is_never_below_its_floor(seed: int, count: int) -> None:
+    x = rdm(9, seed)
+    null = mantel([x], x, Relabelings.free(9, count, seed))
+    assert null.p_values()[0] >= null.relabelings.smallest_p == 1 / (count + 1)
+
+
+def test_mean_marginals_leave_out_the_pair_itself() -> None:
+    d = rdm(6, 0)
+    b = residual.mean_marginals(d)
+    others = [k for k in range(6) if k not in (1, 4)]
+    assert b[1, 4] == pytest.approx(d[1, others].mean() + d[4, others].mean())
+
+
+def test_residuals_are_those_of_least_squares() -> None:
+    x, z = upper(rdm(8, 0)), upper(rdm(8, 1))
+    design = np.column_stack([np.ones(28), z])
+    expected = x - design @ np.linalg.lstsq(design, x, rcond=None)[0]
+    assert np.allclose(residual.residuals(x, [z]), expected, atol=1e-12)
+    assert np.allclose(residual.residuals(x, [z, z, np.ones(28)]), expected, atol=1e-10)
+
+
+def test_clusters_masked_and_collapsed() -> None:
+    x, y = related(6, 2)
+    fine = ["a", "a", "b", "b", "c", "d"]
+    keep = [
+        k for k, (i, j) in enumerate(zip(*np.triu_indices(6, 1), strict=True)) if fine[i] != fine[j]
+    ]
+    rho, n = sensitivity.cluster_masked(x, y, fine)
+    assert n == len(keep) == 13
+    assert rho == pytest.approx(spearmanr(upper(x)[keep], upper(y)[keep]).statistic)
+    groups = [[0, 1], [2, 3], [4], [5]]
+    small = [np.array([[m[np.ix_(a, b)].mean() for b in groups] for a in groups]) for m in (x, y)]
+    rho, n = sensitivity.cluster_collapsed(x, y, fine)
+    assert n == 6
+    assert rho == pytest.approx(spearmanr(*(upper(m) for m in small)).statistic)
+
+
+def test_cka_is_one_for_itself_and_its_rotations_and_near_zero_for_noise() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((40, 60))
+    rotation = np.linalg.qr(rng.standard_normal((60, 60)))[0]
+    assert linear_cka(x, 3 * x @ rotation) == pytest.approx(1.0)
+    assert debiased_cka(x, x @ rotation) == pytest.approx(1.0)
+    noise = [debiased_cka(x, rng.standard_normal((40, 60))) for _ in range(20)]
+    assert abs(np.mean(noise)) < 0.03 < linear_cka(x, rng.standard_normal((40, 60)))
+
+
+def test_gates() -> None:
+    statistics = {"a": 0.5, "b": None, "c": {"share_above_0.5": 0.9}, "partial_mantel": {"p": 0}}
+
+    def status(statistic: str, comparison: str, threshold: float) -> str:
+        gate = {"statistic": statistic, "comparison": comparison, "threshold": threshold}
+        return gates.evaluate([gate], statistics)[0]["status"]
+
+    assert status("a", ">", 0.5) == "fail" and status("a", ">=", 0.5) == "pass"
+    assert status("b", "<", 1) == "not_evaluated"
+    assert status("c.share_above_0.5", ">", 0.5) == "pass"
+    for wrong in ("d", "c", "partial_mantel.p"):
+        with pytest.raises(InputError):
+            status(wrong, ">", 0)
+
+
+@pytest.mark.skipif(not REFERENCE.exists(), reason="the study's cosine matrix is not here")
+def test_known_ranks_of_the_published_cosine_matrix() -> None:
+    layers = read_similarities(REFERENCE)
+    names = [name for name in layers[10][0] if name != "no_persona"]
+    distances = {}
+    for layer in (10, 20):
+        every, similarities = layers[layer]
+        checked = check_distances(1 - similarities, every, REFERENCE)
+        distances[layer] = select(every, checked, names, REFERENCE)
+    table = pairs.pair_table(names, CLUSTERS, distances[10], distances[20], None)
+    rows = {frozenset(row["pair"]): row for row in table}
+    expected = {
+        ("surgeon", "paramedic"): (0.0047, 1),
+        ("software_engineer", "data_scientist"): (0.0071, 3),
+        ("villain", "comedian"): (0.0183, 81),
+        ("poet", "comedian"): (0.0205, 103),
+        ("poet", "villain"): (0.0240, 118),
+        ("helpful_assistant", "comedian"): (0.0686, 169),
+        ("helpful_assistant", "poet"): (0.0777, 171),
+    }
+    for pair, (distance, rank) in expected.items():
+        row = rows[frozenset(pair)]
+        assert round(row["cosine"], 4) == distance and row["cosine_rank"] == rank
+    assert len(table) == 171
+    relations = [row["relation"] for row in table]
+    assert [relations.count(r) for r in ("within_cluster", "same_macro", "cross_macro")] == [
+        11,
+        72,
+        88,
+    ]
+    assert upper(distances[10]).std() == pytest.approx(0.0140, abs=5e-5)
+    assert upper(distances[20]).std() == pytest.approx(0.0798, abs=5e-5)
+    b = residual.mean_marginals(distances[10])
+    assert residual.without(distances[10], b)[1] == pytest.approx(0.88, abs=0.015)
+
+
+def geometries(**changes) -> Geometries:
+    rng = np.random.default_rng(0)
+    n, q = 8, 6
+    names = [*(f"p{i}" for i in range(n - 1)), "anchor"]
+    base = rdm(n, 1) / 20
+    by_prompt = np.stack(
+        [np.abs(base + square(rng.normal(0, 0.01, n * (n - 1) // 2), n)) for _ in range(q)]
+    )
+    content = {
+        "personas": names,
+        "anchor": "anchor",
+        "clusters": {"p0": "a", "p1": "a", "p2": "a", "p3": "b", "p4": "b"},
+        "cosine": {0: rdm(n, 1) / 10, 1: rdm(n, 1) + rdm(n, 9)},
+        "js": {"8": by_prompt[:3].mean(0), "full": by_prompt.mean(0)},
+        "prompts": [f"q{i}" for i in range(q)],
+        "js_by_prompt": {"8": by_prompt, "full": by_prompt},
+        "vectors": {0: rng.standard_normal((q, n, 5)).astype(np.float32)},
+    }
+    return Geometries(**{**content, **changes})
+
+
+def run(of: Geometries, **settings) -> dict:
+    result = align(of, {**SETTINGS, **settings}, [0, 1], 0, "s", "js", lambda _line: None)
+    json.dumps(result, allow_nan=False)
+    return result
+
+
+def test_alignment_is_whole() -> None:
+    result = run(geometries(), predictions=[["p0", "p5"]], leave_out=["p1"])
+    layer = result["layers"]["0"]
+    assert (result["n_personas"], result["n_pairs"], result["headline_layer"]) == (7, 21, 0)
+    assert [name for name, value in layer.items() if value is None] == ["outcomes"]
+    assert layer["gates"][0]["status"] == "pass" and result["all_gates_pass"] is True
+    assert layer["with_anchor"]["n_pairs"] == 28
+    assert set(layer["jackknife"]["values"]) == set(geometries().personas) - {"anchor"}
+    assert layer["stratified_mantel_null"]["permutations"] == math.factorial(3) * 2
+    assert layer["cutoffs"]["ratio"]["8"] == layer["cutoffs"]["8"] / layer["cutoffs"]["full"]
+    of = geometries().of(result["personas"])
+    assert layer["spearman"] == pytest.approx(spearman(upper(of.cosine[0]), upper(of.js["full"])))
+
+
+def test_what_files_do_not_have_is_null_and_its_gate_is_not_evaluated() -> None:
+    bare = geometries(
+        anchor=None,
+        clusters={},
+        prompts=None,
+        js_by_prompt=None,
+        vectors=None,
+        js={"full": geometries().js["full"]},
+    )
+    gate = {"statistic": "per_prompt.median", "comparison": ">=", "threshold": 0.2}
+    result = run(bare, gates=[gate])
+    layer = result["layers"]["0"]
+    for name in ("per_prompt", "stratified_mantel_p", "partial_joint", "with_anchor", "cka"):
+        assert layer[name] is None
+    assert layer["gates"][0]["status"] == "not_evaluated" and result["all_gates_pass"] is False
+
+
+def test_constant_divergences_give_nulls_and_a_warning() -> None:
+    flat = np.ones((8, 8)) - np.eye(8)
+    result = run(geometries(js={"full": flat}, js_by_prompt=None, prompts=None))
+    assert result["layers"]["0"]["spearman"] is None and result["warnings"]
+    assert result["layers"]["0"]["gates"][0]["status"] == "not_evaluated"
+
+
+def test_near_uniform_layer_is_warned_of() -> None:
+    close = {0: rdm(8, 1) / 1000, 1: rdm(8, 1)}
+    assert "Layer 0 is close to uniform" in run(geometries(cosine=close))["warnings"][0]
