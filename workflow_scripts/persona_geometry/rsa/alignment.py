@@ -222,6 +222,7 @@ def _layer(
     table = pairs.pair_table(personas, primary.clusters, cosine, js, magnitude)
     top = pairs.top_residual_pairs(table, settings["top_k"])
     stratified = tests.stratified
+    cutoff_p, prompt_p = _variant_p_values(cosine, primary, tests.free)
     return {
         "spearman": tests.mantel.observed[everywhere],
         "mantel_p": tests.mantel.p_values()[everywhere],
@@ -248,10 +249,13 @@ def _layer(
         "residual_mean_marginal_p": tests.radial.p_values()[k] if radial else None,
         "residual_mean_marginal_r2": marginal["r2"],
         **_anchor_statistics(whole, primary, layer, tests, k),
-        "per_prompt": sensitivity.per_prompt(cosine, primary.js_by_prompt["full"], primary.prompts)
+        "per_prompt": {
+            **sensitivity.per_prompt(cosine, primary.js_by_prompt["full"], primary.prompts),
+            "mantel_p": prompt_p,
+        }
         if primary.js_by_prompt
         else None,
-        "cutoffs": _cutoffs(cosine, primary.js),
+        "cutoffs": {**_cutoffs(cosine, primary.js), "mantel_p": cutoff_p},
         "jackknife": sensitivity.jackknife(cosine, js, personas),
         "leave_out": {
             name: _left_out(primary, layer, name)
@@ -363,6 +367,20 @@ def _anchor_statistics(
             "n_pairs": n * (n - 1) // 2,
         },
     }
+
+
+def _variant_p_values(
+    cosine: np.ndarray, primary: Geometries, relabelings: Relabelings
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Mantel p of the divergences at each cutoff, and of each prompt, by the layers' own stream."""
+    by_prompt = primary.js_by_prompt["full"] if primary.js_by_prompt else ()
+    null = mantel([*primary.js.values(), *by_prompt], cosine, relabelings.inverse())
+    p = null.p_values().tolist()
+    n = len(primary.js)
+    return (
+        dict(zip(primary.js, p[:n], strict=True)),
+        dict(zip(primary.prompts or (), p[n:], strict=True)),
+    )
 
 
 def _cutoffs(cosine: np.ndarray, js: Mapping[str, np.ndarray]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ it is counts as reaching it, whatever the order of summation.
 """
 
 from collections.abc import Hashable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import permutations as arrangements
 from itertools import product
 from math import factorial, prod
@@ -34,12 +34,14 @@ class Relabelings:
         groups: label numbers that may change places with each other; the others stay.
         count: relabelings to draw, B; where no more than that are possible, each is taken once.
         seed: of the draws. Equal seeds give equal streams, whatever is tested with them.
+        inverted: whether each relabeling is undone instead of done.
     """
 
     n: int
     groups: tuple[tuple[int, ...], ...]
     count: int
     seed: int
+    inverted: bool = False
 
     @classmethod
     def free(cls, n: int, count: int, seed: int) -> "Relabelings":
@@ -55,6 +57,13 @@ class Relabelings:
                 members.setdefault(stratum, []).append(label)
         groups = tuple(tuple(group) for group in members.values() if len(group) > 1)
         return cls(len(strata), groups, count, seed)
+
+    def inverse(self) -> "Relabelings":
+        """The stream that does to the other matrix what this one does to one.
+
+        Relabeling x by the inverse gives, with y, exactly the statistics of relabeling y.
+        """
+        return replace(self, inverted=not self.inverted)
 
     @property
     def possible(self) -> int:
@@ -74,12 +83,13 @@ class Relabelings:
     def chunks(self, size: int) -> Iterator[np.ndarray]:
         """Yield (m, n) arrays of relabelings, m at most `size`.
 
-        Enumerated ones begin with the identity; among sampled ones it is not, the p-value adds it.
+        Enumerated ones begin with the identity; to sampled ones the p-value adds it.
         The stream does not depend on `size`.
         """
-        if self.enumerated:
-            yield from self._all(size)
-            return
+        for rows in self._all(size) if self.enumerated else self._drawn(size):
+            yield np.argsort(rows, axis=1) if self.inverted else rows
+
+    def _drawn(self, size: int) -> Iterator[np.ndarray]:
         streams = np.random.default_rng(self.seed).spawn(len(self.groups))
         for start in range(0, self.count, size):
             rows = np.tile(np.arange(self.n), (min(size, self.count - start), 1))
