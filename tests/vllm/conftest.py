@@ -9,7 +9,7 @@ import pytest
 from tests.conftest import make_random_model
 from tests.workflow.conftest import Workspace
 
-ENDS = [2, 118]
+ENDS = [2, 251]
 """End tokens with which some of the study's responses end early and some are cut."""
 
 
