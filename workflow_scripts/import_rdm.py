@@ -16,7 +16,7 @@ from persona_geometry.rdm import (
 )
 from persona_geometry.store import write_atomically
 
-params, path = snakemake.params, snakemake.input.file
+params, path, output = snakemake.params, snakemake.input.file, snakemake.output
 
 
 def chosen(names, distances):
@@ -25,40 +25,48 @@ def chosen(names, distances):
     return wanted, check_distances(select(names, distances, wanted, path), wanted, path)
 
 
+def cosine_rdms():
+    """Layer to names and distances."""
+    if not path.endswith(".json"):
+        if len(params.layers) > 1:
+            raise InputError(
+                f"{path} holds one cosine RDM, but geometry.layers names {len(params.layers)} "
+                f"layers; name the one it belongs to, or give a JSON of layers."
+            )
+        return {params.layers[0]: chosen(*read_tsv(path))}
+    similarities = read_similarities(path)
+    for layer in params.layers:
+        if layer not in similarities:
+            raise InputError(f"{path} has no layer {layer}; correct geometry.layers.")
+    return {layer: chosen(names, 1.0 - matrix) for layer, (names, matrix) in similarities.items()}
+
+
+def write_cosine_rdms():
+    rdms = cosine_rdms()
+    for layer, (names, distances) in rdms.items():
+        write_tsv(Path(output.tables) / f"layer_{layer}.tsv", names, distances)
+    return {
+        f"layer_{layer}": {"persona_names": names, "matrix": (1.0 - distances).tolist()}
+        for layer, (names, distances) in rdms.items()
+    }
+
+
+def write_js_rdm():
+    names, distances = chosen(*read_tsv(path))
+    if params.estimator == "js":
+        check_js(distances, path)
+    write_tsv(Path(output.tables) / "full.tsv", names, distances)
+    return {
+        "persona_names": names,
+        "estimator": params.estimator,
+        "units": "nats",
+        "prompts": None,
+        "cutoffs": {"full": distances.tolist()},
+    }
+
+
 with job_log(snakemake.log[0]):
     check_sha256(path, params.sha256)
-    if path.endswith(".json"):
-        tables = {
-            layer: chosen(names, 1.0 - similarities)
-            for layer, (names, similarities) in read_similarities(path).items()
-        }
-    else:
-        layers = params.layers if params.kind == "cosine" else ["full"]
-        tables = dict.fromkeys(layers, chosen(*read_tsv(path)))
-    folder = Path(snakemake.output.tables)
-    folder.mkdir(exist_ok=True)
-    if params.kind == "cosine":
-        for layer in params.layers:
-            if layer not in tables:
-                raise InputError(f"{path} has no layer {layer}; correct geometry.layers.")
-        content = {
-            f"layer_{layer}": {"persona_names": names, "matrix": (1.0 - distances).tolist()}
-            for layer, (names, distances) in tables.items()
-        }
-        for layer, (names, distances) in tables.items():
-            write_tsv(folder / f"layer_{layer}.tsv", names, distances)
-    else:
-        if "full" not in tables:
-            raise InputError(f"{path}: a divergence RDM is read from a labeled TSV of distances.")
-        names, distances = tables["full"]
-        if params.estimator == "js":
-            check_js(distances, path)
-        content = {
-            "persona_names": names,
-            "estimator": params.estimator,
-            "units": "nats",
-            "prompts": None,
-            "cutoffs": {"full": distances.tolist()},
-        }
-        write_tsv(folder / "full.tsv", names, distances)
-    write_atomically(Path(snakemake.output.matrix), json.dumps(content).encode())
+    Path(output.tables).mkdir(exist_ok=True)
+    content = write_cosine_rdms() if params.kind == "cosine" else write_js_rdm()
+    write_atomically(Path(output.matrix), json.dumps(content).encode())

@@ -8,6 +8,7 @@ import numpy as np
 from persona_geometry.figures.scatter import scatter
 from persona_geometry.figures.style import save
 from persona_geometry.logs import job_log
+from persona_geometry.rdm import select
 
 inputs, params, output = snakemake.input, snakemake.params, snakemake.output
 with job_log(snakemake.log[0]):
@@ -15,12 +16,12 @@ with job_log(snakemake.log[0]):
     alignment = json.loads(Path(inputs.alignment).read_text())
     js = json.loads(Path(inputs.js).read_text())
     cosine = json.loads(Path(inputs.cosine).read_text())[f"layer_{layer}"]
-    grid = np.ix_(*[[js["persona_names"].index(p) for p in alignment["personas"]]] * 2)
+    personas = alignment["personas"]
     figure, table = scatter(
-        alignment["personas"],
+        personas,
         params.clusters,
-        1.0 - np.array(cosine["matrix"])[grid],
-        np.array(js["cutoffs"]["full"])[grid],
+        1.0 - select(cosine["persona_names"], np.array(cosine["matrix"]), personas, inputs.cosine),
+        select(js["persona_names"], np.array(js["cutoffs"]["full"]), personas, inputs.js),
         int(layer),
         alignment["layers"][layer],
         params.measure,

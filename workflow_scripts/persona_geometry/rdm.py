@@ -45,6 +45,11 @@ def read_tsv(path: str | Path) -> tuple[list[str], np.ndarray]:
                 f"{path}, line {number}: {len(cells) - 1} values where the header has "
                 f"{len(names)} names; make the table square."
             )
+        if cells[0].strip() in rows:
+            raise InputError(
+                f"{path}, line {number}: a row of '{cells[0].strip()}' is already above; keep one "
+                f"of them."
+            )
         try:
             rows[cells[0].strip()] = [float(cell) for cell in cells[1:]]
         except ValueError:
@@ -65,22 +70,34 @@ def read_similarities(path: str | Path) -> dict[int, tuple[list[str], np.ndarray
         Layer to names and (N, N) similarities.
 
     Raises:
-        InputError: another form.
+        InputError: another form, a repeated name, or a matrix that does not fit its names.
     """
+    text = _text(path)
     try:
-        content = json.loads(_text(path))
-        return {
+        layers = {
             int(key.removeprefix("layer_")): (
                 [str(name) for name in layer["persona_names"]],
                 np.array(layer["matrix"], dtype=float),
             )
-            for key, layer in content.items()
+            for key, layer in json.loads(text).items()
         }
     except (ValueError, KeyError, TypeError, AttributeError):
         raise InputError(
             f"{path} is not a JSON of layers, each with 'persona_names' and 'matrix'; see "
             f"config/README.md for the form."
         ) from None
+    for layer, (names, matrix) in layers.items():
+        if len(set(names)) < len(names):
+            twice = next(name for name in names if names.count(name) > 1)
+            raise InputError(
+                f"{path}, layer_{layer}: '{twice}' is named more than once; names must be unique."
+            )
+        if matrix.shape != (len(names), len(names)):
+            raise InputError(
+                f"{path}, layer_{layer}: the matrix is {' × '.join(map(str, matrix.shape))} for "
+                f"{len(names)} names; write one row and one column a name."
+            )
+    return layers
 
 
 def check_sha256(path: str | Path, expected: str | None) -> None:
@@ -121,13 +138,14 @@ def select(
 def check_distances(matrix: np.ndarray, names: Sequence[str], path: str | Path) -> np.ndarray:
     """Refuse what is not an RDM; return it exactly symmetric with a zero diagonal.
 
+    Args:
+        matrix: (N, N) distances.
+        names: the N names of its rows and columns, for messages.
+        path: of the file, for messages.
+
     Raises:
-        InputError: not square, not finite, asymmetric, a diagonal that is not zero, or negative.
+        InputError: not finite, asymmetric, a diagonal that is not zero, or negative.
     """
-    if matrix.shape != (len(names), len(names)):
-        raise InputError(
-            f"{path}: the matrix is {' × '.join(map(str, matrix.shape))} for {len(names)} names."
-        )
 
     def refuse(where: np.ndarray, what: str) -> None:
         if where.any():
@@ -161,6 +179,8 @@ def check_js(matrix: np.ndarray, path: str | Path) -> None:
 
 def _text(path: str | Path) -> str:
     try:
-        return Path(path).read_text(encoding="utf-8")
+        return Path(path).read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise InputError(f"{path} does not exist; correct the path in the config.") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{path} is not UTF-8 text; save it as UTF-8.") from None

@@ -1,0 +1,245 @@
+"""RDM files: read by label, and refused in one sentence that says what to mend."""
+
+import hashlib
+import json
+import runpy
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from persona_geometry.errors import InputError
+from persona_geometry.rdm import (
+    check_distances,
+    check_js,
+    check_sha256,
+    read_similarities,
+    read_tsv,
+    select,
+    write_tsv,
+)
+
+SCRIPT = Path(__file__).parents[2] / "workflow_scripts" / "import_rdm.py"
+NAMES = ["poet", "surgeon", "villain"]
+DISTANCES = np.array([[0.0, 0.1, 0.2], [0.1, 0.0, 0.3], [0.2, 0.3, 0.0]])
+TABLE = "\tpoet\tsurgeon\tvillain\npoet\t0\t0.1\t0.2\nsurgeon\t0.1\t0\t0.3\nvillain\t0.2\t0.3\t0\n"
+
+
+def tsv(folder: Path, text: str) -> Path:
+    path = folder / "rdm.tsv"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def similarities(folder: Path, content: object) -> Path:
+    path = folder / "cosine.json"
+    path.write_text(content if isinstance(content, str) else json.dumps(content), encoding="utf-8")
+    return path
+
+
+def layer(**changes: object) -> dict:
+    return {"layer_3": {"persona_names": NAMES, "matrix": (1 - DISTANCES).tolist(), **changes}}
+
+
+def test_table_is_written_and_read_without_loss(tmp_path: Path) -> None:
+    values = np.random.default_rng(0).random((3, 3))
+    write_tsv(tmp_path / "rdm.tsv", NAMES, values)
+    names, read = read_tsv(tmp_path / "rdm.tsv")
+    assert names == NAMES and np.array_equal(read, values)
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_table_from_a_spreadsheet_is_read(tmp_path: Path, newline: str) -> None:
+    path = tmp_path / "rdm.tsv"
+    path.write_bytes(b"\xef\xbb\xbf" + TABLE.replace("\n", newline).encode() + newline.encode())
+    names, read = read_tsv(path)
+    assert names == NAMES and np.array_equal(read, DISTANCES)
+
+
+@given(rows=st.permutations(range(3)), columns=st.permutations(range(3)), data=st.data())
+def test_values_follow_their_labels_whatever_the_order(
+    tmp_path_factory: pytest.TempPathFactory, rows: list, columns: list, data: st.DataObject
+) -> None:
+    lines = ["\t".join(["", *(NAMES[c] for c in columns)])]
+    lines += ["\t".join([NAMES[r], *(str(DISTANCES[r, c]) for c in columns)]) for r in rows]
+    path = tsv(tmp_path_factory.mktemp("rdm"), "\n".join(lines))
+    wanted = data.draw(st.lists(st.sampled_from(NAMES), unique=True, min_size=1))
+    chosen = select(*read_tsv(path), wanted, path)
+    for i, first in enumerate(wanted):
+        for j, second in enumerate(wanted):
+            assert chosen[i, j] == DISTANCES[NAMES.index(first), NAMES.index(second)]
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("", "rdm.tsv, line 1: the header must have an empty cell"),
+        ("\ta\tb\na\t0\t1\nb\t1\t0\n", "line 1: .* at least three unique names"),
+        (TABLE.replace("surgeon", "poet"), "line 1: .* at least three unique names"),
+        (TABLE.replace("\t0.3\t0\n", "\t0.3\n"), "line 4: 2 values where the header has 3 names"),
+        (TABLE.replace("0\t0.3", "0\tfar"), "line 3: the row of 'surgeon' .* not a number"),
+        (TABLE.replace("0\t0.3", "0\t"), "line 3: the row of 'surgeon' .* not a number"),
+        (TABLE + "poet\t0\t0.1\t0.2\n", "line 5: a row of 'poet' is already above"),
+        (TABLE.replace("\nvillain", "\npirate"), "'pirate' is not both a row and a column"),
+        (TABLE.rsplit("villain", 1)[0], "'villain' is not both a row and a column"),
+    ],
+)
+def test_broken_table_is_refused(tmp_path: Path, text: str, sentence: str) -> None:
+    with pytest.raises(InputError, match=sentence):
+        read_tsv(tsv(tmp_path, text))
+
+
+def test_similarities_are_read_layer_by_layer(tmp_path: Path) -> None:
+    ((number, (names, matrix)),) = read_similarities(similarities(tmp_path, layer())).items()
+    assert (number, names) == (3, NAMES) and np.array_equal(matrix, 1 - DISTANCES)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "{",
+        "[]",
+        {"layer_x": layer()["layer_3"]},
+        {"layer_3": {"persona_names": NAMES}},
+        {"layer_3": 1},
+        layer(matrix=[[1, 0], [0]]),
+        layer(matrix="none"),
+    ],
+)
+def test_another_form_is_refused(tmp_path: Path, content: object) -> None:
+    with pytest.raises(InputError, match=r"cosine.json is not a JSON of layers"):
+        read_similarities(similarities(tmp_path, content))
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"persona_names": ["poet", "poet", "villain"]}, "layer_3: 'poet' is named more than once"),
+        ({"persona_names": NAMES[:2]}, "layer_3: the matrix is 3 × 3 for 2 names"),
+        ({"matrix": [[1, 0, 0]]}, "layer_3: the matrix is 1 × 3 for 3 names"),
+    ],
+)
+def test_matrix_that_does_not_fit_its_names_is_refused(
+    tmp_path: Path, changes: dict, sentence: str
+) -> None:
+    with pytest.raises(InputError, match=sentence):
+        read_similarities(similarities(tmp_path, layer(**changes)))
+
+
+@pytest.mark.parametrize("read", [read_tsv, read_similarities])
+def test_missing_file_and_other_encodings_are_named(tmp_path: Path, read) -> None:
+    with pytest.raises(InputError, match=r"nothing.tsv does not exist; correct the path"):
+        read(tmp_path / "nothing.tsv")
+    (tmp_path / "latin.tsv").write_bytes("\tpoète".encode("latin-1"))
+    with pytest.raises(InputError, match=r"latin.tsv is not UTF-8 text"):
+        read(tmp_path / "latin.tsv")
+
+
+def test_hash_of_another_file_is_refused(tmp_path: Path) -> None:
+    path = tsv(tmp_path, TABLE)
+    expected = hashlib.sha256(TABLE.encode()).hexdigest()
+    check_sha256(path, expected)
+    check_sha256(path, None)
+    path.write_text(TABLE.replace("0.3", "0.31"))
+    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    with pytest.raises(InputError, match=f"has SHA-256 {found}, but the config expects {expected}"):
+        check_sha256(path, expected)
+
+
+def test_persona_that_the_file_lacks_is_named() -> None:
+    with pytest.raises(InputError, match=r"a.tsv has no persona 'pirate'; add it there"):
+        select(NAMES, DISTANCES, ["poet", "pirate"], "a.tsv")
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "sentence"),
+    [
+        ((1, 2), np.nan, r"a value is not a number at row 'surgeon', column 'villain' \(nan\)"),
+        ((1, 2), np.inf, r"a value is not a number at row 'surgeon', column 'villain' \(inf\)"),
+        ((1, 0), 0.1001, r"not symmetric at row 'poet', column 'surgeon' \(0.1\)"),
+        ((2, 2), 0.01, r"the diagonal is not zero at row 'villain', column 'villain' \(0.01\)"),
+    ],
+)
+def test_what_is_no_rdm_is_refused(place: tuple, value: float, sentence: str) -> None:
+    matrix = DISTANCES.copy()
+    matrix[place] = value
+    with pytest.raises(InputError, match=sentence):
+        check_distances(matrix, NAMES, "a.tsv")
+
+
+def test_negative_distance_is_refused() -> None:
+    matrix = DISTANCES.copy()
+    matrix[0, 2] = matrix[2, 0] = -0.02
+    with pytest.raises(InputError, match=r"negative at row 'poet', column 'villain' \(-0.02\)"):
+        check_distances(matrix, NAMES, "a.tsv")
+
+
+def test_rounding_is_forgiven_and_removed() -> None:
+    noise = 1e-7 * np.array([[-1, 1, 0], [-1, 1, 0], [0, 0, -1]])
+    clean = check_distances(DISTANCES + noise, NAMES, "a.tsv")
+    assert np.array_equal(clean, clean.T) and not clean.diagonal().any()
+    assert np.allclose(clean, DISTANCES, atol=1e-7)
+    equal = np.full((3, 3), -1e-8)
+    assert not check_distances(equal, NAMES, "a.tsv").any()
+
+
+def test_divergence_above_ln_2_is_refused() -> None:
+    check_js(np.full((3, 3), np.log(2)), "a.tsv")
+    with pytest.raises(InputError, match=r"0.7 exceeds ln 2, .* set divergence.estimator"):
+        check_js(np.full((3, 3), 0.7), "a.tsv")
+
+
+def run_import(folder: Path, capsys: pytest.CaptureFixture, **changes: object) -> str:
+    """Run the rule's script; what it reported where it ended in an error, else an empty text."""
+    output = SimpleNamespace(matrix=folder / "matrix.json", tables=folder / "tables")
+    params = {"kind": "cosine", "personas": NAMES, "anchor": None, "layers": [3], "sha256": None}
+    job = SimpleNamespace(
+        params=SimpleNamespace(**{**params, **changes}), output=output, log=[folder / "log"]
+    )
+    job.input = SimpleNamespace(file=str(changes["file"]))
+    try:
+        runpy.run_path(str(SCRIPT), {"snakemake": job})
+    except SystemExit:
+        assert not output.matrix.exists()
+        return capsys.readouterr().err
+    return ""
+
+
+def test_imported_table_is_that_of_its_one_layer(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    path = tsv(tmp_path, TABLE)
+    assert "geometry.layers names 2 layers" in run_import(
+        tmp_path, capsys, file=path, layers=[3, 5]
+    )
+    assert run_import(tmp_path, capsys, file=path, personas=NAMES[::-1]) == ""
+    ((number, (names, matrix)),) = read_similarities(tmp_path / "matrix.json").items()
+    assert (number, names) == (3, NAMES[::-1])
+    assert np.allclose(matrix, 1 - DISTANCES[::-1, ::-1])
+    names, distances = read_tsv(tmp_path / "tables" / "layer_3.tsv")
+    assert names == NAMES[::-1] and np.array_equal(distances, DISTANCES[::-1, ::-1])
+
+
+def test_imported_layers_and_personas_must_be_there(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    path = similarities(tmp_path, layer())
+    assert "cosine.json has no layer 4" in run_import(tmp_path, capsys, file=path, layers=[3, 4])
+    more = [*NAMES, "pirate"]
+    assert "no persona 'pirate'" in run_import(tmp_path, capsys, file=path, personas=more)
+    assert run_import(tmp_path, capsys, file=path, personas=more, anchor="pirate") == ""
+
+
+def test_imported_divergences_are_checked_by_their_estimator(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    path = tsv(tmp_path, TABLE.replace("0.3", "3"))
+    js = {"file": path, "kind": "js", "estimator": "js"}
+    assert "exceeds ln 2" in run_import(tmp_path, capsys, **js)
+    assert run_import(tmp_path, capsys, **{**js, "estimator": "half_jeffreys"}) == ""
+    written = json.loads((tmp_path / "matrix.json").read_text())
+    assert (written["estimator"], written["prompts"]) == ("half_jeffreys", None)
+    assert written["cutoffs"]["full"][1] == [0.1, 0.0, 3.0]

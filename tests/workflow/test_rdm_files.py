@@ -1,0 +1,136 @@
+"""Geometries that come from files: the whole comparison with no model."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.stats import spearmanr
+
+from persona_geometry.rdm import read_similarities, read_tsv, write_tsv
+
+from .conftest import ROOT, Workspace
+
+PUBLISHED = ROOT.parent / "shared" / "reference" / "cosine_matrix.json"
+NAMES = ["poet", "surgeon", "nurse", "villain", "sailor", "judge", "anchor"]
+LAYERS = [2, 5]
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Workspace:
+    """A study without a model, whose two RDMs list their personas in different orders."""
+    workspace = Workspace(tmp_path, tmp_path / "no model is here")
+    del workspace.config["model"]
+    workspace.personas = [
+        (name, "medical" if name in ("surgeon", "nurse") else "", f"You are a {name}.")
+        for name in sorted(NAMES)
+    ]
+    workspace.config["geometry"] = {"layers": LAYERS, "headline_layer": 5}
+    gates = workspace.config["alignment"]["gates"]
+    gates.append({"statistic": "per_prompt.median", "comparison": ">", "threshold": 0.0})
+    return workspace
+
+
+def write_cosines(path: Path, rng: np.random.Generator) -> None:
+    """Layers that list their personas in orders of their own."""
+    content = {}
+    for layer in (0, *LAYERS):
+        names = rng.permutation(NAMES).tolist()
+        vectors = rng.standard_normal((len(names), 5))
+        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+        content[f"layer_{layer}"] = {
+            "persona_names": names,
+            "matrix": (vectors @ vectors.T).tolist(),
+        }
+    path.write_text(json.dumps(content))
+
+
+def write_divergences(path: Path, names: list[str], rng: np.random.Generator) -> None:
+    matrix = np.triu(rng.uniform(0, 0.6, (len(names), len(names))), 1)
+    write_tsv(path, names, matrix + matrix.T)
+
+
+def correlation_by_label(cosine: Path, js: Path, layer: int, personas: list[str]) -> float:
+    """Spearman's correlation, pair by named pair."""
+    names, similarities = read_similarities(cosine)[layer]
+    js_names, divergences = read_tsv(js)
+    pairs = [(a, b) for k, a in enumerate(personas) for b in personas[k + 1 :]]
+    return spearmanr(
+        [1 - similarities[names.index(a), names.index(b)] for a, b in pairs],
+        [divergences[js_names.index(a), js_names.index(b)] for a, b in pairs],
+    ).statistic
+
+
+def sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_whole_study_from_files_matches_names_and_needs_no_model(files: Workspace) -> None:
+    rng = np.random.default_rng(0)
+    cosine, js = files.folder / "cosine.json", files.folder / "js.tsv"
+    write_cosines(cosine, rng)
+    others = [name for name in NAMES if name != "anchor"]
+    write_divergences(js, rng.permutation(others).tolist(), rng)
+    files.config["rdm"] = {
+        "cosine": {"file": "cosine.json", "sha256": sha256(cosine)},
+        "js": {"file": "js.tsv", "sha256": sha256(js)},
+    }
+    output = files.run("--show-failed-logs")
+    assert "teacher_force" not in output and not (files.folder / "results" / "store").exists()
+
+    alignment = json.loads(files.result("alignment.json").read_text())
+    assert (alignment["n_personas"], alignment["n_prompts"]) == (6, None)
+    assert sorted(alignment["personas"]) == sorted(others)
+    for layer in LAYERS:
+        expected = correlation_by_label(cosine, js, layer, others)
+        assert alignment["layers"][str(layer)]["spearman"] == pytest.approx(expected, abs=1e-9)
+    assert list(alignment["layer_curve"]) == ["0", "2", "5"]
+    headline = alignment["layers"]["5"]
+    for name in ("per_prompt", "cka", "with_anchor", "residual_anchor"):
+        assert headline[name] is None
+    assert headline["bootstrap"]["prompts"] is None and headline["bootstrap"]["personas"]
+    assert alignment["gates"][1]["status"] == "not_evaluated"
+    assert alignment["all_gates_pass"] is False
+
+    figures = {path.name for path in files.result("figures").iterdir()}
+    names = ["heatmaps", "layers", "layer_curve", "scatter_layer_2", "scatter_layer_5"]
+    assert figures == {f"{name}.{ending}" for name in names for ending in ("png", "pdf", "tsv")}
+    drawn = [line.split("\t") for line in files.result("figures/heatmaps.tsv").open()]
+    layer_names, similarities = read_similarities(cosine)[5]
+    js_names, divergences = read_tsv(js)
+    assert len(drawn) == 16
+    for first, second, distance, divergence in drawn[1:]:
+        place = layer_names.index(first), layer_names.index(second)
+        assert float(distance) == pytest.approx(1 - similarities[place], abs=1e-9)
+        place = js_names.index(first), js_names.index(second)
+        assert float(divergence) == divergences[place]
+    assert "not evaluated" in files.result("summary.md").read_text()
+    record = json.loads(files.result("run.json").read_text())
+    assert record["inputs_sha256"]["rdm.cosine"] == sha256(cosine) and record["model"] is None
+
+
+@pytest.mark.skipif(not PUBLISHED.exists(), reason="the published cosine matrix is not here")
+def test_published_cosines_are_compared_and_another_file_is_refused(files: Workspace) -> None:
+    names = read_similarities(PUBLISHED)[10][0]
+    files.personas = [(name, "", f"You are {name}.") for name in names]
+    files.config |= {"anchor": "no_persona", "geometry": {"layers": [10], "headline_layer": 10}}
+    write_divergences(files.folder / "js.tsv", sorted(names), np.random.default_rng(1))
+    files.config["rdm"] = {
+        "cosine": {"file": str(PUBLISHED), "sha256": "0" * 64},
+        "js": {"file": "js.tsv"},
+    }
+    target = "results/test/alignment.json"
+    message = f"has SHA-256 {sha256(PUBLISHED)}, but the config expects {'0' * 64}"
+    assert message in files.run(target, fails=True)
+    assert not files.result("cosine_matrix.json").exists()
+
+    files.config["rdm"]["cosine"]["sha256"] = sha256(PUBLISHED)
+    files.run(target)
+    alignment = json.loads(files.result("alignment.json").read_text())
+    others = [name for name in names if name != "no_persona"]
+    rho = correlation_by_label(PUBLISHED, files.folder / "js.tsv", 10, others)
+    headline = alignment["layers"]["10"]
+    assert headline["spearman"] == pytest.approx(rho, abs=1e-9)
+    assert (alignment["n_pairs"], headline["with_anchor"]["n_pairs"]) == (171, 190)
+    assert len(alignment["layer_curve"]) == len(read_similarities(PUBLISHED))
