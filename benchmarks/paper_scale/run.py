@@ -87,8 +87,8 @@ def whole_workflow(folder: Path, checkpoint: Path, tokens: int, layers: list[int
     write_study(folder, checkpoint, tokens, layers, dtype)
     command = [
         *(sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")),
-        *("--directory", str(folder), "--cores", "all", "--resources", "gpu=1"),
-        *("results/paper/alignment.json", "--configfile", "study.yaml"),
+        *("--directory", str(folder), "--cores", "all", "results/paper/alignment.json"),
+        *("--resources", "gpu=1", "--configfile", "study.yaml"),
     ]
     environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
     started = time.perf_counter()
@@ -111,6 +111,10 @@ def whole_workflow(folder: Path, checkpoint: Path, tokens: int, layers: list[int
     size = sum(f.stat().st_size for f in cells) / len(cells)
     pairs = sum(f.stat().st_size for f in (folder / "results/store/items").glob("*/pairs/*"))
     print(f"  stored: {size / 1e6:.2f} MB a cell (goal 2 MB), {pairs / 1e6:.1f} MB of pairs")
+
+
+def gpu_seconds(job) -> float:
+    return job.account.seconds["force"] + job.account.seconds["diverge"]
 
 
 def tasks_of(n_prompts: int, n_personas: int, tag: str):
@@ -185,6 +189,7 @@ def parts(folder: Path, checkpoint: Path, tokens: int, dtype: str, n_many: int, 
         f"{sum(naive) / each:.0f} times (exact)"
     )
 
+    timed(tasks_of(1, n_many, "compile"))
     many = tasks_of(1, n_many, "many")
     seconds, done = timed(many)
     words = n_many * (n_many - 1) // 2 * tokens * model.network.config.vocab_size
@@ -197,7 +202,7 @@ def parts(folder: Path, checkpoint: Path, tokens: int, dtype: str, n_many: int, 
     grown, added = timed(tasks_of(1, n_many + 1, "many"))
     print(
         f"  persona {n_many + 1}: {grown:.3f} s, {added.account.cells} cell, "
-        f"{added.account.pairs} pairs; GPU {added.account.seconds['force'] + added.account.seconds['diverge']:.3f} s"
+        f"{added.account.pairs} pairs; GPU {gpu_seconds(added):.3f} s"
         f", 1/{seconds / grown:.0f} of the whole (goal 1/50)"
     )
 
@@ -209,13 +214,13 @@ def parts(folder: Path, checkpoint: Path, tokens: int, dtype: str, n_many: int, 
     fresh.run(tasks)
     total = time.perf_counter() - started
     print(
-        f"\n## {n_prompts} prompts: {total:.1f} s, {total / n_prompts:.3f} s a prompt (goal 0.25 s),"
+        f"\n## {n_prompts} prompts: {total:.1f} s, {total / n_prompts:.3f} s each (goal 0.25 s),"
         f" {generated / n_prompts:.3f} s of it generation"
     )
     against_float64(model, store, tasks_of(1, 20, "steady")[0])
     if gpu:
         print(
-            f"\n## peak GPU memory of all the above: {torch.cuda.max_memory_allocated() / 1e9:.1f} GB"
+            f"\n## peak memory of all the above: {torch.cuda.max_memory_allocated() / 1e9:.1f} GB"
         )
         whole = torch.cuda.mem_get_info()[1]
         torch.cuda.empty_cache()

@@ -182,9 +182,9 @@ def test_new_pairs_need_no_old_forward_pass_where_states_are_kept(
         counted: list[int] = []
         original = job._force
 
-        def force(task, cells, ids, original=original, counted=counted):
-            counted.append(len(cells))
-            return original(task, cells, ids)
+        def force(prepared, original=original, counted=counted):
+            counted.append(len(prepared.rendered))
+            return original(prepared)
 
         job._force = force
         job.run([make_task(SYSTEMS[:4])])

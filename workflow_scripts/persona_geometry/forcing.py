@@ -79,13 +79,21 @@ def _forward(model: LanguageModel, prompts: list[list[int]], response: list[int]
     starts = torch.tensor([len(prompt) for prompt in prompts])
     rows = torch.arange(len(prompts))[:, None]
     answer = starts[:, None] + torch.arange(n_tokens)[None, :]
+    # Index tensors go to each device once; from the CPU they would stop the GPU at every layer.
+    places: dict[torch.device, tuple[Tensor, Tensor]] = {}
     last: list[Tensor] = []
     mean: list[Tensor] = []
 
+    def at(device: torch.device) -> tuple[Tensor, Tensor]:
+        if device not in places:
+            places[device] = rows.to(device), answer.to(device)
+        return places[device]
+
     def keep(_module: torch.nn.Module, _inputs: tuple, output: Tensor | tuple) -> None:
         hidden = output[0] if isinstance(output, tuple) else output
-        last.append(hidden[rows[:, 0], starts - 1])
-        mean.append(hidden[rows, answer].mean(1, dtype=torch.float32))
+        row, token = at(hidden.device)
+        last.append(hidden[row[:, 0], token[:, 0] - 1])
+        mean.append(hidden[row, token].mean(1, dtype=torch.float32))
 
     hooks = [block.register_forward_hook(keep) for block in model.blocks]
     try:
@@ -95,8 +103,9 @@ def _forward(model: LanguageModel, prompts: list[list[int]], response: list[int]
     finally:
         for hook in hooks:
             hook.remove()
-    states = final[rows, answer - 1]
-    home = states.device
+    home = final.device
+    row, token = at(home)
+    states = final[row, token - 1]
     last_all = torch.stack([vector.to(home) for vector in last], 1)
     mean_all = torch.stack([vector.to(home) for vector in mean], 1)
     return [Forced(*parts) for parts in zip(states, last_all, mean_all, strict=True)]

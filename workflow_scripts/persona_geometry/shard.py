@@ -69,6 +69,23 @@ class Account:
     packages: dict[str, str] | None = None
 
 
+@dataclass(frozen=True)
+class _Prepared:
+    """What measuring one item needs beside the model.
+
+    Attributes:
+        response: the shared response.
+        ids: its scored tokens.
+        stored: head inputs (T, d) of stored cells.
+        rendered: token ids of the prompts to run, by cell.
+    """
+
+    response: Response
+    ids: list[int]
+    stored: "dict[str, torch.Tensor]"
+    rendered: dict[str, list[int]]
+
+
 @dataclass
 class Clock:
     """Adds the seconds of a `with` block to an account."""
@@ -115,11 +132,15 @@ class ShardJob:
         if todo:
             self.generate([task for task, _, _ in todo])
             started = time.perf_counter()
-            # Hashing and writing one prompt goes on beside the scoring of the next.
+            # While one prompt is scored, the last one is written and the next one rendered.
             with ThreadPoolExecutor(WRITERS) as pool:
                 written: list[Future] = []
+                ready = pool.submit(self._prepare, *todo[0])
                 for done, (task, cells, pairs) in enumerate(todo, start=1):
-                    writes = self._measure(task, cells, pairs)
+                    prepared = ready.result()
+                    if done < len(todo):
+                        ready = pool.submit(self._prepare, *todo[done])
+                    writes = self._measure(task, cells, pairs, prepared)
                     _finish(written)
                     written = [pool.submit(write) for write in writes]
                     elapsed = time.perf_counter() - started
@@ -160,10 +181,10 @@ class ShardJob:
         with Clock(self.account.seconds, "generate"):
             generate(model, prompts, limit, save)
 
-    def _measure(
+    def _prepare(
         self, task: Task, missing_cells: list[str], missing_pairs: list[tuple[str, str]]
-    ) -> list[Callable[[], None]]:
-        """Compute what one item lacks; return the writes that store it."""
+    ) -> "_Prepared":
+        """Read and render what measuring one item needs."""
         from persona_geometry.chat import scored_tokens
 
         response = self.store.read_response(task.response)
@@ -173,18 +194,33 @@ class ShardJob:
             end_of_turn=self.settings.scoring["end_of_turn"],
             retokenize=self.settings.scoring["retokenize"],
         )
-        states = self._stored_states(task, missing_cells, missing_pairs, response)
+        stored = self._stored_states(task, missing_cells, missing_pairs, response)
         needed = {cell for pair in missing_pairs for cell in pair}
-        to_force = missing_cells + sorted(needed - set(missing_cells) - set(states))
-        forced = self._force(task, to_force, ids)
-        writes = [
+        to_force = missing_cells + sorted(needed - set(missing_cells) - set(stored))
+        rendered = {key: self._rendered(task.cells[key], task.user) for key in to_force}
+        return _Prepared(response, ids, stored, rendered)
+
+    def _measure(
+        self,
+        task: Task,
+        missing_cells: list[str],
+        missing_pairs: list[tuple[str, str]],
+        prepared: "_Prepared",
+    ) -> list[Callable[[], None]]:
+        """Compute what one item lacks; return the writes that store it."""
+        response = prepared.response
+        forced = self._force(prepared)
+        writes = []
+        if missing_pairs:
+            home, dtype = self.model.head_device, self.model.dtype
+            states = {key: state.to(home, dtype) for key, state in prepared.stored.items()}
+            states |= {key: result.states for key, result in forced.items()}
+            block = self._diverge(missing_pairs, states, len(prepared.ids), response)
+            writes.append(partial(self.store.write_pairs, task.item, block))
+        writes += [
             partial(self.store.write_cell, task.item, key, cell)
             for key, cell in self._as_cells(missing_cells, forced, response).items()
         ]
-        if missing_pairs:
-            states |= {key: result.states for key, result in forced.items()}
-            block = self._diverge(missing_pairs, states, len(ids), response)
-            writes.append(partial(self.store.write_pairs, task.item, block))
         self.account.cells += len(missing_cells)
         self.account.pairs += len(missing_pairs)
         return writes
@@ -205,8 +241,8 @@ class ShardJob:
         import torch
 
         wanted = {cell for pair in missing_pairs for cell in pair} - set(missing_cells)
-        states = {}
-        for key in sorted(wanted):
+
+        def read(key: str) -> Cell:
             cell = self.store.read_cell(task.item, key)
             if cell.response_sha256 != response.sha256:
                 raise InputError(
@@ -214,21 +250,37 @@ class ShardJob:
                     f"than the one stored for prompt '{task.name}'; run 'python "
                     f"workflow_scripts/manage_store.py verify --repair' and the workflow again."
                 )
-            if cell.states is not None:
-                states[key] = torch.from_numpy(cell.states).to(
-                    self.model.head_device, self.model.dtype
-                )
-        return states
+            return cell
 
-    def _force(self, task: Task, cells: list[str], ids: list[int]) -> "dict[str, Forced]":
+        with ThreadPoolExecutor(WRITERS) as readers:
+            cells = dict(zip(sorted(wanted), readers.map(read, sorted(wanted)), strict=True))
+        return {
+            key: torch.from_numpy(cell.states).to(self.model.dtype)
+            for key, cell in cells.items()
+            if cell.states is not None
+        }
+
+    def _force(self, prepared: "_Prepared") -> "dict[str, Forced]":
         from persona_geometry.forcing import teacher_force
 
-        if not cells:
+        if not prepared.rendered:
             return {}
-        prompts = [self._rendered(task.cells[key], task.user) for key in cells]
         with Clock(self.account.seconds, "force"):
-            forced = teacher_force(self.model, prompts, ids, self.settings.batch_tokens)
-        return dict(zip(cells, forced, strict=True))
+            forced = teacher_force(
+                self.model,
+                list(prepared.rendered.values()),
+                prepared.ids,
+                self.settings.batch_tokens,
+            )
+            self._wait_for_gpu()
+        return dict(zip(prepared.rendered, forced, strict=True))
+
+    def _wait_for_gpu(self) -> None:
+        """GPU work is started, not done, when a call returns; clocks must not stop before it is."""
+        import torch
+
+        if self.model.device.type == "cuda":
+            torch.cuda.synchronize()
 
     def _as_cells(
         self, keys: list[str], forced: "dict[str, Forced]", response: Response
