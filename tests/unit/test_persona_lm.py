@@ -40,6 +40,22 @@ def test_training_text_leaves_the_shipped_studies_out() -> None:
         assert conversation.speaker not in skipped
 
 
+def test_generator_drops_the_texts_it_is_told_to_hold_out() -> None:
+    """Texts that it does use, since it would not have used the shipped ones anyway."""
+    from collections import Counter
+    from itertools import islice
+
+    from corpus import conversations
+
+    usual = list(islice(conversations(8), 3_000))
+    held_out = {
+        Counter(c.system for c in usual if c.system).most_common(1)[0][0],
+        Counter(c.user for c in usual).most_common(1)[0][0],
+    }
+    for conversation in islice(conversations(8, frozenset(held_out)), 3_000):
+        assert not held_out & {conversation.system, conversation.user}
+
+
 @pytest.mark.slow
 def test_behavior_follows_the_system_prompt_of_unseen_personas() -> None:
     from itertools import islice
