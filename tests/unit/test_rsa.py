@@ -318,9 +318,14 @@ def test_what_files_do_not_have_is_null_and_its_gate_is_not_evaluated() -> None:
 
 def test_constant_divergences_give_nulls_and_a_warning() -> None:
     flat = np.ones((8, 8)) - np.eye(8)
-    result = run(geometries(js={"full": flat}, js_by_prompt=None, prompts=None))
-    assert result["layers"]["0"]["spearman"] is None and result["warnings"]
-    assert result["layers"]["0"]["gates"][0]["status"] == "not_evaluated"
+    result = run(geometries(js={"full": 0.3 * flat}, js_by_prompt=None, prompts=None))
+    layer = result["layers"]["0"]
+    for name in ("spearman", "mantel_p", "residual_mean_marginal", "residual_mean_marginal_p"):
+        assert layer[name] is None
+    for name in ("partial_fine", "partial_joint", "cluster_masked", "cluster_collapsed"):
+        assert layer[name] is None
+    assert layer["residual_mean_marginal_r2"]["js"] is None and not layer["top_residual_pairs"]
+    assert result["warnings"] and layer["gates"][0]["status"] == "not_evaluated"
 
 
 def test_near_uniform_layer_is_warned_of() -> None:

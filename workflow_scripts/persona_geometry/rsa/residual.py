@@ -11,15 +11,21 @@ OCCUPATIONAL, CIVILIAN = "occupational", "civilian"
 
 
 def residuals(values: np.ndarray, covariates: Sequence[np.ndarray]) -> np.ndarray:
-    """What ordinary least squares on an intercept and covariates leaves of a vector."""
+    """What ordinary least squares on an intercept and covariates leaves of a vector.
+
+    Exactly zero for a constant vector, where rounding would otherwise be left.
+    """
+    if np.ptp(values) == 0:
+        return np.zeros_like(values, dtype=float)
     basis = orthonormal_basis(covariates, len(values))
     return values - basis @ (basis.T @ values)
 
 
 def explained(values: np.ndarray, rest: np.ndarray) -> float | None:
     """R²: the share of a vector's variance that its residuals lack; None for a constant."""
-    spread = ((values - values.mean()) ** 2).sum()
-    return float(1.0 - (rest**2).sum() / spread) if spread > 0 else None
+    if np.ptp(values) == 0:
+        return None
+    return float(1.0 - (rest**2).sum() / ((values - values.mean()) ** 2).sum())
 
 
 def partial_spearman(

@@ -24,7 +24,8 @@ def cluster_collapsed(
     members = np.array([[label == name for label in fine] for name in names], dtype=float)
     weights = members / members.sum(1, keepdims=True)
     n_pairs = len(names) * (len(names) - 1) // 2
-    if n_pairs < 3:
+    # Averages of equal values may differ by rounding.
+    if n_pairs < 3 or np.ptp(upper(x)) == 0 or np.ptp(upper(y)) == 0:
         return None, n_pairs
     return spearman(upper(weights @ x @ weights.T), upper(weights @ y @ weights.T)), n_pairs
 
