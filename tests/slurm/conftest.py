@@ -81,12 +81,12 @@ class SlurmStudy(Workspace):
     def command(self, *arguments: str) -> list[str]:
         self.write()
         return [
-            *(sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")),
+            *(sys.executable, str(HERE / "impatient_snakemake.py")),
+            *("--snakefile", str(ROOT / "Snakefile")),
             *("--directory", str(self.folder), "--workflow-profile", "none"),
             *("--profile", str(ROOT / "profiles" / "h100"), "--configfile", "study.yaml"),
             *("--default-resources", "slurm_partition=h100"),
             *("--slurm-status-command", "squeue"),
-            *("--slurm-init-seconds-before-status-checks", "1"),
             *("--latency-wait", "10"),
             *arguments,
         ]

@@ -37,7 +37,7 @@ def cancelled(cluster: Cluster, new_study: NewStudy) -> tuple[SlurmStudy, dict]:
 @pytest.fixture(scope="module")
 def undisturbed(overdue: SlurmStudy, cancelled: SlurmStudy, new_study: NewStudy) -> SlurmStudy:
     study = new_study("undisturbed", 3)
-    study.finish(TARGET)
+    study.finish()
     return study
 
 
@@ -48,6 +48,8 @@ def js(study: SlurmStudy) -> bytes:
 def test_each_gpu_job_asks_for_one_h100_and_nothing_else_is_submitted(
     cluster: Cluster, undisturbed: SlurmStudy
 ) -> None:
+    assert undisturbed.result("alignment.json").is_file()
+    assert undisturbed.result("summary.md").is_file()
     jobs = [cluster.job(number) for number in undisturbed.submitted()]
     assert len(jobs) == 2
     for job in jobs:
