@@ -208,7 +208,10 @@ def test_cka_is_one_for_itself_and_its_rotations_and_near_zero_for_noise() -> No
 
 
 def test_gates() -> None:
-    statistics = {"a": 0.5, "b": None, "c": {"share_above_0.5": 0.9}, "partial_mantel": {"p": 0}}
+    statistics = {
+        **{"a": 0.5, "b": None, "c": {"share_above_0.5": 0.9}, "partial_mantel": {"p": 0}},
+        "cutoffs": {"full": 0.5, "ratio": {}},
+    }
 
     def status(statistic: str, comparison: str, threshold: float) -> str:
         gate = {"statistic": statistic, "comparison": comparison, "threshold": threshold}
@@ -217,7 +220,8 @@ def test_gates() -> None:
     assert status("a", ">", 0.5) == "fail" and status("a", ">=", 0.5) == "pass"
     assert status("b", "<", 1) == "not_evaluated"
     assert status("c.share_above_0.5", ">", 0.5) == "pass"
-    for wrong in ("d", "c", "partial_mantel.p"):
+    assert status("cutoffs.8", ">", 0.5) == status("cutoffs.ratio.8", ">", 0) == "not_evaluated"
+    for wrong in ("d", "c", "a.8", "cutoffs.rato.8", "partial_mantel.p"):
         with pytest.raises(InputError):
             status(wrong, ">", 0)
 
@@ -314,6 +318,91 @@ def test_what_files_do_not_have_is_null_and_its_gate_is_not_evaluated() -> None:
     for name in ("per_prompt", "stratified_mantel_p", "partial_joint", "with_anchor", "cka"):
         assert layer[name] is None
     assert layer["gates"][0]["status"] == "not_evaluated" and result["all_gates_pass"] is False
+
+
+def test_cutoffs_and_prompts_are_tested_by_the_stream_of_the_layers() -> None:
+    of = geometries()
+    result = run(of)
+    layer, primary = result["layers"]["0"], of.of(result["personas"])
+    assert layer["cutoffs"]["mantel_p"]["full"] == layer["mantel_p"]
+    alone = mantel([primary.cosine[0]], primary.js["8"], Relabelings.free(7, 999, 3))
+    assert layer["cutoffs"]["mantel_p"]["8"] == alone.p_values()[0]
+    prompt = mantel([primary.cosine[0]], primary.js_by_prompt["full"][4], alone.relabelings)
+    assert layer["per_prompt"]["mantel_p"]["q4"] == prompt.p_values()[0]
+    assert layer["per_prompt"]["values"]["q4"] == pytest.approx(prompt.observed[0])
+
+
+def test_gate_on_a_cutoff_that_was_not_measured_is_not_evaluated() -> None:
+    gate = {"statistic": "cutoffs.ratio.32", "comparison": ">", "threshold": 0}
+    assert run(geometries(), gates=[gate])["gates"][0]["status"] == "not_evaluated"
+    for wrong in ("cutoffs.rato.32", "spearman.median", "per_prompt.values.q77"):
+        with pytest.raises(InputError, match="does not exist"):
+            run(geometries(), gates=[{**gate, "statistic": wrong}])
+
+
+def test_constant_cosines_give_nulls_at_their_layer_alone() -> None:
+    flat = {0: 0.5 * (np.ones((8, 8)) - np.eye(8)), 1: rdm(8, 1)}
+    result = run(geometries(cosine=flat), predictions=[["p0", "p5"]], leave_out=["p1"])
+    layer = result["layers"]["0"]
+    for name in (
+        "spearman",
+        "mantel_p",
+        "stratified_mantel_p",
+        "partial_joint",
+        "cluster_masked",
+        "cluster_collapsed",
+        "residual_mean_marginal",
+        "residual_mean_marginal_p",
+        "residual_anchor",
+    ):
+        assert layer[name] is None, name
+    assert layer["top_residual_pairs"] == [] and layer["predictions"]["all_in_top_k"] is None
+    assert set(layer["jackknife"]["values"].values()) == {None}
+    assert set(layer["leave_out"]["p1"].values()) == {None}
+    assert layer["per_prompt"]["median"] is None
+    assert layer["cutoffs"]["full"] is None and layer["cutoffs"]["ratio"]["8"] is None
+    assert result["across_layers"]["family_wise_p"]["0"] is None
+    assert result["between_layers"]["spearman"][0] == [1.0, None]
+    assert result["layers"]["1"]["mantel_p"] == result["across_layers"]["family_wise_p"]["1"]
+
+
+def test_anchor_that_no_matrix_holds_and_extra_covariates() -> None:
+    of = geometries(anchor="elsewhere", covariates={"length": rdm(8, 40)}, clusters={})
+    layer = run(of)["layers"]["0"]
+    assert layer["with_anchor"] is None and layer["residual_anchor"] is None
+    assert layer["partial_mantel"]["covariates"] == ["length"]
+    expected = residual.partial_spearman(
+        upper(of.cosine[0]), upper(of.js["full"]), [upper(of.covariates["length"])]
+    )
+    assert layer["partial_mantel"]["spearman"] == pytest.approx(expected)
+    assert 0 < layer["partial_mantel"]["p"] <= 1
+
+
+def test_predictions_must_all_be_among_the_top_pairs() -> None:
+    top = run(geometries())["layers"]["0"]["top_residual_pairs"]
+    leading, last = [row["pair"] for row in top[:2]], top[-1]["pair"]
+    assert [row["magnitude"] for row in top] == sorted((r["magnitude"] for r in top), reverse=True)
+    both = [leading[0][::-1], leading[1]]
+
+    def verdict(k: int, predicted: list) -> object:
+        result = run(geometries(), top_k=k, predictions=predicted)
+        return result["layers"]["0"]["predictions"]["all_in_top_k"]
+
+    assert verdict(2, both) is True
+    assert verdict(2, [leading[0], last]) is False
+    assert verdict(2, [leading[0], ["p0", "nobody"]]) is None
+
+
+def test_stability_counts_the_layers_of_each_top_pair() -> None:
+    result = run(geometries())
+    tops = {
+        layer: [frozenset(row["pair"]) for row in result["layers"][layer]["top_residual_pairs"]]
+        for layer in ("0", "1")
+    }
+    for row in result["top_pair_stability"]:
+        at = [int(layer) for layer, pairs_at in tops.items() if frozenset(row["pair"]) in pairs_at]
+        assert row["layers"] == at and row["n_layers"] == len(at) > 0
+    assert sum(row["n_layers"] for row in result["top_pair_stability"]) == 10
 
 
 def test_constant_divergences_give_nulls_and_a_warning() -> None:

@@ -34,11 +34,12 @@ def summarize(alignment: dict[str, Any]) -> str:
         f"## Layer {headline}",
         *_mantel(layer),
         *_clusters(layer),
+        *_covariates(layer),
         *_radial(layer),
         *_prompts(alignment, layer),
         *_robustness(layer),
         "## Pairs",
-        *_pairs(layer),
+        *_pairs(alignment, layer),
         *_outcomes(layer),
         *_warnings(alignment),
     ]
@@ -84,20 +85,23 @@ def _by_layer(alignment: dict[str, Any]) -> str:
     family = alignment["across_layers"]["family_wise_p"]
     for name, layer in alignment["layers"].items():
         interval = (layer["bootstrap"] or {}).get("dual")
-        between = f"{number(interval['low'])} to {number(interval['high'])}" if interval else "–"
         rows.append(
-            f"| {name} | {number(layer['spearman'])} | {between} | {number(layer['mantel_p'])} "
+            f"| {name} | {number(layer['spearman'])} | {_between(interval)} "
+            f"| {number(layer['mantel_p'])} "
             f"| {number(family[name])} | {number(layer['stratified_mantel_p'])} "
             f"| {number(layer['partial_joint'])} | {number(layer['residual_mean_marginal'])} |"
         )
     text = "\n".join(rows)
-    text += "\n\nThe interval resamples prompts and personas together."
+    text += (
+        f"\n\nThe interval resamples prompts and personas together. The divergences' noise ceiling "
+        f"is ρ = {number(ceiling and ceiling['rho_ceiling'])}"
+    )
     if ceiling:
         text += (
-            f" The divergences' noise ceiling is ρ = {number(ceiling['rho_ceiling'])} "
-            f"(split-half reliability {number(ceiling['reliability'])} over "
-            f"{ceiling['splits']} splits of the prompts)."
+            f" (split-half reliability {number(ceiling['reliability'])} over {ceiling['splits']} "
+            f"splits of the prompts)"
         )
+    text += "."
     best = max(
         (c for c in alignment["layer_curve"].items() if c[1]["spearman"] is not None),
         key=lambda item: item[1]["spearman"],
@@ -111,6 +115,16 @@ def _by_layer(alignment: dict[str, Any]) -> str:
     return text
 
 
+def _words(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _between(interval: dict[str, Any] | None) -> str:
+    if not interval or interval["low"] is None:
+        return number(None)
+    return f"{number(interval['low'])} to {number(interval['high'])}"
+
+
 def _mantel(layer: dict[str, Any]) -> Iterable[str]:
     null = layer["mantel_null"]
     yield (
@@ -118,6 +132,19 @@ def _mantel(layer: dict[str, Any]) -> Iterable[str]:
         f"{_permutations(null)}, the null distribution has mean {number(null['mean'])} and "
         f"standard deviation {number(null['sd'])}; the one-sided Mantel p is "
         f"{number(layer['mantel_p'])}, and could not have been below {number(null['smallest_p'])}."
+    )
+    intervals = layer["bootstrap"] or {}
+    yield (
+        f"Its 95 % interval is {_between(intervals.get('prompts'))} over prompts, "
+        f"{_between(intervals.get('personas'))} over personas and "
+        f"{_between(intervals.get('dual'))} over both."
+    )
+    spread = layer["dispersion"]
+    yield (
+        f"Cosine distances go from {number(spread['min'], 4)} to {number(spread['max'], 4)}, with "
+        f"mean {number(spread['mean'], 4)} and standard deviation {number(spread['sd'], 4)}; the "
+        f"standard deviation of the widest configured layer is "
+        f"{number(spread['ratio_to_widest'], 1)} times that."
     )
     anchored = layer["with_anchor"]
     if anchored:
@@ -134,15 +161,15 @@ def _permutations(null: dict[str, Any]) -> str:
 
 
 def _clusters(layer: dict[str, Any]) -> Iterable[str]:
-    if layer["stratified_mantel_p"] is None:
-        yield "No test within clusters was made: no cluster has two members."
-        return
     null = layer["stratified_mantel_null"]
-    yield (
-        f"Permuting within clusters only ({_permutations(null)}), p = "
-        f"{number(layer['stratified_mantel_p'])}; the smallest possible is "
-        f"{number(null['smallest_p'])}. {layer['stratified_power']['statement']}"
-    )
+    if null is None:
+        yield "No test within clusters was made: no cluster has two members."
+    else:
+        yield (
+            f"Permuting within clusters only ({_permutations(null)}), p = "
+            f"{number(layer['stratified_mantel_p'])}; the smallest possible is "
+            f"{number(null['smallest_p'])}. {layer['stratified_power']['statement']}"
+        )
     yield (
         f"With cluster membership partialled out, ρ = {number(layer['partial_fine'])} (fine "
         f"clusters) and {number(layer['partial_joint'])} (fine and macro clusters). Without pairs "
@@ -150,6 +177,15 @@ def _clusters(layer: dict[str, Any]) -> Iterable[str]:
         f"({layer['cluster_masked_n_pairs']} pairs); with each cluster averaged into one row "
         f"ρ = {number(layer['cluster_collapsed'])} ({layer['cluster_collapsed_n_pairs']} pairs)."
     )
+
+
+def _covariates(layer: dict[str, Any]) -> Iterable[str]:
+    partial = layer["partial_mantel"]
+    if partial:
+        yield (
+            f"Partial Mantel test given {', '.join(map(_words, partial['covariates']))}: ρ = "
+            f"{number(partial['spearman'])}, p = {number(partial['p'])}. {partial['caption']}"
+        )
 
 
 def _radial(layer: dict[str, Any]) -> Iterable[str]:
@@ -160,25 +196,24 @@ def _radial(layer: dict[str, Any]) -> Iterable[str]:
         f"ρ = {number(layer['residual_mean_marginal'])} "
         f"(p = {number(layer['residual_mean_marginal_p'])})."
     )
-    if layer["residual_anchor"] is not None:
-        yield (
-            f"With the distances to the anchor taken out instead, ρ = "
-            f"{number(layer['residual_anchor'])}."
-        )
+    yield (
+        f"With the distances to the anchor taken out instead, ρ = "
+        f"{number(layer['residual_anchor'])}."
+    )
 
 
 def _prompts(alignment: dict[str, Any], layer: dict[str, Any]) -> Iterable[str]:
     prompts = layer["per_prompt"]
-    if prompts:
+    if prompts and prompts["median"] is not None:
         yield (
             f"Over single prompts the median is ρ = {number(prompts['median'])} (interquartile "
             f"range {number(prompts['iqr'])}, from {number(prompts['min'])} to "
             f"{number(prompts['max'])}); "
             f"{100 * prompts['share_above_0.5']:.0f} % of the {alignment['n_prompts']} prompts are "
             f"above 0.5."
-            if prompts["median"] is not None
-            else "No single prompt's correlation could be computed."
         )
+    else:
+        yield f"The correlation over single prompts was {number(None)}."
     cutoffs = layer["cutoffs"]
     if cutoffs["ratio"]:
         parts = [
@@ -211,20 +246,27 @@ def _robustness(layer: dict[str, Any]) -> Iterable[str]:
         )
 
 
-def _pairs(layer: dict[str, Any]) -> Iterable[str]:
-    top = layer["top_residual_pairs"]
-    if top:
-        rows = "\n".join(
-            f"| {k} | {row['pair'][0]}, {row['pair'][1]} | {number(row['magnitude'], 2)} "
-            f"| {number(row['cosine'], 4)} | {row['cosine_rank']:g} | {number(row['js'], 4)} "
-            f"| {row['js_rank']:g} |"
-            for k, row in enumerate(top, start=1)
-        )
-        yield (
-            "Pairs whose distances the radial covariate fits worst:\n\n"
-            "| | pair | residual | cosine distance | rank | divergence | rank |\n"
-            f"|---|---|---|---|---|---|---|\n{rows}"
-        )
+def _pairs(alignment: dict[str, Any], layer: dict[str, Any]) -> Iterable[str]:
+    found_in = {frozenset(row["pair"]): row["n_layers"] for row in alignment["top_pair_stability"]}
+    tables = {
+        "top_residual_pairs": "Pairs that the radial covariate fits worst",
+        "agreeing_pairs": "Pairs whose two ranks agree most",
+        "disagreeing_pairs": "Pairs whose two ranks differ most",
+    }
+    for key, title in tables.items():
+        rows = [
+            f"| {row['pair'][0]}, {row['pair'][1]} | {_words(row['relation'])} "
+            f"| {number(row['cosine'], 4)} | {row['cosine_rank']:g} "
+            f"| {number(row['js'], 4)} | {row['js_rank']:g} | {number(row['magnitude'], 2)} "
+            f"| {found_in.get(frozenset(row['pair']), 0)} |"
+            for row in layer[key]
+        ]
+        if rows:
+            yield (
+                f"{title}:\n\n| pair | relation | cosine distance | rank | divergence | rank "
+                f"| residual | layers in whose top |\n|---|---|---|---|---|---|---|---|\n"
+                + "\n".join(rows)
+            )
     predictions = layer["predictions"]
     if predictions:
         held = predictions["all_in_top_k"]
@@ -242,13 +284,20 @@ def _pairs(layer: dict[str, Any]) -> Iterable[str]:
 def _outcomes(layer: dict[str, Any]) -> Iterable[str]:
     outcomes = layer["outcomes"]
     if outcomes:
-        difference = outcomes["difference"] or {}
+        difference = outcomes["difference"]
+        stronger = {
+            "js": "The divergence predicts them better.",
+            "cosine": "The cosine distance predicts them better.",
+            "undecided": "Which of the two predicts them better is undecided.",
+            None: "Which of the two predicts them better was not evaluated.",
+        }
         yield (
-            f"Of {outcomes['n_outcomes']} directed outcomes, ρ with cosine distance is "
-            f"{number((outcomes['cosine'] or {}).get('spearman'))} and with divergence "
-            f"{number((outcomes['js'] or {}).get('spearman'))}; the difference in strength is "
-            f"{number(difference.get('value'))} ({number(difference.get('low'))} to "
-            f"{number(difference.get('high'))})."
+            f"Of {outcomes['n_outcomes']} directed outcomes among {outcomes['n_personas']} "
+            f"personas, ρ with cosine distance is {number(outcomes['cosine']['spearman'])} (95 % "
+            f"interval {_between(outcomes['cosine'])}) and with divergence "
+            f"{number(outcomes['js']['spearman'])} ({_between(outcomes['js'])}); the difference in "
+            f"strength is {number(difference['value'])} ({_between(difference)}). "
+            f"{stronger[outcomes['stronger']]}"
         )
 
 

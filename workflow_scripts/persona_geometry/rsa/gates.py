@@ -29,7 +29,7 @@ def look_up(statistics: Mapping[str, Any], path: str) -> Any:
         # A key may itself hold a dot, as share_above_0.5 does.
         name = rest if rest in keys else rest.partition(".")[0]
         if name not in keys:
-            if keys and name.isdigit():
+            if isinstance(value, Mapping) and name.isdigit():
                 return None  # a cutoff that was not measured
             raise InputError(
                 f"A gate names the statistic '{path}', which does not exist; see "

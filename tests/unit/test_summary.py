@@ -1,0 +1,277 @@
+"""The summary says what alignment.json holds, and nothing else."""
+
+import copy
+import math
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+
+from persona_geometry.rsa.alignment import Geometries, align
+from persona_geometry.summary import number, summarize
+
+SETTINGS = {
+    "permutations": 199,
+    "seed": 3,
+    "leave_out": ["p1"],
+    "top_k": 3,
+    "predictions": [["p0", "p5"]],
+    "bootstrap": 20,
+    "noise_ceiling_splits": 5,
+    "gates": [
+        {"statistic": "spearman", "comparison": ">", "threshold": -1.0},
+        {"statistic": "mantel_p", "comparison": "<", "threshold": 1e-9},
+        {"statistic": "cutoffs.ratio.32", "comparison": ">", "threshold": 0.3},
+    ],
+}
+# Levels that the text names, and 0 for a pair that no layer's top holds.
+FIXED = {"95", "0.5", "0"}
+
+
+def rdms(count: int, n: int, rng: np.random.Generator) -> np.ndarray:
+    values = np.triu(rng.uniform(0.01, 0.6, (count, n, n)), 1)
+    return values + values.transpose(0, 2, 1)
+
+
+def aligned(bare: bool = False, flat: bool = False, **settings: Any) -> dict[str, Any]:
+    """A small study; bare: with neither prompts, vectors, clusters nor anchor."""
+    rng = np.random.default_rng(5)
+    n, prompts = 8, 4
+    names = [*(f"p{k}" for k in range(n - 1)), "anchor"]
+    by_prompt = {cutoff: rdms(prompts, n, rng) for cutoff in ("8", "full")}
+    if flat:
+        by_prompt["full"] = np.broadcast_to(0.3 * (1 - np.eye(n)), by_prompt["full"].shape)
+    of = Geometries(
+        personas=names,
+        anchor=None if bare else "anchor",
+        clusters={} if bare else dict.fromkeys(names[:4], "a"),
+        cosine=dict(zip((2, 7), rdms(2, n, rng), strict=True)),
+        js={c: d.mean(0) for c, d in by_prompt.items() if not bare or c == "full"},
+        prompts=None if bare else [f"q{k}" for k in range(prompts)],
+        js_by_prompt=None if bare else by_prompt,
+        vectors=None if bare else {7: rng.standard_normal((prompts, n, 5)).astype(np.float32)},
+        outcomes=[(a, b, rng.random()) for a in names[:6] for b in names[:6] if a != b],
+    )
+    return align(of, {**SETTINGS, **settings}, [2, 7], 7, "trial", "js", lambda _line: None)
+
+
+@pytest.fixture(scope="module")
+def alignment() -> dict[str, Any]:
+    return aligned()
+
+
+def numbers_of(text: str) -> set[str]:
+    return set(re.findall(r"(?<![\w.])-?\d[\d,]*(?:\.\d+)?(?: × 10[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+)?", text))
+
+
+def leaves(value: Any, path: tuple = ()) -> list[tuple]:
+    """Paths to every number."""
+    if isinstance(value, dict):
+        return [leaf for key, item in value.items() for leaf in leaves(item, (*path, key))]
+    if isinstance(value, list):
+        return [leaf for key, item in enumerate(value) for leaf in leaves(item, (*path, key))]
+    plain = isinstance(value, int | float) and not isinstance(value, bool)
+    return [path] if plain else []
+
+
+def numbered(alignment: dict[str, Any]) -> tuple[dict[str, Any], dict[tuple, float]]:
+    """The alignment with a number of its own at every place, and no other text with numbers."""
+    marked = copy.deepcopy(alignment)
+    given: dict[tuple, float] = {}
+    places = [p for p in leaves(marked) if p[-1] not in ("layer", "headline_layer")]
+    for k, path in enumerate(places):
+        holder: Any = marked
+        for key in path[:-1]:
+            holder = holder[key]
+        whole = isinstance(holder[path[-1]], int)
+        holder[path[-1]] = given[path] = 10_000 + k if whole else (1000 + k) / 8000
+    assert len(given) == len(set(given.values()))
+    for layer in marked["layers"].values():
+        layer["stratified_power"]["statement"] = "STATEMENT."
+        layer["partial_mantel"]["caption"] = "CAPTION."
+    return marked, given
+
+
+def shown(value: float) -> set[str]:
+    """All ways in which the text may write a number."""
+    if isinstance(value, int):
+        return {str(value), f"{value:,}"}
+    ways = {number(value, digits) for digits in (1, 2, 3, 4)}
+    return ways | {f"{value:g}", f"{100 * value:.0f}"}
+
+
+def test_every_number_in_the_text_comes_from_the_file(alignment: dict[str, Any]) -> None:
+    marked, given = numbered(alignment)
+    text = re.sub(r"\b[pq]\d\b", "name", summarize(marked))
+    known = {way for value in given.values() for way in shown(value)}
+    known |= FIXED | set(marked["layers"]) | set(marked["layer_curve"]) | {"8"}
+    known.add(str(len(marked["layer_curve"])))
+    assert numbers_of(text) - known == set()
+    assert len(numbers_of(text)) > 100
+
+
+HEADLINE = [
+    "spearman",
+    "mantel_p",
+    "mantel_null.mean",
+    "mantel_null.sd",
+    "mantel_null.smallest_p",
+    "mantel_null.permutations",
+    "stratified_mantel_p",
+    "stratified_mantel_null.permutations",
+    "stratified_mantel_null.smallest_p",
+    "partial_fine",
+    "partial_joint",
+    "partial_mantel.spearman",
+    "partial_mantel.p",
+    "cluster_masked",
+    "cluster_masked_n_pairs",
+    "cluster_collapsed",
+    "cluster_collapsed_n_pairs",
+    "residual_mean_marginal",
+    "residual_mean_marginal_p",
+    "residual_mean_marginal_r2.cosine",
+    "residual_mean_marginal_r2.js",
+    "residual_anchor",
+    "with_anchor.spearman",
+    "with_anchor.mantel_p",
+    "with_anchor.n_pairs",
+    "per_prompt.median",
+    "per_prompt.iqr",
+    "per_prompt.min",
+    "per_prompt.max",
+    "cutoffs.8",
+    "cutoffs.ratio.8",
+    "jackknife.median",
+    "jackknife.iqr",
+    "leave_out.p1.spearman",
+    "leave_out.p1.partial_joint",
+    "leave_out.p1.residual_mean_marginal",
+    "cka.linear",
+    "cka.debiased",
+    "dispersion.mean",
+    "dispersion.sd",
+    "dispersion.min",
+    "dispersion.max",
+    "dispersion.ratio_to_widest",
+    "bootstrap.prompts.low",
+    "bootstrap.prompts.high",
+    "bootstrap.personas.low",
+    "bootstrap.personas.high",
+    "bootstrap.dual.low",
+    "bootstrap.dual.high",
+    "outcomes.n_outcomes",
+    "outcomes.n_personas",
+    "outcomes.cosine.spearman",
+    "outcomes.cosine.low",
+    "outcomes.js.spearman",
+    "outcomes.js.high",
+    "outcomes.difference.value",
+    "outcomes.difference.low",
+    "outcomes.difference.high",
+]
+STUDY = ["n_personas", "n_pairs", "n_prompts"]
+CEILING = ["noise_ceiling.rho_ceiling", "noise_ceiling.reliability"]
+
+
+def test_every_result_is_in_the_text(alignment: dict[str, Any]) -> None:
+    marked, given = numbered(alignment)
+    text = numbers_of(summarize(marked))
+    paths = [("layers", "7", *name.split(".")) for name in HEADLINE]
+    paths += [tuple(name.split(".")) for name in STUDY + CEILING]
+    paths += [("layers", "7", "per_prompt", "share_above_0.5")]
+    for layer in ("2", "7"):
+        names = ("spearman", "mantel_p", "stratified_mantel_p", "residual_mean_marginal")
+        paths += [("layers", layer, name) for name in names]
+        paths += [("across_layers", "family_wise_p", layer)]
+        paths += [("layers", layer, "bootstrap", "dual", end) for end in ("low", "high")]
+    for table in ("top_residual_pairs", "agreeing_pairs", "disagreeing_pairs"):
+        names = ("cosine", "js", "cosine_rank", "js_rank", "magnitude")
+        paths += [("layers", "7", table, k, name) for k in range(3) for name in names]
+    paths += [("gates", k, "threshold") for k in range(3)]
+    paths += [("gates", k, "value") for k in range(2)]
+    assert [path for path in paths if not shown(given[path]) & text] == []
+
+
+def test_gates_come_first(alignment: dict[str, Any]) -> None:
+    text = summarize(alignment)
+    value = number(alignment["layers"]["7"]["spearman"])
+    assert f"| 7 | spearman | > -1 | {value} | pass |" in text
+    assert "| 7 | mantel_p | < 1e-09 |" in text and "| **fail** |" in text
+    assert "| 7 | cutoffs.ratio.32 | > 0.3 | not computed | not evaluated |" in text
+    assert text.startswith("# Study trial\n\n**Not all gates pass.**")
+    assert text.index("| status |") < text.index("## Agreement by layer")
+    passed = summarize({**alignment, "all_gates_pass": True})
+    assert "**All gates pass.**" in passed
+
+
+def test_words_of_the_file_are_passed_on(alignment: dict[str, Any]) -> None:
+    marked, _ = numbered(alignment)
+    marked["warnings"] = ["Mind the gap."]
+    text = summarize(marked)
+    for words in ("STATEMENT.", "CAPTION.", "## Warnings\n\n- Mind the gap.", "JS divergence"):
+        assert words in text
+    other = summarize({**alignment, "estimator": "half_jeffreys"})
+    assert "half-Jeffreys divergence" in other and "JS divergence" not in other
+    assert "p0 and p5 (" in text and "## Warnings" not in summarize(alignment)
+
+
+@pytest.mark.parametrize(
+    ("held", "words"), [(True, "holds"), (False, "does not hold"), (None, "was not evaluated")]
+)
+def test_predictions_and_outcomes_are_judged_as_in_the_file(
+    alignment: dict[str, Any], held: bool | None, words: str
+) -> None:
+    changed = copy.deepcopy(alignment)
+    changed["layers"]["7"]["predictions"]["all_in_top_k"] = held
+    stronger = {True: "js", False: "cosine", None: "undecided"}[held]
+    changed["layers"]["7"]["outcomes"]["stronger"] = stronger
+    text = summarize(changed)
+    assert re.search(rf"contain every named pair {words}", text)
+    assert {
+        "js": "The divergence predicts",
+        "cosine": "The cosine distance predicts",
+        "undecided": "better is undecided",
+    }[stronger] in text
+
+
+def test_nulls_are_words_in_a_study_from_files() -> None:
+    text = summarize(aligned(bare=True, gates=[]))
+    assert "**The study sets no gates.**" in text and "prompts)" not in text.split("##")[0]
+    for words in (
+        "No test within clusters was made",
+        "noise ceiling is ρ = not computed.",
+        "The correlation over single prompts was not computed.",
+        "With the distances to the anchor taken out instead, ρ = not computed.",
+        "With cluster membership partialled out, ρ = not computed",
+        "interval is not computed over prompts",
+    ):
+        assert words in text
+    assert "With the anchor (" not in text and "None" not in text and "nan" not in text
+
+
+@pytest.mark.parametrize("bare", [False, True])
+def test_nulls_are_words_where_nothing_varies(bare: bool) -> None:
+    text = summarize(aligned(bare=bare, flat=True, bootstrap=0, noise_ceiling_splits=0))
+    assert "Spearman's correlation is ρ = not computed." in text
+    assert "| 7 | spearman | > -1 | not computed | not evaluated |" in text
+    assert "All divergences are equal" in text
+    assert "None" not in text and "nan" not in text
+
+
+@pytest.mark.parametrize(
+    ("value", "digits", "text"),
+    [
+        (None, 3, "not computed"),
+        (0.0, 3, "0.000"),
+        (-0.12345, 3, "-0.123"),
+        (0.00099, 3, "9.9 × 10⁻⁴"),
+        (1e-5, 3, "1.0 × 10⁻⁵"),
+        (-2.5e-12, 3, "-2.5 × 10⁻¹²"),
+        (0.0047, 4, "0.0047"),
+        (math.pi, 2, "3.14"),
+    ],
+)
+def test_numbers_are_written_for_reading(value: float | None, digits: int, text: str) -> None:
+    assert number(value, digits) == text
