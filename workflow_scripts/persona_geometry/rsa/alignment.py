@@ -250,7 +250,7 @@ def _layer(
         "residual_mean_marginal_r2": marginal["r2"],
         **_anchor_statistics(whole, primary, layer, tests, k),
         "per_prompt": {
-            **sensitivity.per_prompt(cosine, primary.js_by_prompt["full"], primary.prompts),
+            **sensitivity.per_prompt(cosine, primary.js_by_prompt["full"], primary.prompts or []),
             "mantel_p": prompt_p,
         }
         if primary.js_by_prompt
@@ -348,7 +348,7 @@ def _partial_mantel(
 def _anchor_statistics(
     whole: Geometries, primary: Geometries, layer: int, tests: _Tests, k: int
 ) -> dict[str, Any]:
-    if tests.with_anchor is None:
+    if tests.with_anchor is None or whole.anchor is None:
         return {"residual_anchor": None, "residual_anchor_r2": None, "with_anchor": None}
     order = [whole.personas.index(p) for p in primary.personas]
     anchor = whole.personas.index(whole.anchor)
