@@ -39,21 +39,14 @@ def personas_of(n: int) -> list[tuple[str, str]]:
     ]
     moods = ["calm", "stern", "merry", "tired", "proud"]
     return [
-        (
-            f"p{i}",
-            f"You are a {moods[i % 5]} {jobs[i // 5 % 10]} from district {i // 50}, and you "
-            f"answer every question the way someone with your work and your mood would.",
-        )
+        (f"p{i}", f"You are a {moods[i % 5]} {jobs[i // 5 % 10]} of guild {i // 50}.")
         for i in range(n)
     ]
 
 
 def prompts_of(n: int) -> list[tuple[str, str]]:
     topics = ["tides", "bread", "glass", "rain", "chess", "maps", "bees", "iron", "sleep", "law"]
-    return [
-        (f"q{i}", f"What should a beginner know about {topics[i % 10]}, question {i}?")
-        for i in range(n)
-    ]
+    return [(f"q{i}", f"What is there to know of {topics[i % 10]} {i}?") for i in range(n)]
 
 
 def write_study(folder: Path, checkpoint: Path, tokens: int, layers: list[int], dtype: str) -> None:
@@ -189,7 +182,8 @@ def parts(folder: Path, checkpoint: Path, tokens: int, dtype: str, n_many: int, 
         f"{sum(naive) / each:.0f} times (exact)"
     )
 
-    timed(tasks_of(1, n_many, "compile"))
+    for warm in (n_many, n_many + 1):
+        timed(tasks_of(1, warm, "compile"))
     many = tasks_of(1, n_many, "many")
     seconds, done = timed(many)
     words = n_many * (n_many - 1) // 2 * tokens * model.network.config.vocab_size
