@@ -85,7 +85,7 @@ def numbered(alignment: dict[str, Any]) -> tuple[dict[str, Any], dict[tuple, flo
         for key in path[:-1]:
             holder = holder[key]
         whole = isinstance(holder[path[-1]], int)
-        holder[path[-1]] = given[path] = 10_000 + k if whole else (1000 + k) / 8000
+        holder[path[-1]] = given[path] = 10_000 + k if whole else 1000.5 + k
     assert len(given) == len(set(given.values()))
     for layer in marked["layers"].values():
         layer["stratified_power"]["statement"] = "STATEMENT."
