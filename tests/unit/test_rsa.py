@@ -420,3 +420,40 @@ def test_constant_divergences_give_nulls_and_a_warning() -> None:
 def test_near_uniform_layer_is_warned_of() -> None:
     close = {0: rdm(8, 1) / 1000, 1: rdm(8, 1)}
     assert "Layer 0 is close to uniform" in run(geometries(cosine=close))["warnings"][0]
+
+
+def test_agreeing_and_disagreeing_pairs_are_ordered_by_their_ranks() -> None:
+    x, y = rdm(7, 50), rdm(7, 51)
+    table = pairs.pair_table([f"p{i}" for i in range(7)], {}, x, y, None)
+    difference = np.abs(rankdata(upper(x)) - rankdata(upper(y)))
+
+    def differences(rows: list[dict]) -> list[float]:
+        return [abs(row["cosine_rank"] - row["js_rank"]) for row in rows]
+
+    assert differences(pairs.agreeing_pairs(table, 4)) == sorted(difference)[:4]
+    assert differences(pairs.disagreeing_pairs(table, 4)) == sorted(difference)[:-5:-1]
+    same = pairs.pair_table([f"p{i}" for i in range(7)], {}, x, x, None)
+    assert [row["cosine_rank"] for row in pairs.agreeing_pairs(same, 2)] in ([1, 21], [21, 1])
+
+
+def test_residual_magnitude_is_the_sum_of_two_absolute_z_scores() -> None:
+    x, y = rdm(6, 60), rdm(6, 61)
+    rest = [residual.without(d, residual.mean_marginals(d))[0] for d in (x, y)]
+    z = [upper(r) / upper(r).std() for r in rest]
+    assert np.allclose(pairs.residual_magnitudes(*rest), np.abs(z[0]) + np.abs(z[1]))
+
+
+def test_debiased_cka_is_free_of_the_bias_that_the_definition_removes() -> None:
+    """Song et al.'s estimator written as a sum over index tuples."""
+    rng = np.random.default_rng(4)
+    x, y = rng.standard_normal((6, 3)), rng.standard_normal((6, 2))
+    k, m = x @ x.T, y @ y.T
+
+    def hsic(a: np.ndarray, b: np.ndarray) -> float:
+        tuples = list(permutations(range(6), 4))
+        return sum(a[i, j] * (b[i, j] + b[q, r] - 2 * b[i, q]) for i, j, q, r in tuples) / len(
+            tuples
+        )
+
+    expected = hsic(k, m) / math.sqrt(hsic(k, k) * hsic(m, m))
+    assert debiased_cka(x, y) == pytest.approx(expected)
