@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from persona_geometry.figures.style import COLUMN, NEUTRAL, PAGE, PALETTE, styled
 
@@ -86,8 +87,9 @@ def layer_bars(alignment: dict[str, Any]) -> tuple[Figure, pd.DataFrame]:
     axis.set_ylabel("Spearman's ρ")
     axis.set_ylim(min(0.0, axis.get_ylim()[0]), max(1.12, axis.get_ylim()[1]))
     axis.set_yticks([t for t in np.arange(-1, 1.01, 0.25) if t >= axis.get_ylim()[0]])
-    figure.legend(loc="outside lower center", ncols=4)
-    return figure, pd.DataFrame(rows)
+    if axis.patches:
+        figure.legend(loc="outside lower center", ncols=4)
+    return figure, pd.DataFrame(rows, columns=["layer", "statistic", "value", "mantel_p"])
 
 
 def layer_curve(alignment: dict[str, Any]) -> tuple[Figure, pd.DataFrame]:
@@ -123,9 +125,10 @@ def layer_curve(alignment: dict[str, Any]) -> tuple[Figure, pd.DataFrame]:
     )
     axis.axhline(0, color="black", lw=0.5)
     axis.set_xlabel("Layer")
-    axis.xaxis.get_major_locator().set_params(integer=True)
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     axis.set_ylabel("Spearman's ρ")
-    axis.set_ylim(min(-0.1, float(np.nanmin(table["spearman"].astype(float))) - 0.1), 1.05)
+    lowest = table["spearman"].astype(float).min()  # nan where none was computed
+    axis.set_ylim(-0.1 if np.isnan(lowest) else min(-0.1, lowest - 0.1), 1.05)
     figure.legend(loc="outside lower center", ncols=2)
     return figure, table
 

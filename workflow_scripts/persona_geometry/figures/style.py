@@ -1,6 +1,7 @@
 """How figures look, and how they are saved."""
 
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 
@@ -14,8 +15,9 @@ from matplotlib.figure import Figure
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#F0E442", "#000000")
 NEUTRAL = "#9A9A9A"
 COLUMN, PAGE = 3.5, 7.2  # inches
+LONGEST_LABEL = 24  # characters
 
-STYLE = {
+STYLE: dict[str, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 7,
     "axes.titlesize": 8,
@@ -50,7 +52,10 @@ def save(figure: Figure, data: pd.DataFrame, png: str, pdf: str, tsv: str) -> No
 
 
 def readable(name: str) -> str:
-    return name.replace("_", " ")
+    """A name for a label: without underscores, the middle of a long one left out."""
+    words = name.replace("_", " ")
+    kept = LONGEST_LABEL // 2
+    return words if len(words) <= LONGEST_LABEL else f"{words[:kept].rstrip()}…{words[-kept:]}"
 
 
 def cluster_colors(clusters: dict[str, str]) -> dict[str, str]:
