@@ -12,7 +12,7 @@ from persona_geometry.store import Store, write_atomically
 params = snakemake.params
 with job_log(snakemake.log[0]):
     store = Store(params.store)
-    response = store.read_response(params.response)
+    response = store.need_response(params.response)
     cells = list(params.cells.values())
     matrices = prompt_divergences(store, params.item, response, cells, params.cutoffs)
     np.savez(

@@ -109,7 +109,11 @@ def _snapshot(name: str, revision: str, report: Callable[[str], None]) -> Path:
     """Folder of a hub model in the local cache, downloaded if it is not there."""
     from huggingface_hub import errors, snapshot_download
 
-    fetch = {"repo_id": name, "revision": revision, "allow_patterns": list(WEIGHT_FILES)}
+    fetch: dict[str, Any] = {
+        "repo_id": name,
+        "revision": revision,
+        "allow_patterns": list(WEIGHT_FILES),
+    }
     try:
         with contextlib.suppress(errors.LocalEntryNotFoundError):
             folder = Path(snapshot_download(**fetch, local_files_only=True))

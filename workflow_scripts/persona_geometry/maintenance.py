@@ -88,7 +88,7 @@ def prune(store: Store, keep: Iterable[Item], dry_run: bool) -> tuple[int, int]:
     A receipt that loses a part is replaced by one that certifies the rest, so that pruning never
     brings back a GPU job. A block of pairs goes when no pair of it is between kept cells.
     """
-    cells_of = {}
+    cells_of: dict[str, set[str]] = {}
     responses = set()
     for item in keep:
         cells_of.setdefault(item.key, set()).update(item.cells.values())

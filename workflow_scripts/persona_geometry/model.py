@@ -26,7 +26,7 @@ class LanguageModel:
         load_seconds: how long loading took.
     """
 
-    network: nn.Module
+    network: Any
     tokenizer: Any
     blocks: nn.ModuleList
     head: Callable[[Tensor], Tensor]
@@ -81,11 +81,11 @@ def load_model(settings: dict[str, Any], device: str = "auto") -> LanguageModel:
     return model
 
 
-def hidden_size(network: nn.Module) -> int:
+def hidden_size(network: Any) -> int:
     return network.config.get_text_config().hidden_size
 
 
-def _blocks(network: nn.Module) -> nn.ModuleList:
+def _blocks(network: Any) -> nn.ModuleList:
     depth = network.config.get_text_config().num_hidden_layers
     for module in network.modules():
         if isinstance(module, nn.ModuleList) and len(module) == depth:
@@ -96,7 +96,7 @@ def _blocks(network: nn.Module) -> nn.ModuleList:
     )
 
 
-def _head(network: nn.Module) -> Callable[[Tensor], Tensor]:
+def _head(network: Any) -> Callable[[Tensor], Tensor]:
     """The model's own head, with its products accumulated and returned in float32.
 
     A bfloat16 head rounds a logit of 20 to steps of 0.125, which would swamp small divergences.
@@ -115,8 +115,7 @@ def _head(network: nn.Module) -> Callable[[Tensor], Tensor]:
 
     def head(states: Tensor) -> Tensor:
         rows = states.reshape(-1, states.shape[-1]).to(transposed.dtype)
-        out = {"out_dtype": torch.float32} if mixed else {}
-        logits = torch.mm(rows, transposed, **out)
+        logits = torch.mm(rows, transposed, torch.float32) if mixed else rows @ transposed
         if bias is not None:
             logits += bias
         if scale != 1.0:

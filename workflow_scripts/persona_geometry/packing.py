@@ -13,7 +13,7 @@ def pack(bits: np.ndarray) -> np.ndarray:
     """Pack uint16 bit patterns of any shape into a one-dimensional uint8 array."""
     flat = np.ascontiguousarray(bits).reshape(-1)
     coder = zlib.compressobj(1, zlib.DEFLATED, -15, 9, zlib.Z_HUFFMAN_ONLY)
-    upper = coder.compress((flat >> 8).astype(np.uint8)) + coder.flush()
+    upper = coder.compress((flat >> 8).astype(np.uint8).tobytes()) + coder.flush()
     lower = flat.astype(np.uint8)
     return np.concatenate([lower, np.frombuffer(upper, np.uint8)])
 

@@ -84,9 +84,7 @@ def _generate(
     longest = max(map(len, prompts)) + limit
     with ExitStack() as running:
         with Clock(account.seconds, "load"):
-            llm = running.enter_context(
-                engine(folder, model, generation, longest, settings.device)
-            )
+            llm = running.enter_context(engine(folder, model, generation, longest, settings.device))
         report(f"vLLM started in {account.seconds['load']:.1f} s")
         progress = Progress(len(tasks), report)
 

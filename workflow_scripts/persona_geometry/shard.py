@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from persona_geometry.errors import InputError
 from persona_geometry.provenance import package_versions
-from persona_geometry.store import Cell, PairBlock, Response, Store
+from persona_geometry.store import DIVERGENCES, Cell, PairBlock, Response, Store
 
 if TYPE_CHECKING:
     import torch
@@ -187,7 +187,7 @@ class ShardJob:
         """Read and render what measuring one item needs."""
         from persona_geometry.chat import scored_tokens
 
-        response = self.store.read_response(task.response)
+        response = self.store.need_response(task.response)
         ids = scored_tokens(
             self.model.tokenizer,
             response.token_ids,
@@ -210,7 +210,7 @@ class ShardJob:
         """Compute what one item lacks; return the writes that store it."""
         response = prepared.response
         forced = self._force(prepared)
-        writes = []
+        writes: list[Callable[[], None]] = []
         if missing_pairs:
             home, dtype = self.model.head_device, self.model.dtype
             states = {key: state.to(home, dtype) for key, state in prepared.stored.items()}
@@ -327,8 +327,8 @@ class ShardJob:
                 [(index[a], index[b]) for a, b in pairs],
                 device=home,
             )
-            arrays = [x.cpu().numpy() for x in (result.js, result.kl_pq, result.kl_qp)]
-        return PairBlock(pairs, *arrays, response.sha256)
+            arrays = {name: getattr(result, name).cpu().numpy() for name in DIVERGENCES}
+        return PairBlock(pairs=pairs, **arrays, response_sha256=response.sha256)
 
     def _note_device(self) -> None:
         import torch

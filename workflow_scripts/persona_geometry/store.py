@@ -124,6 +124,17 @@ class Store:
             raise _damaged(path)
         return response
 
+    def need_response(self, key: str) -> Response:
+        """A response that a receipt certifies.
+
+        Raises:
+            InputError: it is not there, or damaged.
+        """
+        response = self.read_response(key)
+        if response is None:
+            raise _missing(self.response_path(key))
+        return response
+
     def write_response(self, key: str, response: Response, recipe: Mapping[str, Any]) -> None:
         content = {"response": vars(response), "sha256": response.sha256, "recipe": dict(recipe)}
         text = json.dumps(content, ensure_ascii=False, indent=1)
@@ -177,7 +188,8 @@ class Store:
     def read_pairs(self, path: Path) -> PairBlock:
         arrays, meta = _read(path)
         pairs = [tuple(pair) for pair in json.loads(meta["pairs"])]
-        return PairBlock(pairs, *(arrays[name] for name in DIVERGENCES), meta["response_sha256"])
+        named = {name: arrays[name] for name in DIVERGENCES}
+        return PairBlock(pairs=pairs, **named, response_sha256=meta["response_sha256"])
 
     def write_pairs(self, item: str, block: PairBlock) -> None:
         name = hashlib.sha256(json.dumps(sorted(block.pairs)).encode()).hexdigest()[:20]
@@ -241,10 +253,7 @@ def _read(path: Path, skip: Iterable[str] = ()) -> tuple[dict[str, np.ndarray], 
             arrays = {name: stream.get_tensor(name) for name in stream.keys() if name not in skip}
             meta = stream.metadata()
     except FileNotFoundError:
-        raise InputError(
-            f"{path} is missing although a receipt certifies it; run 'python "
-            f"workflow_scripts/manage_store.py verify --repair' and then the workflow again."
-        ) from None
+        raise _missing(path) from None
     except SafetensorError as error:
         raise _damaged(path) from error
     if any(meta.get(f"sha256.{name}") != _checksum(array) for name, array in arrays.items()):
@@ -258,6 +267,13 @@ def _meta(path: Path) -> dict[str, str]:
             return stream.metadata()
     except SafetensorError as error:
         raise _damaged(path) from error
+
+
+def _missing(path: Path) -> InputError:
+    return InputError(
+        f"{path} is missing although a receipt certifies it; run 'python "
+        f"workflow_scripts/manage_store.py verify --repair' and then the workflow again."
+    )
 
 
 def _damaged(path: Path) -> InputError:

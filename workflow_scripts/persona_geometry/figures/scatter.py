@@ -5,7 +5,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from persona_geometry.figures.style import PALETTE, readable, styled
 from persona_geometry.rsa.pairs import pair_table
@@ -15,6 +17,8 @@ RELATIONS = {
     "same_macro": ("same macro-cluster", "o", PALETTE[3]),
     "cross_macro": ("across macro-clusters", "^", PALETTE[1]),
 }
+
+LEADER = {"arrowstyle": "-", "lw": 0.4, "color": "0.4", "shrinkB": 4}
 
 
 def scatter(
@@ -54,13 +58,13 @@ def scatter(
             )
     top = statistics["top_residual_pairs"]
     axis.margins(0.08)
-    _name(figure, axis, table, top)
     rho = statistics["spearman"]
     if rho is not None:
         axis.set_title(f"ρ = {rho:.2f}, {len(table)} pairs", loc="left")
     axis.set_xlabel(f"Cosine distance of centroids, layer {layer}")
     axis.set_ylabel(f"{measure} (nats)")
     figure.legend(loc="outside lower center", ncols=3, columnspacing=1.0, handletextpad=0.2)
+    _name(figure, axis, table, top)
     leading = {frozenset(row["pair"]): rank for rank, row in enumerate(top, start=1)}
     table["residual_rank"] = [leading.get(frozenset(pair)) for pair in table["pair"]]
     table[["first", "second"]] = table.pop("pair").to_list()
@@ -77,13 +81,14 @@ def _name(figure: Figure, axis: Axes, table: pd.DataFrame, top: list[dict]) -> N
         edgecolor="black",
         lw=0.8,
     )
-    figure.canvas.draw()
-    renderer, box = figure.canvas.get_renderer(), axis.get_window_extent()
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")  # names must not move the axes they were placed in
+    renderer, box = FigureCanvasAgg(figure).get_renderer(), axis.get_window_extent()
     points = axis.transData.transform(table[["cosine", "js"]].to_numpy())
     taken: list = []
     for row in sorted(top, key=lambda row: -row["js"]):
         text = f"{readable(row['pair'][0])} – {readable(row['pair'][1])}"
-        best = None
+        tried = []
         for dx, dy in _offsets():
             note = axis.annotate(
                 text,
@@ -93,28 +98,30 @@ def _name(figure: Figure, axis: Axes, table: pd.DataFrame, top: list[dict]) -> N
                 fontsize=6,
                 ha="left" if dx > 0 else "right",
                 va="center",
-                arrowprops={"arrowstyle": "-", "lw": 0.4, "color": "0.4", "shrinkB": 4},
+                arrowprops={**LEADER, "relpos": (0 if dx > 0 else 1, 0.5)},
             )
-            extent = note.get_window_extent(renderer).expanded(1.02, 1.1)
-            outside = max(
-                0, extent.x1 - box.x1, box.x0 - extent.x0, extent.y1 - box.y1, box.y0 - extent.y0
+            # The text alone: an annotation's own extent takes its arrow in.
+            note.update_positions(renderer)
+            extent = Text.get_window_extent(note, renderer).expanded(1.02, 1.15)
+            outside = not (
+                box.x0 <= extent.x0
+                and extent.x1 <= box.x1
+                and box.y0 <= extent.y0
+                and extent.y1 <= box.y1
             )
             clash = sum(extent.overlaps(other) for other in taken)
-            covered = extent.count_contains(points)
-            cost = (outside > 0, clash, covered)
-            if best is None or cost < best[0]:
-                if best is not None:
-                    best[1].remove()
-                best = (cost, note, extent)
-            else:
+            tried.append(((outside, clash, extent.count_contains(points)), note, extent))
+        _, chosen, extent = min(tried, key=lambda entry: entry[0])
+        for _, note, _ in tried:
+            if note is not chosen:
                 note.remove()
-        taken.append(best[2])
+        taken.append(extent)
 
 
 def _offsets() -> list[tuple[int, int]]:
     return [
         (sign * dx, dy)
-        for distance in (9, 16, 24, 34, 46, 60)
+        for distance in (9, 16, 24, 34, 46, 60, 76)
         for dx, dy in ((9, distance - 9), (9, 9 - distance), (distance, 0))
         for sign in (1, -1)
     ]

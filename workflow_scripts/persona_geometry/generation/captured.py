@@ -5,16 +5,17 @@ as long as running them. Captured once and replayed, a step costs what reading t
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import StaticCache
 from transformers.cache_utils import StaticLayer
 
 CHECK_EVERY = 16
 
 
-def can_decode(network: nn.Module) -> bool:
+def can_decode(network: Any) -> bool:
     """Whether every layer attends to the whole context, as the one mask used here assumes."""
     layers = StaticCache(config=network.config, max_cache_len=1).layers
     return all(type(layer) is StaticLayer for layer in layers)
@@ -22,7 +23,7 @@ def can_decode(network: nn.Module) -> bool:
 
 @torch.inference_mode()
 def decode(
-    network: nn.Module, ids: Tensor, mask: Tensor, max_new_tokens: int, ends: Sequence[int]
+    network: Any, ids: Tensor, mask: Tensor, max_new_tokens: int, ends: Sequence[int]
 ) -> Tensor:
     """Continue prompts greedily.
 
