@@ -158,7 +158,9 @@ def test_scatter_draws_every_pair_by_relation(n: int) -> None:
         assert (row.cosine, row.js) == (of.cosine[4][place], of.js["full"][place])
     for relation, count in table["relation"].value_counts().items():
         assert f"(n = {count})" in " ".join(texts(figure)), relation
-    assert f"ρ = {statistics['spearman']:.2f}, {len(table)} pairs" in texts(figure)
+    assert f"ρ = {statistics['spearman']:z.2f}, {len(table)} pairs" in texts(figure)
+    legend = figure.legends[0].get_window_extent()
+    assert figure.bbox.x0 <= legend.x0 and legend.x1 <= figure.bbox.x1
     top = table.dropna(subset="residual_rank").sort_values("residual_rank")
     assert top[["first", "second"]].to_numpy().tolist() == [
         row["pair"] for row in statistics["top_residual_pairs"]

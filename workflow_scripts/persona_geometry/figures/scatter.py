@@ -41,7 +41,7 @@ def scatter(
         measure: name of the divergence, for its axis.
     """
     table = pd.DataFrame(pair_table(personas, clusters, cosine, js, None))
-    figure = styled(4.6, 3.7)
+    figure = styled(4.8, 3.7)
     axis = figure.subplots()
     for relation, (label, marker, color) in RELATIONS.items():
         rows = table[table["relation"] == relation]
@@ -60,10 +60,12 @@ def scatter(
     axis.margins(0.08)
     rho = statistics["spearman"]
     if rho is not None:
-        axis.set_title(f"ρ = {rho:.2f}, {len(table)} pairs", loc="left")
+        axis.set_title(f"ρ = {rho:z.2f}, {len(table)} pairs", loc="left")
     axis.set_xlabel(f"Cosine distance of centroids, layer {layer}")
     axis.set_ylabel(f"{measure} (nats)")
-    figure.legend(loc="outside lower center", ncols=3, columnspacing=1.0, handletextpad=0.2)
+    figure.legend(
+        loc="outside lower center", ncols=3, fontsize=6, columnspacing=0.6, handletextpad=0.0
+    )
     _name(figure, axis, table, top)
     leading = {frozenset(row["pair"]): rank for rank, row in enumerate(top, start=1)}
     table["residual_rank"] = [leading.get(frozenset(pair)) for pair in table["pair"]]

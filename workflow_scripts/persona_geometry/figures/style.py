@@ -17,7 +17,7 @@ NEUTRAL = "#9A9A9A"
 COLUMN, PAGE = 3.5, 7.2  # inches
 LONGEST_LABEL = 24  # characters
 
-STYLE: dict[str, Any] = {
+STYLE: Any = {
     "font.family": "DejaVu Sans",
     "font.size": 7,
     "axes.titlesize": 8,
