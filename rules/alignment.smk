@@ -14,7 +14,7 @@ rule align:
         log_path("align"),
     benchmark:
         bench_path("align")
-    threads: 4
+    threads: 1  # its matrix products are small: more threads wait for each other
     params:
         study=STUDY.name,
         anchor=STUDY.anchor,
