@@ -296,6 +296,8 @@ def test_alignment_is_whole() -> None:
     assert [name for name, value in layer.items() if value is None] == ["outcomes"]
     assert layer["gates"][0]["status"] == "pass" and result["all_gates_pass"] is True
     assert layer["with_anchor"]["n_pairs"] == 28
+    assert layer["cluster_masked_n_pairs"] == 21 - 4  # clusters of three and of two
+    assert layer["cluster_collapsed_n_pairs"] == 6
     assert set(layer["jackknife"]["values"]) == set(geometries().personas) - {"anchor"}
     assert layer["stratified_mantel_null"]["permutations"] == math.factorial(3) * 2
     assert layer["cutoffs"]["ratio"]["8"] == layer["cutoffs"]["8"] / layer["cutoffs"]["full"]
@@ -320,16 +322,119 @@ def test_what_files_do_not_have_is_null_and_its_gate_is_not_evaluated() -> None:
     assert layer["gates"][0]["status"] == "not_evaluated" and result["all_gates_pass"] is False
 
 
+def unrelated() -> Geometries:
+    """Two geometries with little in common, so that p-values lie in the middle."""
+    by_prompt = np.stack([rdm(9, seed) for seed in range(70, 76)]) / 10
+    names = [*(f"p{i}" for i in range(8)), "anchor"]
+    return geometries(
+        personas=names,
+        cosine={0: rdm(9, 80), 1: rdm(9, 81) / 3, 2: rdm(9, 82)},
+        js={"8": by_prompt[:3].mean(0), "full": by_prompt.mean(0)},
+        js_by_prompt={"8": by_prompt, "full": by_prompt},
+        vectors=None,
+    )
+
+
 def test_cutoffs_and_prompts_are_tested_by_the_stream_of_the_layers() -> None:
-    of = geometries()
+    of = unrelated()
     result = run(of)
     layer, primary = result["layers"]["0"], of.of(result["personas"])
+    assert 0.01 < layer["mantel_p"] < 0.99
     assert layer["cutoffs"]["mantel_p"]["full"] == layer["mantel_p"]
-    alone = mantel([primary.cosine[0]], primary.js["8"], Relabelings.free(7, 999, 3))
+    stream = Relabelings.free(8, 999, 3)
+    alone = mantel([primary.cosine[0]], primary.js["8"], stream)
     assert layer["cutoffs"]["mantel_p"]["8"] == alone.p_values()[0]
-    prompt = mantel([primary.cosine[0]], primary.js_by_prompt["full"][4], alone.relabelings)
-    assert layer["per_prompt"]["mantel_p"]["q4"] == prompt.p_values()[0]
-    assert layer["per_prompt"]["values"]["q4"] == pytest.approx(prompt.observed[0])
+    for name, d in zip(primary.prompts, primary.js_by_prompt["full"], strict=True):
+        prompt = mantel([primary.cosine[0]], d, stream)
+        assert layer["per_prompt"]["mantel_p"][name] == prompt.p_values()[0]
+        assert layer["per_prompt"]["values"][name] == pytest.approx(prompt.observed[0])
+    whole = mantel([of.cosine[0]], of.js["full"], Relabelings.free(9, 999, 3))
+    assert layer["with_anchor"]["mantel_p"] == whole.p_values()[0]
+    curve = mantel([primary.cosine[x] for x in (0, 1, 2)], primary.js["full"], stream)
+    assert [c["mantel_p"] for c in result["layer_curve"].values()] == curve.p_values().tolist()
+    family = curve.family_wise_p_values().tolist()
+    assert [c["family_wise_p"] for c in result["layer_curve"].values()] == family
+
+
+def test_radial_and_single_persona_statistics_from_their_definitions() -> None:
+    of = unrelated()
+    layer = run(of, leave_out=["p3"])["layers"]["1"]
+    x, y = of.cosine[1], of.js["full"]
+
+    def least_squares_rest(values: np.ndarray, covariate: np.ndarray) -> np.ndarray:
+        design = np.column_stack([np.ones(len(values)), covariate])
+        return values - design @ np.linalg.lstsq(design, values, rcond=None)[0]
+
+    rest, explained = [], []
+    for d in (x, y):
+        covariate = [d[i, 8] + d[j, 8] for i, j in zip(*np.triu_indices(8, 1), strict=True)]
+        values = upper(d[:8, :8])
+        rest.append(least_squares_rest(values, np.array(covariate)))
+        explained.append(1 - rest[-1].var() / values.var())
+    assert layer["residual_anchor"] == pytest.approx(spearmanr(*rest).statistic)
+    assert list(layer["residual_anchor_r2"].values()) == pytest.approx(explained)
+
+    others = np.ix_([0, 1, 2, 4, 5, 6, 7], [0, 1, 2, 4, 5, 6, 7])
+    without = spearmanr(upper(x[others]), upper(y[others])).statistic
+    assert layer["leave_out"]["p3"]["spearman"] == pytest.approx(without)
+    assert layer["jackknife"]["values"]["p3"] == pytest.approx(without)
+    jackknife = list(layer["jackknife"]["values"].values())
+    low, high = np.percentile(jackknife, [25, 75])
+    assert layer["jackknife"]["iqr"] == pytest.approx(high - low)
+    assert layer["jackknife"]["min"] == min(jackknife)
+
+
+def test_dispersion_and_between_layers() -> None:
+    of = unrelated()
+    result = run(of)
+    distances = [upper(of.cosine[k][:8, :8]) for k in (0, 1)]
+    widest = max(d.std() for d in distances)
+    for k, d in enumerate(distances):
+        found = result["layers"][str(k)]["dispersion"]
+        assert (found["min"], found["max"]) == (d.min(), d.max())
+        assert found["sd"] == pytest.approx(d.std())
+        assert found["ratio_to_widest"] == pytest.approx(widest / d.std())
+    between = result["between_layers"]["spearman"]
+    assert between[0][1] == between[1][0] == pytest.approx(spearmanr(*distances).statistic)
+
+
+def test_share_above_half_and_spread() -> None:
+    base = rdm(8, 90)
+    prompts = np.stack([base, base**2, rdm(8, 91), rdm(8, 104), -base])  # 104: ρ = 0.47
+    found = sensitivity.per_prompt(base, prompts, list("abcde"))
+    values = [spearmanr(upper(base), upper(d)).statistic for d in prompts]
+    assert list(found["values"].values()) == pytest.approx(values)
+    assert found["share_above_0.5"] == np.mean([v > 0.5 for v in values]) == 0.4
+    assert found["iqr"] == pytest.approx(np.subtract(*np.percentile(values, [75, 25])))
+    assert found["median"] == pytest.approx(np.median(values))
+    at_half = sensitivity.spread([0.5])
+    assert at_half == {"median": 0.5, "iqr": 0.0, "min": 0.5, "max": 0.5}
+
+
+def test_gates_are_judged_at_the_layer_they_name() -> None:
+    by_layer = [
+        {"statistic": "dispersion.mean", "comparison": ">", "threshold": 1.0},
+        {"statistic": "dispersion.mean", "comparison": ">", "threshold": 1.0, "layer": 1},
+    ]
+    result = run(unrelated(), gates=by_layer)
+    assert [(g["layer"], g["status"]) for g in result["gates"]] == [(0, "pass"), (1, "fail")]
+    assert result["all_gates_pass"] is False
+    assert [g["status"] for g in result["layers"]["0"]["gates"]] == ["pass", "pass"]
+    assert [g["status"] for g in result["layers"]["1"]["gates"]] == ["fail", "fail"]
+    assert run(unrelated(), gates=by_layer[:1])["all_gates_pass"] is True
+    assert run(unrelated(), gates=[])["all_gates_pass"] is None
+
+
+def test_relations_of_pairs() -> None:
+    table = pairs.pair_table(
+        list("abcde"), {"a": "x", "b": "x", "c": "y"}, rdm(5, 0), rdm(5, 1), None
+    )
+    relation = {"".join(row["pair"]): row["relation"] for row in table}
+    assert relation == {
+        "ab": "within_cluster",
+        **dict.fromkeys(["ac", "bc", "de"], "same_macro"),
+        **dict.fromkeys(["ad", "ae", "bd", "be", "cd", "ce"], "cross_macro"),
+    }
 
 
 def test_gate_on_a_cutoff_that_was_not_measured_is_not_evaluated() -> None:
@@ -418,8 +523,10 @@ def test_constant_divergences_give_nulls_and_a_warning() -> None:
 
 
 def test_near_uniform_layer_is_warned_of() -> None:
-    close = {0: rdm(8, 1) / 1000, 1: rdm(8, 1)}
-    assert "Layer 0 is close to uniform" in run(geometries(cosine=close))["warnings"][0]
+    close = {0: rdm(8, 1) / rdm(8, 1)[:7, :7].max() * 0.0299, 1: rdm(8, 1)}
+    warnings = run(geometries(cosine=close))["warnings"]
+    assert len(warnings) == 1 and "Layer 0 is close to uniform" in warnings[0]
+    assert run(geometries(cosine={0: close[0] * 1.01, 1: close[1]}))["warnings"] == []
 
 
 def test_agreeing_and_disagreeing_pairs_are_ordered_by_their_ranks() -> None:
