@@ -1,18 +1,22 @@
 # make demo   run the embedded study
 # make test   run the tests
+# make test-clusters   run the tests that need a real Slurm or a real vLLM
 # make lint   check style, types and the workflow
 # PYTHON names the interpreter of the environment; without it one is made in .venv.
 
 PYTHON ?= .venv/bin/python
 SNAKEMAKE = $(PYTHON) -m snakemake
 
-.PHONY: demo test lint
+.PHONY: demo test test-clusters lint
 
 demo: $(PYTHON)
 	$(SNAKEMAKE) --profile profiles/local
 
 test: $(PYTHON) .venv/dev
-	$(PYTHON) -m pytest -q
+	$(PYTHON) -m pytest -q tests/unit tests/workflow tests/runpod
+
+test-clusters: $(PYTHON) .venv/dev
+	$(PYTHON) -m pytest -q tests/slurm tests/vllm
 
 lint: $(PYTHON) .venv/dev
 	$(PYTHON) -m ruff check .

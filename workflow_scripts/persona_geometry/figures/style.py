@@ -36,7 +36,7 @@ STYLE: Any = {
 
 def styled(width: float, height: float) -> Figure:
     """An empty figure in the house style, in inches."""
-    plt.rcParams.update(STYLE)
+    plt.style.use(STYLE)
     return plt.figure(figsize=(width, height), layout="constrained")
 
 
