@@ -144,6 +144,8 @@ def _prepare(device: str) -> bool:
         )
     if found == "cpu":
         os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
+        # Threads bound to cores wait for each other wherever another program uses one of them.
+        os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")
     elif current_platform.has_device_capability(BATCH_INVARIANT_SINCE):
         os.environ["VLLM_BATCH_INVARIANT"] = "1"
     return found == "cpu"
