@@ -14,6 +14,8 @@ rule align:
         log_path("align"),
     benchmark:
         bench_path("align")
+    conda:
+        "../envs/cpu.yaml"
     threads: 1  # its matrix products are small: more threads wait for each other
     params:
         study=STUDY.name,

@@ -49,6 +49,11 @@ def results(path):
     return f"results/{STUDY.name}/{path}"
 
 
+def store_root(_wildcards):
+    """The folder of the store."""
+    return str(STORE.root)
+
+
 def log_path(name):
     return results(f"logs/{name}.log")
 

@@ -24,6 +24,8 @@ rule plot_heatmaps:
         log_path("plot_heatmaps"),
     benchmark:
         bench_path("plot_heatmaps")
+    conda:
+        "../envs/cpu.yaml"
     params:
         layer=STUDY.headline_layer,
         anchor=STUDY.anchor,
@@ -59,6 +61,8 @@ rule plot_layers:
         log_path("plot_layers"),
     benchmark:
         bench_path("plot_layers")
+    conda:
+        "../envs/cpu.yaml"
     message:
         "Draw the statistics by layer"
     script:
@@ -85,6 +89,8 @@ rule plot_scatter:
         bench_path("plot_scatter/{layer}")
     wildcard_constraints:
         layer=one_of(map(str, STUDY.layers)),
+    conda:
+        "../envs/cpu.yaml"
     params:
         clusters=STUDY.clusters,
         measure=measure_name(),

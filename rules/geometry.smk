@@ -18,6 +18,8 @@ if "js" in STUDY.rdm:
             log_path("js_matrix"),
         benchmark:
             bench_path("js_matrix")
+        conda:
+            "../envs/cpu.yaml"
         params:
             kind="js",
             personas=STUDY.persona_names,
@@ -42,6 +44,8 @@ else:
             log_path("js_matrix"),
         benchmark:
             bench_path("js_matrix")
+        conda:
+            "../envs/cpu.yaml"
         params:
             estimator=STUDY.divergence["estimator"],
             prompts=STUDY.prompt_names,
@@ -63,6 +67,8 @@ if "cosine" in STUDY.rdm:
             log_path("cosine_rdms"),
         benchmark:
             bench_path("cosine_rdms")
+        conda:
+            "../envs/cpu.yaml"
         params:
             kind="cosine",
             personas=STUDY.persona_names,
@@ -87,6 +93,8 @@ else:
             log_path("cosine_rdms"),
         benchmark:
             bench_path("cosine_rdms")
+        conda:
+            "../envs/cpu.yaml"
         params:
             store=str(STORE.root),
             token=STUDY.geometry["token"],

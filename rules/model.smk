@@ -12,6 +12,8 @@ if STUDY.needs_model:
             log_path("resolve_model"),
         benchmark:
             bench_path("resolve_model")
+        conda:
+            "../envs/cpu.yaml"
         params:
             model=STUDY.model,
             layers=STUDY.layers,
@@ -26,6 +28,10 @@ if STUDY.needs_model:
         plan,
 
     rule plan:
+        log:
+            log_path("plan"),
+        conda:
+            "../envs/cpu.yaml"
         params:
             store=str(STORE.root),
             recipes=[
@@ -38,6 +44,6 @@ if STUDY.needs_model:
             model_key=MODEL_KEY,
             title=study_title(),
         message:
-            "Count what is still to compute (nothing is written)"
+            "Count what is still to compute "
         script:
             "../workflow_scripts/print_plan.py"

@@ -12,6 +12,8 @@ rule write_run_record:
         record=results("run.json"),
     log:
         log_path("write_run_record"),
+    conda:
+        "../envs/cpu.yaml"
     params:
         study=STUDY.name,
         repository=workflow.basedir,

@@ -14,6 +14,8 @@ if STUDY.needs_model and STUDY.generation["backend"] == "vllm":
             bench_path("generate_responses/{shard}")
         wildcard_constraints:
             shard=one_of(RESPONSE_SHARDS.planned),
+        conda:
+            "../envs/gpu.yaml"
         threads: 8 * STUDY.model["gpus"]
         resources:
             gpu=STUDY.model["gpus"],

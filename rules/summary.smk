@@ -18,6 +18,8 @@ rule write_summary:
         log_path("write_summary"),
     benchmark:
         bench_path("write_summary")
+    conda:
+        "../envs/cpu.yaml"
     message:
         "Write the summary"
     script:

@@ -18,6 +18,8 @@ if STUDY.needs_model:
             bench_path("teacher_force/{shard}")
         wildcard_constraints:
             shard=one_of(SHARDS.planned),
+        conda:
+            "../envs/gpu.yaml"
         threads: 8 * STUDY.model["gpus"]
         resources:
             gpu=STUDY.model["gpus"],
@@ -25,7 +27,7 @@ if STUDY.needs_model:
             runtime=scoring_minutes,
             batch_tokens=scoring_batch,
         params:
-            store=str(STORE.root),
+            store=store_root,
             model_key=MODEL_KEY,
             prompts=lambda w: first_names(SHARDS.planned[w.shard]),
             tasks=shard_tasks,
@@ -46,6 +48,8 @@ if STUDY.needs_model:
             log_path("publish_prompt/{prompt}"),
         benchmark:
             bench_path("publish_prompt/{prompt}")
+        conda:
+            "../envs/cpu.yaml"
         params:
             store=str(STORE.root),
             item=lambda w: ITEMS[w.prompt].key,

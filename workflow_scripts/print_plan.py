@@ -8,7 +8,7 @@ from persona_geometry.plan import describe, make_plan
 from persona_geometry.store import Store
 
 params = snakemake.params
-with job_log(None) as report:
+with job_log(snakemake.log[0]) as report:
     store = Store(params.store)
     past = [json.loads(path.read_bytes()) for path in store.root.glob("receipts/*.json")]
     plan = make_plan(
