@@ -44,6 +44,6 @@ if STUDY.needs_model:
             model_key=MODEL_KEY,
             title=study_title(),
         message:
-            "Count what is still to compute "
+            "Count what is still to compute"
         script:
             "../workflow_scripts/print_plan.py"
