@@ -17,7 +17,6 @@ from pathlib import Path
 
 import numpy as np
 
-sys.path.pop(0)  # this folder, whose coverage.py would hide the module that numba looks for
 sys.path.insert(0, str(Path(__file__).parents[1] / "workflow_scripts"))
 
 from persona_geometry.rsa.alignment import Geometries, align

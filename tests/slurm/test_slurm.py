@@ -1,11 +1,13 @@
 """profiles/h100 on a real SLURM: what is submitted, and what interruptions cost."""
 
+import json
 import os
 import signal
 from collections.abc import Callable
 
 import pytest
 
+from ..workflow.conftest import embedded_config
 from .conftest import PROMPTS, Cluster, SlurmStudy, wait_for
 
 TARGET = "results/test/js_matrix.json"
@@ -65,6 +67,17 @@ def test_each_gpu_job_asks_for_one_h100_and_nothing_else_is_submitted(
         "squeue", "--noheader", "--states", "all", "--name", names.pop(), "--format", "%i"
     )
     assert sorted(map(int, everything.split())) == sorted(undisturbed.submitted())
+
+
+def test_the_embedded_study_completes(cluster: Cluster, new_study: NewStudy) -> None:
+    study = new_study("embedded", 20)
+    study.config = embedded_config()
+    study.finish()
+    assert [cluster.job(number)["TresPerJob"] for number in study.submitted()] == [
+        "gres:gpu:h100:1"
+    ]
+    alignment = json.loads((study.folder / "results/demo/alignment.json").read_text())
+    assert (alignment["n_pairs"], alignment["n_prompts"]) == (171, 20)
 
 
 def test_added_persona_submits_its_jobs_and_removed_one_none(undisturbed: SlurmStudy) -> None:

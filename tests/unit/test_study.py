@@ -66,6 +66,26 @@ CHANGES = [
         },
         "names layer 9",
     ),
+    (
+        {
+            "alignment": {
+                "permutations": 99,
+                "seed": 0,
+                "gates": [{"statistic": "spearmen", "comparison": ">", "threshold": 0}],
+            }
+        },
+        "statistic 'spearmen', which does not exist",
+    ),
+    (
+        {
+            "alignment": {
+                "permutations": 99,
+                "seed": 0,
+                "gates": [{"statistic": "partial_mantel.p", "comparison": "<", "threshold": 0}],
+            }
+        },
+        "A gate on 'partial_mantel.p' is refused",
+    ),
 ]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.workflow.conftest import ROOT, Workspace, kill_when
+from tests.workflow.conftest import Workspace, kill_when
 
 from .conftest import ENDS
 
@@ -119,30 +119,15 @@ def test_prompt_too_long_for_the_model_is_refused_in_one_sentence(
     assert "lower generation.max_new_tokens" in output and "Traceback" not in output
 
 
-def test_embedded_study_gets_the_same_twenty_responses(tmp_path: Path) -> None:
-    """The demo's model and tables: vLLM in its job, transformers in this process."""
-    import yaml
-
-    from persona_geometry.chat import render
-    from persona_geometry.generation.transformers_backend import generate
-    from persona_geometry.model import load_model
-    from persona_geometry.study import read_study
-
-    study = Workspace(tmp_path, ROOT / "resources" / "persona-lm")
-    study.write = lambda: None
-    config = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
-    config["generation"]["backend"] = "vllm"
-    config["model"]["path"] = str(ROOT / config["model"]["path"])
-    for table in ("personas", "prompts"):
-        config[table] = str(ROOT / config[table])
-    (tmp_path / "study.yaml").write_text(yaml.safe_dump(config))
-    study.run(receipt(study, f"results/{config['study']}/alignment.json"))
-
-    checked = read_study(config)
-    model = load_model(checked.model, "cpu")
-    texts = [prompt.text for prompt in checked.prompts]
-    prompts = [render(model.tokenizer, checked.response_system_prompt, text) for text in texts]
-    expected = {}
-    limit = checked.generation["max_new_tokens"]
-    generate(model, prompts, limit, lambda i, r: expected.update({texts[i]: vars(r)}))
-    assert len(expected) == 20 and responses(study) == expected
+def test_embedded_study_is_the_same_by_both_backends(tmp_path: Path) -> None:
+    studies = []
+    for backend in ("vllm", "transformers"):
+        study = Workspace.embedded(tmp_path / backend)
+        study.config["generation"]["backend"] = backend
+        study.run("results/demo/alignment.json")
+        studies.append(study)
+    ours, theirs = (responses(study) for study in studies)
+    assert len(ours) == 20 and ours == theirs
+    for name in RESULTS:
+        pair = [(study.folder / "results/demo" / name).read_bytes() for study in studies]
+        assert json.loads(pair[0]) == json.loads(pair[1]), name

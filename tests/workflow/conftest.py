@@ -25,6 +25,13 @@ PERSONAS = [
 PROMPTS = [("q1", "How are you?"), ("q2", "What is the sea?"), ("q3", "Why?"), ("q4", "Speak")]
 
 
+def embedded_config() -> dict[str, Any]:
+    """The default config, with paths that hold from any folder."""
+    config = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
+    config["model"]["path"] = str(ROOT / config["model"]["path"])
+    return config | {table: str(ROOT / config[table]) for table in ("personas", "prompts")}
+
+
 class Workspace:
     """A study's tables and config, and the means to run it and to count its store."""
 
@@ -50,6 +57,14 @@ class Workspace:
             },
             "execution": {"prompts_per_gpu_job": 4},
         }
+
+    @classmethod
+    def embedded(cls, folder: Path) -> "Workspace":
+        """The repository's own study of the embedded model, in a folder of its own."""
+        folder.mkdir(exist_ok=True)
+        study = cls(folder, ROOT)
+        study.config = embedded_config()
+        return study
 
     def copy(self) -> "Workspace":
         other = copy.copy(self)

@@ -10,6 +10,7 @@ import jsonschema
 import yaml
 
 from persona_geometry.errors import InputError
+from persona_geometry.rsa.gates import check_name
 from persona_geometry.tables import Persona, Prompt, read_personas, read_prompts
 
 DEFAULTS: dict[str, dict[str, Any]] = {
@@ -196,6 +197,10 @@ def _check_layers(study: Study) -> None:
             f"add it there."
         )
     for gate in study.alignment["gates"]:
+        try:
+            check_name(gate["statistic"])
+        except InputError as error:
+            raise InputError(f"{study.source}: {error}") from None
         if gate.get("layer", study.headline_layer) not in study.layers:
             raise InputError(
                 f"{study.source}: a gate on {gate['statistic']} names layer {gate['layer']}, "

@@ -44,7 +44,7 @@ def read_personas(path: str | Path) -> list[Persona]:
     """
     personas: list[Persona] = []
     row_of_text: dict[str, int] = {}
-    for line, row in _rows(path, ("persona", "cluster", "system_prompt")):
+    for line, row in _named_rows(path, ("persona", "cluster", "system_prompt")):
         text = _unescape(row["system_prompt"])
         if text in row_of_text:
             raise InputError(
@@ -65,7 +65,7 @@ def read_prompts(path: str | Path) -> list[Prompt]:
     """
     prompts: list[Prompt] = []
     row_of_text: dict[str, int] = {}
-    for line, row in _rows(path, ("prompt", "text")):
+    for line, row in _named_rows(path, ("prompt", "text")):
         text = _unescape(row["text"])
         if not text.strip():
             raise InputError(
@@ -82,8 +82,13 @@ def read_prompts(path: str | Path) -> list[Prompt]:
     return prompts
 
 
-def _rows(path: str | Path, columns: tuple[str, ...]) -> Iterator[tuple[int, dict[str, str]]]:
-    """Yield (line number, row) of a TSV whose first column is a unique name."""
+def read_rows(path: str | Path, columns: tuple[str, ...]) -> Iterator[tuple[int, dict[str, str]]]:
+    """Yield (line number, row) of a tab-separated table with exactly these columns, in any order.
+
+    Raises:
+        InputError: a missing file or column, an unknown column, a row of the wrong width, or no
+            row at all.
+    """
     try:
         lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
     except FileNotFoundError:
@@ -105,7 +110,7 @@ def _rows(path: str | Path, columns: tuple[str, ...]) -> Iterator[tuple[int, dic
                 f"{path}, line 1: column '{column}' is not known; the table has the columns "
                 f"{', '.join(columns)}."
             )
-    line_of_name: dict[str, int] = {}
+    empty = True
     for line, text in enumerate(lines[1:], start=2):
         if not text.strip():
             continue
@@ -115,7 +120,16 @@ def _rows(path: str | Path, columns: tuple[str, ...]) -> Iterator[tuple[int, dic
                 f"{path}, line {line}: {len(cells)} tab-separated cells where the header has "
                 f"{len(header)}; add or remove tabs (an empty cell still needs its tab)."
             )
-        row = dict(zip(header, cells, strict=True))
+        empty = False
+        yield line, dict(zip(header, cells, strict=True))
+    if empty:
+        raise InputError(f"{path} has a header but no rows; add at least one {columns[0]}.")
+
+
+def _named_rows(path: str | Path, columns: tuple[str, ...]) -> Iterator[tuple[int, dict[str, str]]]:
+    """The rows of a table whose first column is a unique name."""
+    line_of_name: dict[str, int] = {}
+    for line, row in read_rows(path, columns):
         name = row[columns[0]]
         if not _NAME.match(name):
             raise InputError(
@@ -129,8 +143,6 @@ def _rows(path: str | Path, columns: tuple[str, ...]) -> Iterator[tuple[int, dic
             )
         line_of_name[name] = line
         yield line, row
-    if not line_of_name:
-        raise InputError(f"{path} has a header but no rows; add at least one {columns[0]}.")
 
 
 def _unescape(text: str) -> str:

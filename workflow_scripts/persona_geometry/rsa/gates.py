@@ -8,6 +8,53 @@ from persona_geometry.errors import InputError
 
 COMPARISONS = {">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le}
 
+STATISTICS = frozenset(
+    {
+        "spearman",
+        "mantel_p",
+        "mantel_null",
+        "stratified_mantel_p",
+        "stratified_mantel_null",
+        "stratified_power",
+        "partial_fine",
+        "partial_joint",
+        "partial_mantel",
+        "cluster_masked",
+        "cluster_masked_n_pairs",
+        "cluster_collapsed",
+        "cluster_collapsed_n_pairs",
+        "residual_mean_marginal",
+        "residual_mean_marginal_p",
+        "residual_mean_marginal_r2",
+        "residual_anchor",
+        "residual_anchor_r2",
+        "with_anchor",
+        "per_prompt",
+        "cutoffs",
+        "jackknife",
+        "leave_out",
+        "bootstrap",
+        "cka",
+        "dispersion",
+        "outcomes",
+    }
+)
+"""What a layer's statistics may carry a gate, so that a misspelled one is refused early."""
+
+
+def check_name(path: str) -> None:
+    """Refuse a gate that no result could ever satisfy or that must not be set.
+
+    Raises:
+        InputError: an unknown statistic, or one that may not carry a gate.
+    """
+    if path.partition(".")[0] not in STATISTICS:
+        raise InputError(
+            f"A gate names the statistic '{path}', which does not exist; see docs/statistics.md "
+            f"for the names."
+        )
+    _refuse_partial_mantel(path)
+
 
 def look_up(statistics: Mapping[str, Any], path: str) -> Any:
     """A statistic by name; a dot goes into a statistic made of several.
@@ -15,11 +62,7 @@ def look_up(statistics: Mapping[str, Any], path: str) -> Any:
     Raises:
         InputError: there is no such statistic, or it may not carry a gate.
     """
-    if path.startswith("partial_mantel") and path.endswith("p"):
-        raise InputError(
-            f"A gate on '{path}' is refused: the p-value of a partial Mantel test is not valid "
-            f"where both matrices are structured; gate on partial_joint or mantel_p instead."
-        )
+    _refuse_partial_mantel(path)
     value: Any = statistics
     rest = path
     while rest:
@@ -61,3 +104,11 @@ def evaluate(gates: Sequence[Mapping[str, Any]], statistics: Mapping[str, Any]) 
             }
         )
     return results
+
+
+def _refuse_partial_mantel(path: str) -> None:
+    if path.startswith("partial_mantel") and path.endswith("p"):
+        raise InputError(
+            f"A gate on '{path}' is refused: the p-value of a partial Mantel test is not valid "
+            f"where both matrices are structured; gate on partial_joint or mantel_p instead."
+        )

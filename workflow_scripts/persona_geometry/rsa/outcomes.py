@@ -23,6 +23,7 @@ from persona_geometry.rsa.bootstrap import (
     t_interval,
     weighted_spearman,
 )
+from persona_geometry.tables import read_rows
 
 Outcome = tuple[str, str, float]
 COLUMNS = ("source", "target", "value")
@@ -35,31 +36,9 @@ def read_outcomes(path: str | Path) -> list[Outcome]:
         InputError: a missing file or column, a row of the wrong width, a value that is not a
             finite number, a persona paired with itself, a repeated pair, or no row at all.
     """
-    try:
-        lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
-    except FileNotFoundError:
-        raise InputError(
-            f"{path} does not exist; create it or correct alignment.outcomes in the config."
-        ) from None
-    except UnicodeDecodeError:
-        raise InputError(f"{path} is not UTF-8 text; save it as UTF-8.") from None
-    header = lines[0].split("\t") if lines else []
-    if sorted(header) != sorted(COLUMNS):
-        raise InputError(
-            f"{path}, line 1: the header must name source, target and value, separated by tabs."
-        )
     outcomes: list[Outcome] = []
     line_of_pair: dict[tuple[str, str], int] = {}
-    for line, text in enumerate(lines[1:], start=2):
-        if not text.strip():
-            continue
-        cells = text.split("\t")
-        if len(cells) != len(header):
-            raise InputError(
-                f"{path}, line {line}: {len(cells)} tab-separated cells where the header has 3; "
-                f"add or remove tabs."
-            )
-        row = dict(zip(header, cells, strict=True))
+    for line, row in read_rows(path, COLUMNS):
         pair = row["source"].strip(), row["target"].strip()
         if pair[0] == pair[1]:
             raise InputError(
@@ -73,8 +52,6 @@ def read_outcomes(path: str | Path) -> list[Outcome]:
             )
         line_of_pair[pair] = line
         outcomes.append((*pair, _number(row["value"], f"{path}, line {line}")))
-    if not outcomes:
-        raise InputError(f"{path} has a header but no rows; add at least one outcome.")
     return outcomes
 
 

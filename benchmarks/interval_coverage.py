@@ -1,6 +1,6 @@
 """Coverage of the bootstrap intervals, and truth of the noise ceiling, on simulated studies.
 
-    OMP_NUM_THREADS=1 python benchmarks/coverage.py
+    OMP_NUM_THREADS=1 python benchmarks/interval_coverage.py
 
 Personas are points x, with points y in the divergence geometry that share x to the degree
 `agreement`. A prompt blurs every x and y by noise of its own and weighs the axes of y anew. What an
