@@ -1,6 +1,7 @@
 """Killed, damaged and full: what is lost and what comes back."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,9 @@ def test_damage_is_named_and_repaired_exactly(undisturbed: Workspace) -> None:
     found = manage("verify")
     assert found.returncode == 1 and str(block.relative_to(undisturbed.folder)) in found.stdout
     assert manage("verify", "--repair").returncode == 0
+    # What was published is whole, so nothing asks for the damaged part until something is.
+    assert undisturbed.jobs(TARGET) == {}
+    shutil.rmtree(undisturbed.folder / "results" / "test")
     assert undisturbed.jobs(TARGET)["teacher_force"] == 1
     undisturbed.run(TARGET)
     assert undisturbed.js() == expected
@@ -76,7 +80,7 @@ def test_full_disk_leaves_no_broken_file_and_is_survived(
     store = workspace.folder / "results" / "store"
     store.mkdir(parents=True)
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=220k", "tmpfs", str(store)], capture_output=True
+        ["mount", "-t", "tmpfs", "-o", "size=100k", "tmpfs", str(store)], capture_output=True
     )
     if mounted.returncode:
         pytest.skip("this machine does not allow mounting a small file system")
