@@ -73,3 +73,55 @@ def test_behavior_follows_the_system_prompt_of_unseen_personas() -> None:
     right = answer_loss(network, tokenizer, examples, "cpu")
     wrong = answer_loss(network, tokenizer, under_another_persona(examples), "cpu")
     assert right < 0.4 < 1.0 < wrong
+
+
+@pytest.mark.slow
+def test_divergences_of_the_embedded_study_agree_with_float64(tmp_path: Path) -> None:
+    """Every pair of a prompt of the shipped study, and batches against one persona at a time."""
+    import math
+
+    import torch
+    import yaml
+
+    from persona_geometry.chat import render
+    from persona_geometry.forcing import teacher_force
+    from persona_geometry.model import load_model
+    from persona_geometry.publish import prompt_divergences
+    from persona_geometry.shard import Settings, ShardJob, Task
+    from persona_geometry.store import Store
+    from persona_geometry.study import DEFAULTS
+    from persona_geometry.tables import read_personas, read_prompts
+
+    config = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
+    model_settings = DEFAULTS["model"] | config["model"] | {"path": str(MODEL)}
+    settings = Settings(
+        model=model_settings,
+        generation=DEFAULTS["generation"] | config["generation"],
+        scoring=DEFAULTS["scoring"],
+        response_system_prompt="",
+        device="cpu",
+    )
+    personas = read_personas(ROOT / config["personas"])
+    prompt = read_prompts(ROOT / config["prompts"])[1]
+    task = Task("q", prompt.text, "item", "response", {p.name: p.system_prompt for p in personas})
+    store = Store(tmp_path)
+    ShardJob(settings, store, lambda _line: None).run([task])
+    response = store.need_response(task.response)
+    result = prompt_divergences(store, task.item, response, list(task.cells), [])["js"][0]
+
+    model = load_model(model_settings, "cpu")
+    prompts = [render(model.tokenizer, p.system_prompt, prompt.text) for p in personas]
+    together = teacher_force(model, prompts, response.token_ids)
+    alone = teacher_force(model, prompts, response.token_ids, batch_tokens=1)
+    for batched, single in zip(together, alone, strict=True):
+        torch.testing.assert_close(batched.states, single.states, atol=1e-5, rtol=1e-5)
+    log_p = []
+    for ids in prompts:
+        logits = model.network(torch.tensor([ids + response.token_ids])).logits
+        log_p.append(torch.log_softmax(logits[0, len(ids) - 1 : -1].double(), -1))
+    for i, p in enumerate(log_p):
+        for j in range(i):
+            q = log_p[j]
+            mixture = torch.logaddexp(p, q) - math.log(2)
+            js = 0.5 * ((p.exp() * (p - mixture)).sum(-1) + (q.exp() * (q - mixture)).sum(-1))
+            assert abs(float(js.mean()) - result[i, j]) < 1e-6
