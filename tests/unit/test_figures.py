@@ -13,7 +13,7 @@ from matplotlib.text import Text
 from persona_geometry.figures.heatmap import MOST_LABELS, heatmaps, hierarchical_order
 from persona_geometry.figures.layers import STATISTICS, layer_bars, layer_curve
 from persona_geometry.figures.scatter import scatter
-from persona_geometry.figures.style import LONGEST_LABEL, cluster_colors, readable, save
+from persona_geometry.figures.style import LONGEST_LABEL, PALETTE, cluster_colors, readable, save
 from persona_geometry.rsa.alignment import Geometries, align
 
 SIZES = [5, 20, 70]
@@ -137,7 +137,21 @@ def test_without_clusters_there_is_no_legend_of_clusters() -> None:
     assert "no cluster" not in texts(heat(study(6, clusters=False))[0])
     assert {"no cluster", "cluster 0"} <= set(texts(heat(study(6))[0]))
     colors = cluster_colors({f"p{k}": f"c{k}" for k in range(11)})
-    assert len(colors) == 11 and len(set(list(colors.values())[:8])) == 8
+    assert len(set(colors.values())) == 11
+    assert list(cluster_colors({"p": "c", "q": "d"}).values()) == list(PALETTE[:2])
+
+
+@pytest.mark.parametrize("n", [5, 20, MOST_LABELS])
+def test_strips_of_clusters_leave_the_labels_whole(n: int) -> None:
+    figure, _ = heat(study(n, long=n > 5))
+    figure.canvas.draw()
+    axes = [axis for axis in figure.axes if len(axis.get_yticklabels()) == n and axis.images]
+    assert len(axes) == 4
+    for axis in axes:
+        strips = [inset.get_window_extent() for inset in axis.child_axes]
+        assert len(strips) == 2
+        for label in (*axis.get_xticklabels(), *axis.get_yticklabels()):
+            assert not any(label.get_window_extent().overlaps(strip) for strip in strips)
 
 
 @pytest.mark.parametrize("n", SIZES)
@@ -182,6 +196,22 @@ def test_scatter_names_the_top_pairs_within_the_page() -> None:
         assert figure.bbox.x0 <= box.x0 and box.x1 <= figure.bbox.x1
 
 
+@pytest.mark.parametrize("n", [8, 12, 16])
+def test_names_cover_neither_each_other_nor_a_named_point(n: int) -> None:
+    of = study(n)
+    statistics = aligned(of)["layers"]["4"]
+    figure, _ = points(of, statistics)
+    figure.canvas.draw()
+    axis = figure.axes[0]
+    # The text alone: an annotation's own extent takes its leader in.
+    boxes = [Text.get_window_extent(note) for note in axis.texts]
+    assert len(boxes) == len(statistics["top_residual_pairs"]) == 5
+    for k, box in enumerate(boxes):
+        assert not any(box.overlaps(other) for other in boxes[:k])
+    named = [(row["cosine"], row["js"]) for row in statistics["top_residual_pairs"]]
+    assert not any(box.count_contains(axis.transData.transform(named)) for box in boxes)
+
+
 def test_scatter_without_statistics_is_only_points() -> None:
     of = study(6, clusters=False, flat=True)
     statistics = aligned(of)["layers"]["4"]
@@ -202,7 +232,7 @@ def test_bars_are_the_statistics_of_every_layer() -> None:
     assert set(table["statistic"]) == set(STATISTICS) - {"residual_anchor"}
     p = alignment["layers"]["1"]["mantel_p"]
     assert any(text == f"p = {p:.3f}" for text in texts(figure))
-    assert "gate > 0.5" in texts(figure)
+    assert "Gate > 0.5" in texts(figure)
     thresholds = [line.get_ydata()[0] for line in figure.axes[0].lines]
     assert 0.5 in thresholds
 
@@ -212,7 +242,7 @@ def test_gate_of_one_layer_is_drawn_once_and_only_where_it_is_shown() -> None:
     for layer in alignment["layers"].values():
         layer["gates"].append({**layer["gates"][0], "statistic": "mantel_p", "threshold": 0.001})
     figure, table = layer_bars(alignment)
-    assert sum(text.startswith("gate") for text in texts(figure)) == 1
+    assert sum(text.startswith("Gate") for text in texts(figure)) == 1
     assert "partial_fine" not in set(table["statistic"])
 
 
@@ -228,9 +258,9 @@ def test_curve_fills_what_is_significant_over_all_layers() -> None:
     expected = [point["spearman"] for point in alignment["layer_curve"].values()]
     assert line.get_ydata().tolist() == table["spearman"].tolist() == expected
     filled = {c.get_label(): c.get_offsets()[:, 0].tolist() for c in axis.collections}
-    assert filled["family-wise p < 0.05"] == [2, 3]
-    assert filled["family-wise p ≥ 0.05"] == [0, 1, 4, 5]
-    assert {"noise ceiling", "headline layer"} <= set(texts(figure))
+    assert filled["Family-wise p < 0.05"] == [2, 3]
+    assert filled["Family-wise p ≥ 0.05"] == [0, 1, 4, 5]
+    assert {"Noise ceiling", "Headline layer"} <= set(texts(figure))
     assert axis.get_ylim()[0] < min(expected)
 
 

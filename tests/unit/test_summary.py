@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from persona_geometry.rsa.alignment import Geometries, align
-from persona_geometry.summary import number, summarize
+from persona_geometry.summary import count, number, summarize
 
 SETTINGS = {
     "permutations": 199,
@@ -249,6 +249,16 @@ def test_nulls_are_words_in_a_study_from_files() -> None:
     ):
         assert words in text
     assert "With the anchor (" not in text and "None" not in text and "nan" not in text
+
+
+def test_one_thing_is_in_the_singular(alignment: dict[str, Any]) -> None:
+    single = copy.deepcopy(alignment)
+    single["n_prompts"] = single["n_pairs"] = single["noise_ceiling"]["splits"] = 1
+    single["layers"]["7"]["cluster_collapsed_n_pairs"] = 1
+    text = summarize(single)
+    assert "(1 pair and 1 prompt)" in text and "1 split of" in text and "(1 pair)." in text
+    assert not re.search(r"(?<![\d.,])1 (?:pair|prompt|split)s", text)
+    assert count(0, "pair") == "0 pairs" and count(1225, "pair") == "1,225 pairs"
 
 
 @pytest.mark.parametrize("bare", [False, True])

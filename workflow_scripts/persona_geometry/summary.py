@@ -17,6 +17,11 @@ def number(value: float | None, digits: int = 3) -> str:
     return f"{value:.{digits}f}"
 
 
+def count(n: int, noun: str) -> str:
+    """A number of things, in the singular for one."""
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
+
+
 def summarize(alignment: dict[str, Any]) -> str:
     """The summary as Markdown: gates first, then what stands behind them.
 
@@ -54,11 +59,12 @@ def _verdict(alignment: dict[str, Any]) -> str:
         None: "The study sets no gates.",
     }[passed]
     prompts = alignment["n_prompts"]
-    over = f" and {prompts} prompts" if prompts else ""
+    over = f" and {count(prompts, 'prompt')}" if prompts else ""
     measure = {"js": "JS divergence", "half_jeffreys": "half-Jeffreys divergence"}
     return (
-        f"**{outcome}** The cosine distances of {alignment['n_personas']} personas "
-        f"({alignment['n_pairs']} pairs{over}) were compared with the "
+        f"**{outcome}** The cosine distances of "
+        f"{count(alignment['n_personas'], 'persona')} "
+        f"({count(alignment['n_pairs'], 'pair')}{over}) were compared with the "
         f"{measure[alignment['estimator']]} of their next-token distributions."
     )
 
@@ -98,8 +104,8 @@ def _by_layer(alignment: dict[str, Any]) -> str:
     )
     if ceiling:
         text += (
-            f" (split-half reliability {number(ceiling['reliability'])} over {ceiling['splits']} "
-            f"splits of the prompts)"
+            f" (split-half reliability {number(ceiling['reliability'])} over "
+            f"{count(ceiling['splits'], 'split')} of the prompts)"
         )
     text += "."
     best = max(
@@ -109,7 +115,7 @@ def _by_layer(alignment: dict[str, Any]) -> str:
     )
     if best:
         text += (
-            f" Over all {len(alignment['layer_curve'])} layers known, ρ is largest at layer "
+            f" Among {count(len(alignment['layer_curve']), 'known layer')}, ρ is largest at layer "
             f"{best[0]} ({number(best[1]['spearman'])})."
         )
     return text
@@ -149,15 +155,15 @@ def _mantel(layer: dict[str, Any]) -> Iterable[str]:
     anchored = layer["with_anchor"]
     if anchored:
         yield (
-            f"With the anchor ({anchored['n_pairs']} pairs) ρ = {number(anchored['spearman'])}, "
-            f"p = {number(anchored['mantel_p'])}."
+            f"With the anchor ({count(anchored['n_pairs'], 'pair')}) "
+            f"ρ = {number(anchored['spearman'])}, p = {number(anchored['mantel_p'])}."
         )
 
 
 def _permutations(null: dict[str, Any]) -> str:
     if null["enumerated"]:
-        return f"all {null['permutations']:,} possible relabelings"
-    return f"{null['permutations']:,} random relabelings"
+        return f"enumeration of {count(null['permutations'], 'possible relabeling')}"
+    return count(null["permutations"], "random relabeling")
 
 
 def _clusters(layer: dict[str, Any]) -> Iterable[str]:
@@ -174,8 +180,9 @@ def _clusters(layer: dict[str, Any]) -> Iterable[str]:
         f"With cluster membership partialled out, ρ = {number(layer['partial_fine'])} (fine "
         f"clusters) and {number(layer['partial_joint'])} (fine and macro clusters). Without pairs "
         f"of one cluster ρ = {number(layer['cluster_masked'])} "
-        f"({layer['cluster_masked_n_pairs']} pairs); with each cluster averaged into one row "
-        f"ρ = {number(layer['cluster_collapsed'])} ({layer['cluster_collapsed_n_pairs']} pairs)."
+        f"({count(layer['cluster_masked_n_pairs'], 'pair')}); with each cluster averaged "
+        f"into one row ρ = {number(layer['cluster_collapsed'])} "
+        f"({count(layer['cluster_collapsed_n_pairs'], 'pair')})."
     )
 
 
@@ -209,15 +216,16 @@ def _prompts(alignment: dict[str, Any], layer: dict[str, Any]) -> Iterable[str]:
             f"Over single prompts the median is ρ = {number(prompts['median'])} (interquartile "
             f"range {number(prompts['iqr'])}, from {number(prompts['min'])} to "
             f"{number(prompts['max'])}); "
-            f"{100 * prompts['share_above_0.5']:.0f} % of the {alignment['n_prompts']} prompts are "
-            f"above 0.5."
+            f"{100 * prompts['share_above_0.5']:.0f} % of "
+            f"{count(alignment['n_prompts'], 'prompt')} are above 0.5."
         )
     else:
         yield f"The correlation over single prompts was {number(None)}."
     cutoffs = layer["cutoffs"]
     if cutoffs["ratio"]:
         parts = [
-            f"ρ = {number(cutoffs[c])} over the first {c} tokens ({number(ratio)} of the whole)"
+            f"ρ = {number(cutoffs[c])} over the first {count(int(c), 'token')} "
+            f"({number(ratio)} of the whole)"
             for c, ratio in cutoffs["ratio"].items()
         ]
         yield f"On shorter responses: {'; '.join(parts)}."
@@ -292,9 +300,10 @@ def _outcomes(layer: dict[str, Any]) -> Iterable[str]:
             None: "Which of the two predicts them better was not evaluated.",
         }
         yield (
-            f"Of {outcomes['n_outcomes']} directed outcomes among {outcomes['n_personas']} "
-            f"personas, ρ with cosine distance is {number(outcomes['cosine']['spearman'])} (95 % "
-            f"interval {_between(outcomes['cosine'])}) and with divergence "
+            f"Of {count(outcomes['n_outcomes'], 'directed outcome')} among "
+            f"{count(outcomes['n_personas'], 'persona')}, ρ with cosine distance is "
+            f"{number(outcomes['cosine']['spearman'])} (95 % interval "
+            f"{_between(outcomes['cosine'])}) and with divergence "
             f"{number(outcomes['js']['spearman'])} ({_between(outcomes['js'])}); the difference in "
             f"strength is {number(difference['value'])} ({_between(difference)}). "
             f"{stronger[outcomes['stronger']]}"

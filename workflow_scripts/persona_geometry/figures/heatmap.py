@@ -79,9 +79,9 @@ def heatmaps(
 def _label(axis, names: Sequence[str], clusters: dict[str, str], colors: dict[str, str]) -> None:
     n = len(names)
     axis.spines[:].set_visible(False)
-    axis.tick_params(length=0, pad=3.5)
+    axis.tick_params(length=0, pad=6.5)  # beyond the strips, which reach 5.5 points at most
     if n <= MOST_LABELS:
-        size = float(np.clip(130 / n, 2.5, 6.5))
+        size = float(np.clip(160 / n, 2.5, 6.5))
         labels = [readable(name) for name in names]
         axis.set_xticks(range(n), labels, rotation=90, fontsize=size)
         axis.set_yticks(range(n), labels, fontsize=size)

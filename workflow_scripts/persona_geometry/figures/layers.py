@@ -7,16 +7,17 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from persona_geometry.figures.style import COLUMN, NEUTRAL, PAGE, PALETTE, styled
+from persona_geometry.figures.style import COLUMN, HALO, NEUTRAL, PAGE, PALETTE, styled
+from persona_geometry.summary import number
 
 STATISTICS = {
-    "spearman": "raw",
-    "partial_fine": "partial, fine clusters",
-    "partial_joint": "partial, fine and macro clusters",
-    "cluster_masked": "clusters masked",
-    "cluster_collapsed": "clusters collapsed",
-    "residual_mean_marginal": "residual, mean marginals",
-    "residual_anchor": "residual, anchor",
+    "spearman": "Raw",
+    "partial_fine": "Partial, fine clusters",
+    "partial_joint": "Partial, fine and macro clusters",
+    "cluster_masked": "Clusters masked",
+    "cluster_collapsed": "Clusters collapsed",
+    "residual_mean_marginal": "Residual, mean marginals",
+    "residual_anchor": "Residual, anchor",
 }
 
 
@@ -59,7 +60,7 @@ def layer_bars(alignment: dict[str, Any]) -> tuple[Figure, pd.DataFrame]:
             )
             if key == "spearman" and layer["mantel_p"] is not None:
                 axis.annotate(
-                    _p_text(layer["mantel_p"]),
+                    f"p = {number(layer['mantel_p'])}",
                     (at, max(value, 0)),
                     (0, 2),
                     textcoords="offset points",
@@ -67,13 +68,14 @@ def layer_bars(alignment: dict[str, Any]) -> tuple[Figure, pd.DataFrame]:
                     fontsize=5,
                     ha="center",
                     va="bottom",
+                    path_effects=HALO,
                 )
     for gate in next(iter(layers.values()))["gates"]:
         if gate["statistic"] in shown:
             color = PALETTE[list(shown).index(gate["statistic"])]
             axis.axhline(gate["threshold"], color=color, lw=0.8, ls=(0, (4, 2)), zorder=0)
             axis.annotate(
-                f"gate {gate['comparison']} {gate['threshold']:g}",
+                f"Gate {gate['comparison']} {gate['threshold']:g}",
                 (1.0, gate["threshold"]),
                 (2, 0),
                 xycoords=("axes fraction", "data"),
@@ -83,7 +85,7 @@ def layer_bars(alignment: dict[str, Any]) -> tuple[Figure, pd.DataFrame]:
                 color=color,
             )
     axis.axhline(0, color="black", lw=0.6)
-    axis.set_xticks(range(len(layers)), [f"layer {name}" for name in layers])
+    axis.set_xticks(range(len(layers)), [f"Layer {name}" for name in layers])
     axis.set_ylabel("Spearman's ρ")
     axis.set_ylim(min(0.0, axis.get_ylim()[0]), max(1.12, axis.get_ylim()[1]))
     axis.set_yticks([t for t in np.arange(-1, 1.01, 0.25) if t >= axis.get_ylim()[0]])
@@ -101,8 +103,8 @@ def layer_curve(alignment: dict[str, Any]) -> tuple[Figure, pd.DataFrame]:
     axis.plot(table["layer"], table["spearman"].astype(float), color=PALETTE[0], lw=1.2, zorder=2)
     found = table["family_wise_p"].astype(float) < 0.05
     for chosen, fill, label in (
-        (found, PALETTE[0], "family-wise p < 0.05"),
-        (~found, "white", "family-wise p ≥ 0.05"),
+        (found, PALETTE[0], "Family-wise p < 0.05"),
+        (~found, "white", "Family-wise p ≥ 0.05"),
     ):
         if chosen.any():
             axis.scatter(
@@ -118,10 +120,10 @@ def layer_curve(alignment: dict[str, Any]) -> tuple[Figure, pd.DataFrame]:
     ceiling = alignment["noise_ceiling"]
     if ceiling:
         axis.axhspan(ceiling["low"], ceiling["high"], color=NEUTRAL, alpha=0.35, lw=0)
-        axis.axhline(ceiling["rho_ceiling"], color=NEUTRAL, lw=0.9, label="noise ceiling")
+        axis.axhline(ceiling["rho_ceiling"], color=NEUTRAL, lw=0.9, label="Noise ceiling")
     headline = alignment["headline_layer"]
     axis.axvline(
-        headline, color=PALETTE[4], lw=0.8, ls=(0, (2, 2)), zorder=0, label="headline layer"
+        headline, color=PALETTE[4], lw=0.8, ls=(0, (2, 2)), zorder=0, label="Headline layer"
     )
     axis.axhline(0, color="black", lw=0.5)
     axis.set_xlabel("Layer")
@@ -131,7 +133,3 @@ def layer_curve(alignment: dict[str, Any]) -> tuple[Figure, pd.DataFrame]:
     axis.set_ylim(-0.1 if np.isnan(lowest) else min(-0.1, lowest - 0.1), 1.05)
     figure.legend(loc="outside lower center", ncols=2)
     return figure, table
-
-
-def _p_text(p: float) -> str:
-    return f"p = {p:.3f}" if p >= 0.001 else f"p = {p:.0e}"

@@ -8,17 +8,18 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
+from matplotlib.transforms import Bbox
 
 from persona_geometry.figures.style import PALETTE, readable, styled
 from persona_geometry.rsa.pairs import pair_table
 
 RELATIONS = {
-    "within_cluster": ("within a cluster", "D", PALETTE[0]),
-    "same_macro": ("same macro-cluster", "o", PALETTE[3]),
-    "cross_macro": ("across macro-clusters", "^", PALETTE[1]),
+    "within_cluster": ("Within a cluster", "D", PALETTE[0]),
+    "same_macro": ("Same macro-cluster", "o", PALETTE[3]),
+    "cross_macro": ("Across macro-clusters", "^", PALETTE[1]),
 }
 
-LEADER = {"arrowstyle": "-", "lw": 0.4, "color": "0.4", "shrinkB": 4}
+LEADER = {"arrowstyle": "-", "lw": 0.4, "color": "0.4", "shrinkA": 1, "shrinkB": 4, "patchA": None}
 
 
 def scatter(
@@ -75,6 +76,8 @@ def scatter(
 
 def _name(figure: Figure, axis: Axes, table: pd.DataFrame, top: list[dict]) -> None:
     """Circle points and write their names beside them, where they cover the least."""
+    if not top:
+        return
     axis.scatter(
         [r["cosine"] for r in top],
         [r["js"] for r in top],
@@ -87,7 +90,9 @@ def _name(figure: Figure, axis: Axes, table: pd.DataFrame, top: list[dict]) -> N
     figure.set_layout_engine("none")  # names must not move the axes they were placed in
     renderer, box = FigureCanvasAgg(figure).get_renderer(), axis.get_window_extent()
     points = axis.transData.transform(table[["cosine", "js"]].to_numpy())
-    taken: list = []
+    radius = renderer.points_to_pixels(4)
+    circled = axis.transData.transform([(row["cosine"], row["js"]) for row in top])
+    taken = [Bbox([place - radius, place + radius]) for place in circled]
     for row in sorted(top, key=lambda row: -row["js"]):
         text = f"{readable(row['pair'][0])} – {readable(row['pair'][1])}"
         tried = []

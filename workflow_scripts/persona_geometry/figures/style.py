@@ -9,13 +9,17 @@ matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
 import pandas as pd
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 
 # Okabe & Ito's palette, told apart by color-blind readers.
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#F0E442", "#000000")
 NEUTRAL = "#9A9A9A"
 COLUMN, PAGE = 3.5, 7.2  # inches
 LONGEST_LABEL = 24  # characters
+# Keeps text apart from what it is drawn over.
+HALO = [withStroke(linewidth=1.6, foreground="white")]
 
 STYLE: Any = {
     "font.family": "DejaVu Sans",
@@ -59,6 +63,9 @@ def readable(name: str) -> str:
 
 
 def cluster_colors(clusters: dict[str, str]) -> dict[str, str]:
-    """A color for each cluster, in order of appearance."""
+    """A color of its own for each cluster, in order of appearance."""
     names = list(dict.fromkeys(clusters.values()))
-    return {name: PALETTE[i % len(PALETTE)] for i, name in enumerate(names)}
+    if len(names) <= len(PALETTE):
+        return dict(zip(names, PALETTE, strict=False))
+    spread = matplotlib.colormaps["turbo"].resampled(len(names))
+    return {name: to_hex(spread(i)) for i, name in enumerate(names)}
