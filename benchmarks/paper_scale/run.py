@@ -5,7 +5,7 @@
 
 First `snakemake` from nothing to alignment.json (20 personas × 20 prompts × 256 tokens), then, with
 one model loaded: the steady state beside the study's way written plainly, 200 personas on one
-prompt, the 201st, 200 prompts, a small card, and the numbers against float64.
+prompt, the 201st, 200 prompts, a small card, and the numbers against float64 and other batches.
 """
 
 import argparse
@@ -68,7 +68,7 @@ def write_study(folder: Path, checkpoint: Path, tokens: int, layers: list[int], 
         "anchor": "no_persona",
         "model": {"path": str(checkpoint), "dtype": dtype},
         "generation": {"backend": "transformers", "max_new_tokens": tokens},
-        "divergence": {"estimator": "js", "cutoffs": [8, 32]},
+        "divergence": {"estimator": "js", "cutoffs": [c for c in (8, 32) if c < tokens]},
         "geometry": {"layers": layers, "headline_layer": layers[0]},
         "alignment": alignment,
         "execution": {"prompts_per_gpu_job": 20},
@@ -162,8 +162,8 @@ def parts(folder: Path, checkpoint: Path, tokens: int, dtype: str, n_many: int, 
         fresh.run(tasks)
         return time.perf_counter() - started, fresh
 
-    timed(tasks_of(2, 20, "warm"))
-    tasks = tasks_of(min(10, n_prompts), 20, "steady")
+    timed(tasks_of(4, 20, "warm"))
+    tasks = tasks_of(min(40, n_prompts), 20, "steady")
     seconds, done = timed(tasks)
     each = seconds / len(tasks)
     values = sum(p.numel() for p in model.network.parameters())
@@ -186,18 +186,20 @@ def parts(folder: Path, checkpoint: Path, tokens: int, dtype: str, n_many: int, 
         timed(tasks_of(1, warm, "compile"))
     many = tasks_of(1, n_many, "many")
     seconds, done = timed(many)
+    whole = done.account.seconds
     words = n_many * (n_many - 1) // 2 * tokens * model.network.config.vocab_size
-    rate = words / done.account.seconds["diverge"]
     print(
         f"\n## {n_many} personas, one prompt: {seconds:.2f} s (goal 2.5 s): "
-        f"forward {done.account.seconds['force']:.2f} s, divergences "
-        f"{done.account.seconds['diverge']:.2f} s, {rate:.2e} pair-words a second (goal 2e12)"
+        f"forward {whole['force']:.2f} s, divergences {whole['diverge']:.2f} s, "
+        f"{words / whole['diverge']:.2e} pair-words a second, head included (goal 2e12)"
     )
     grown, added = timed(tasks_of(1, n_many + 1, "many"))
+    part = gpu_seconds(done) / gpu_seconds(added)
     print(
         f"  persona {n_many + 1}: {grown:.3f} s, {added.account.cells} cell, "
-        f"{added.account.pairs} pairs; GPU {gpu_seconds(added):.3f} s"
-        f", 1/{seconds / grown:.0f} of the whole (goal 1/50)"
+        f"{added.account.pairs} pairs; GPU {gpu_seconds(added):.3f} s (forward "
+        f"{added.account.seconds['force']:.3f} s), 1/{part:.0f} of the whole (goal 1/50); the "
+        f"logits of {n_many} stored states alone {head_seconds(model, store, many[0]):.3f} s"
     )
 
     tasks = tasks_of(n_prompts, 20, "prompts")
@@ -212,6 +214,7 @@ def parts(folder: Path, checkpoint: Path, tokens: int, dtype: str, n_many: int, 
         f" {generated / n_prompts:.3f} s of it generation"
     )
     against_float64(model, store, tasks_of(1, 20, "steady")[0])
+    against_other_batches(model, store, tasks_of(1, 20, "steady")[0])
     if gpu:
         print(
             f"\n## peak memory of all the above: {torch.cuda.max_memory_allocated() / 1e9:.1f} GB"
@@ -226,6 +229,32 @@ def parts(folder: Path, checkpoint: Path, tokens: int, dtype: str, n_many: int, 
             f"## on a card of {cap / 1e9:.0f} GB: {seconds / 2:.3f} s a prompt, peak "
             f"{torch.cuda.max_memory_allocated() / 1e9:.1f} GB"
         )
+
+
+def head_seconds(model, store, task) -> float:
+    """What the head's product over all of a prompt's stored states costs."""
+    import torch
+
+    from persona_geometry.model import hidden_size
+
+    n_tokens = len(store.read_response(task.response).token_ids)
+    states = torch.randn(
+        len(task.cells),
+        n_tokens,
+        hidden_size(model.network),
+        dtype=model.dtype,
+        device=model.head_device,
+    )
+    seconds = 0.0
+    for start in range(0, n_tokens, 32):
+        for _ in range(2):  # the second counts
+            begun = time.perf_counter()
+            model.head(states[:, start : start + 32])
+            if states.is_cuda:
+                torch.cuda.synchronize()
+            last = time.perf_counter() - begun
+        seconds += last
+    return seconds
 
 
 def naive_seconds(model, task, store, tokens: int) -> tuple[float, float, float]:
@@ -276,7 +305,8 @@ def against_float64(model, store, task) -> None:
     keys = list(task.cells)[:6]
     weight = model.network.get_output_embeddings().weight.double()
     block = store.read_pairs(store.pair_blocks(task.item)[0])
-    rows = {frozenset(pair): row for row, pair in enumerate(block.pairs)}
+    place = {cell: i for i, cell in enumerate(block.cells)}
+    rows = {tuple(pair): row for row, pair in enumerate(block.pairs.tolist())}
     worst, chunk = 0.0, 32
     for i, a in enumerate(keys):
         for b in keys[i + 1 :]:
@@ -284,12 +314,51 @@ def against_float64(model, store, task) -> None:
             p, q = (torch.log_softmax(s.to(weight.device).double() @ weight.T, -1) for s in pair)
             m = torch.logaddexp(p, q) - math.log(2)
             js = 0.5 * ((p.exp() * (p - m)).sum(-1) + (q.exp() * (q - m)).sum(-1))
-            ours = torch.from_numpy(block.js[rows[frozenset((a, b))], :chunk]).double()
+            ours = torch.from_numpy(block.js[rows[place[a], place[b]], :chunk]).double()
             worst = max(worst, float((js.cpu() - ours).abs().max()))
     print(
         f"\n## JS of a token against float64 on the same hidden states: {worst:.1e} nats at most "
         f"(goal 1e-5)"
     )
+
+
+def against_other_batches(model, store, task) -> None:
+    """States and JS of a prompt's personas, run in batches of other sizes."""
+    import torch
+
+    from persona_geometry.chat import render
+    from persona_geometry.divergence import pairwise_divergences
+    from persona_geometry.forcing import teacher_force
+
+    ids = store.read_response(task.response).token_ids
+    prompts = [render(model.tokenizer, system, task.user) for system in task.cells.values()]
+    pairs = torch.combinations(torch.arange(len(prompts)))
+
+    def measured(batch_tokens: int):
+        forced = teacher_force(model, prompts, ids, batch_tokens)
+        states = torch.stack([one.states for one in forced])
+        with torch.inference_mode():
+            divergences = pairwise_divergences(
+                lambda a, b: model.head(states[:, a:b]),
+                len(prompts),
+                len(ids),
+                pairs,
+                device=model.head_device,
+            )
+        return states.float(), divergences.js, torch.stack([one.response_mean for one in forced])
+
+    together = measured(10**9)
+    width = max(map(len, prompts)) + len(ids)
+    print("\n## personas in batches of other sizes, against all in one")
+    for size in (1, 2, 3, 7):
+        differences = [
+            float((ours - theirs).abs().max())
+            for ours, theirs in zip(measured(size * width), together, strict=True)
+        ]
+        print(
+            f"  {size} a batch: largest difference of a state {differences[0]:.1e}, of a token's "
+            f"JS {differences[1]:.1e} nats, of a centroid {differences[2]:.1e}"
+        )
 
 
 def main() -> None:

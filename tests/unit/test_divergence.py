@@ -236,10 +236,10 @@ def test_logits_that_are_not_finite_are_refused(value: float, personas: list[int
 
 def test_only_rounding_is_clipped() -> None:
     slight = torch.tensor([[[-1e-6, 0.69315]], [[-1e-6, 3.0]], [[0.0, 3.0]]])
-    clipped = pairwise._within_range(slight)
+    clipped = pairwise.within_range(slight)
     assert clipped.js.min() == 0 and clipped.js.max() <= math.log(2) and clipped.kl_pq.min() == 0
     for row, value in ((0, 0.694), (0, -0.001), (2, -0.001)):
         wrong = torch.zeros(3, 1, 2)
         wrong[row, 0, 0] = value
         with pytest.raises(ArithmeticError):
-            pairwise._within_range(wrong)
+            pairwise.within_range(wrong)

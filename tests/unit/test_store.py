@@ -23,7 +23,9 @@ def cell(seed: int) -> Cell:
 
 def block(*pairs: tuple[str, str]) -> PairBlock:
     values = np.arange(3 * len(pairs), dtype=np.float32).reshape(len(pairs), 3)
-    return PairBlock(list(pairs), values, values + 1, values + 2, RESPONSE.sha256)
+    cells = sorted({cell for pair in pairs for cell in pair})
+    places = np.array([[cells.index(cell) for cell in pair] for pair in pairs])
+    return PairBlock(cells, places, values, values + 1, values + 2, RESPONSE.sha256)
 
 
 @pytest.fixture
@@ -43,8 +45,8 @@ def test_round_trips(store: Store) -> None:
     assert np.array_equal(read.states, cell(1).states)
     assert store.read_cell("item", "b", with_states=False).states is None
     pairs = store.read_pairs(store.pair_blocks("item")[0])
-    assert pairs.pairs == [("a", "b"), ("a", "c"), ("b", "c")]
-    assert np.array_equal(pairs.kl_qp, block(*pairs.pairs).kl_qp)
+    assert pairs.cells == ["a", "b", "c"] and pairs.pairs.tolist() == [[0, 1], [0, 2], [1, 2]]
+    assert np.array_equal(pairs.kl_qp, block(("a", "b"), ("a", "c"), ("b", "c")).kl_qp)
 
 
 def test_bfloat16_is_kept_as_bits_and_read_as_float32(store: Store) -> None:
@@ -57,9 +59,14 @@ def test_bfloat16_is_kept_as_bits_and_read_as_float32(store: Store) -> None:
 
 
 def test_missing_counts_cells_and_pairs(store: Store) -> None:
-    assert store.missing("item", ["a", "b", "c"]) == ([], [])
-    assert store.missing("item", ["b", "d", "a"]) == (["d"], [("b", "d"), ("d", "a")])
-    assert store.missing("new", ["a", "b"]) == (["a", "b"], [("a", "b")])
+    def missing(item: str, cells: str) -> tuple[list[str], list[list[int]]]:
+        lacking, pairs = store.missing(item, list(cells))
+        return lacking, pairs.tolist()
+
+    assert missing("item", "abc") == ([], [])
+    assert missing("item", "bda") == (["d"], [[0, 1], [1, 2]])
+    assert missing("new", "ab") == (["a", "b"], [[0, 1]])
+    assert missing("item", "") == ([], [])
 
 
 def test_failed_write_leaves_nothing(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,7 +113,8 @@ def test_prune_keeps_what_a_study_uses_and_never_brings_back_a_gpu_job(store: St
     count, _ = prune(store, [item], dry_run=True)
     assert count == 3 and store.cells_of("item") == {"a", "b", "c"}
     prune(store, [item], dry_run=False)
-    assert store.cells_of("item") == {"a", "b"} and store.missing("item", ["a", "b"]) == ([], [])
+    assert store.cells_of("item") == {"a", "b"}
+    assert [len(part) for part in store.missing("item", ["a", "b"])] == [0, 0]
     assert shard_cells([item], 1, store.receipts()).planned == {}
     grown = Item(item.prompt, "item", "r", {"A": "a", "B": "b", "C": "c"})
     assert list(shard_cells([grown], 1, store.receipts()).planned) == [name]

@@ -120,7 +120,11 @@ class Workspace:
         return (
             len(list(store.root.glob("responses/*.json"))),
             sum(len(store.cells_of(item.name)) for item in items),
-            sum(len(store.pairs_of(item.name)) for item in items),
+            sum(
+                len(store.read_pairs(path).pairs)
+                for item in items
+                for path in store.pair_blocks(item.name)
+            ),
         )
 
     def result(self, path: str) -> Path:

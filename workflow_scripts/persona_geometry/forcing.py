@@ -1,5 +1,6 @@
 """Teacher forcing: one shared response under many personas, in few forward passes."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -7,6 +8,9 @@ import torch
 from torch import Tensor
 
 from persona_geometry.model import LanguageModel, hidden_size
+from persona_geometry.transfer import to_device
+
+LEAST_GPU_TOKENS = 1024
 
 
 @dataclass(frozen=True)
@@ -71,44 +75,52 @@ def teacher_force(
 
 @torch.inference_mode()
 def _forward(model: LanguageModel, prompts: list[list[int]], response: list[int]) -> list[Forced]:
-    n_tokens = len(response)
+    n_prompts, n_tokens = len(prompts), len(response)
     width = max(len(prompt) for prompt in prompts) + n_tokens
-    ids = torch.zeros(len(prompts), width, dtype=torch.long)
+    n_rows = max(n_prompts, math.ceil(_least_tokens(model) / width))
+    ids = torch.zeros(n_rows, width, dtype=torch.long)
     for row, prompt in enumerate(prompts):
         ids[row, : len(prompt) + n_tokens] = torch.tensor(prompt + response)
     starts = torch.tensor([len(prompt) for prompt in prompts])
-    rows = torch.arange(len(prompts))[:, None]
-    answer = starts[:, None] + torch.arange(n_tokens)[None, :]
-    # Index tensors go to each device once; from the CPU they would stop the GPU at every layer.
-    places: dict[torch.device, tuple[Tensor, Tensor]] = {}
+    # The last prompt token and the response, in each row, as places in the batch laid end to end.
+    places = torch.arange(n_prompts)[:, None] * width + starts[:, None] + torch.arange(-1, n_tokens)
+    copies: dict[torch.device, Tensor] = {}
     last: list[Tensor] = []
     mean: list[Tensor] = []
 
-    def at(device: torch.device) -> tuple[Tensor, Tensor]:
-        if device not in places:
-            places[device] = rows.to(device), answer.to(device)
-        return places[device]
+    def wanted(hidden: Tensor) -> Tensor:
+        """(B, 1 + T, d) states at the last prompt token and the response."""
+        if hidden.device not in copies:
+            copies[hidden.device] = to_device(places.flatten(), hidden.device)
+        chosen = hidden.flatten(0, 1).index_select(0, copies[hidden.device])
+        return chosen.view(n_prompts, 1 + n_tokens, -1)
 
     def keep(_module: torch.nn.Module, _inputs: tuple, output: Tensor | tuple) -> None:
-        hidden = output[0] if isinstance(output, tuple) else output
-        row, token = at(hidden.device)
-        last.append(hidden[row[:, 0], token[:, 0] - 1])
-        mean.append(hidden[row, token].mean(1, dtype=torch.float32))
+        chosen = wanted(output[0] if isinstance(output, tuple) else output)
+        last.append(chosen[:, 0].clone())
+        mean.append(chosen[:, 1:].mean(1, dtype=torch.float32))
 
     hooks = [block.register_forward_hook(keep) for block in model.blocks]
     try:
         final = model.network.base_model(
-            input_ids=ids.to(model.device), use_cache=False
+            input_ids=to_device(ids, model.device), use_cache=False
         ).last_hidden_state
     finally:
         for hook in hooks:
             hook.remove()
-    home = final.device
-    row, token = at(home)
-    states = final[row, token - 1]
-    last_all = torch.stack([vector.to(home) for vector in last], 1)
-    mean_all = torch.stack([vector.to(home) for vector in mean], 1)
+    states = wanted(final)[:, :-1]
+    last_all = torch.stack([vector.to(final.device) for vector in last], 1)
+    mean_all = torch.stack([vector.to(final.device) for vector in mean], 1)
     return [Forced(*parts) for parts in zip(states, last_all, mean_all, strict=True)]
+
+
+def _least_tokens(model: LanguageModel) -> int:
+    """Tokens a batch holds at least, empty rows included.
+
+    On a GPU, products of fewer rows are summed in another order than those of more, and in
+    bfloat16 a persona measured alone would differ from the same persona among others.
+    """
+    return LEAST_GPU_TOKENS if model.device.type == "cuda" else 0
 
 
 def _affordable_tokens(model: LanguageModel) -> int:

@@ -1,9 +1,11 @@
 """Listing, verifying and pruning the store."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import numpy as np
 
 from persona_geometry.recipes import Item
 from persona_geometry.sharding import shard_name
@@ -63,7 +65,7 @@ def verify(store: Store) -> Findings:
         for cell in cells:
             by_item.setdefault(item_of_cell.get(cell), []).append(cell)
         whole = None not in by_item and not any(
-            item in items_with_bad_pairs or any(store.missing(item, certified))
+            item in items_with_bad_pairs or _lacks(store, item, certified)
             for item, certified in by_item.items()
             if item is not None
         )
@@ -103,7 +105,9 @@ def prune(store: Store, keep: Iterable[Item], dry_run: bool) -> tuple[int, int]:
         if path.parent.name == "cells":
             unused = path.stem not in kept
         else:
-            unused = not any(set(pair) <= kept for pair in store.read_pairs(path).pairs)
+            block = store.read_pairs(path)
+            used = np.array([cell in kept for cell in block.cells])[block.pairs]
+            unused = not used.all(1).any()
         if unused:
             doomed.append(path)
     shrunk = {
@@ -124,6 +128,11 @@ def prune(store: Store, keep: Iterable[Item], dry_run: bool) -> tuple[int, int]:
         for path in doomed:
             path.unlink()
     return len(doomed), size
+
+
+def _lacks(store: Store, item: str, cells: Sequence[str]) -> bool:
+    missing_cells, missing_pairs = store.missing(item, cells)
+    return bool(missing_cells) or len(missing_pairs) > 0
 
 
 def _on_another_response(store: Store, damaged: set[Path]) -> list[Path]:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -73,6 +74,10 @@ def load_model(settings: dict[str, Any], device: str = "auto") -> LanguageModel:
     if not placed:
         network.to(device)
     network.requires_grad_(False)
+    if network.device.type == "cuda" and not placed and find_spec("triton"):
+        from persona_geometry.fused_layers import fuse
+
+        fuse(network)
     tokenizer = AutoTokenizer.from_pretrained(folder)
     model = LanguageModel(
         network, tokenizer, _blocks(network), _head(network), time.perf_counter() - started

@@ -52,14 +52,11 @@ def prompt_divergences(
                 f"workflow_scripts/manage_store.py verify --repair' and then the workflow again."
             )
         n_tokens = block.js.shape[1]
-        rows = [
-            (row, index[a], index[b])
-            for row, (a, b) in enumerate(block.pairs)
-            if a in index and b in index
-        ]
-        if not rows:
+        places = np.array([index.get(cell, -1) for cell in block.cells])[block.pairs]
+        row = np.flatnonzero((places >= 0).all(1))
+        if not row.size:
             continue
-        row, first, second = (np.array(part) for part in zip(*rows, strict=True))
+        first, second = places[row].T
         means = {name: _prefix_means(getattr(block, name)[row], labels) for name in DIVERGENCES}
         js[:, first, second] = js[:, second, first] = means["js"]
         kl[:, first, second] = means["kl_pq"]

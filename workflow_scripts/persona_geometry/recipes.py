@@ -17,7 +17,7 @@ from persona_geometry.store import write_atomically
 from persona_geometry.study import Study
 from persona_geometry.tables import Prompt
 
-METHOD = 1
+METHOD = 2
 """Version of the measuring code; raised when a change to it changes stored numbers."""
 
 

@@ -12,7 +12,8 @@ from persona_geometry.generation.ending import end_tokens
 from persona_geometry.generation.vllm_backend import device_use, engine, generate
 from persona_geometry.hub import model_folder
 from persona_geometry.provenance import package_versions
-from persona_geometry.shard import Account, Clock, Settings, Task, store_response
+from persona_geometry.shard import Account, Settings, Task, store_response
+from persona_geometry.stopwatch import Stopwatch
 from persona_geometry.store import Response, Store
 
 REPORT_SECONDS = 1.0
@@ -81,9 +82,10 @@ def _generate(
     ]
     ends = end_tokens(_generation_config(folder), tokenizer)
     limit = generation["max_new_tokens"]
+    watch = Stopwatch(account.seconds)
     longest = max(map(len, prompts)) + limit
     with ExitStack() as running:
-        with Clock(account.seconds, "load"):
+        with watch.program("load"):
             llm = running.enter_context(engine(folder, model, generation, longest, settings.device))
         report(f"vLLM started in {account.seconds['load']:.1f} s")
         progress = Progress(len(tasks), report)
@@ -93,7 +95,7 @@ def _generate(
             account.responses += 1
             progress.add()
 
-        with Clock(account.seconds, "generate"):
+        with watch.program("generate"):
             generate(llm, tokenizer, prompts, ends, limit, generation["seed"], save)
         account.device, account.peak_gpu_bytes = device_use()
     account.packages = package_versions()

@@ -1,18 +1,23 @@
 """The work of one GPU job: a shard of prompts, with the model loaded once.
 
 Whatever the store already holds is not computed again; if it holds everything, no model is
-loaded. Each result is stored as soon as it exists, so a killed job loses the prompt in hand.
+loaded. Each result is stored as soon as it exists: a killed job loses the prompt that is being
+computed and those, AHEAD of them at most, that are on their way from the GPU to the store.
 """
 
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from persona_geometry.errors import InputError
 from persona_geometry.provenance import package_versions
+from persona_geometry.stopwatch import Stopwatch
 from persona_geometry.store import DIVERGENCES, Cell, PairBlock, Response, Store
 
 if TYPE_CHECKING:
@@ -22,6 +27,7 @@ if TYPE_CHECKING:
     from persona_geometry.model import LanguageModel
 
 WRITERS = 8
+AHEAD = 2
 
 
 @dataclass(frozen=True)
@@ -76,28 +82,14 @@ class _Prepared:
     Attributes:
         response: the shared response.
         ids: its scored tokens.
-        stored: head inputs (T, d) of stored cells.
+        stored: cells whose states were kept, and those states (n, T, d).
         rendered: token ids of the prompts to run, by cell.
     """
 
     response: Response
     ids: list[int]
-    stored: "dict[str, torch.Tensor]"
+    stored: "tuple[list[str], torch.Tensor | None]"
     rendered: dict[str, list[int]]
-
-
-@dataclass
-class Clock:
-    """Adds the seconds of a `with` block to an account."""
-
-    seconds: dict[str, float]
-    stage: str
-
-    def __enter__(self) -> None:
-        self.started = time.perf_counter()
-
-    def __exit__(self, *_: object) -> None:
-        self.seconds[self.stage] += time.perf_counter() - self.started
 
 
 class ShardJob:
@@ -110,13 +102,14 @@ class ShardJob:
         self.store = store
         self.report = report
         self.account = Account()
+        self.watch = Stopwatch(self.account.seconds)
 
     @cached_property
     def model(self) -> "LanguageModel":
         """The model, loaded when the first missing result needs it."""
         from persona_geometry.model import load_model
 
-        with Clock(self.account.seconds, "load"):
+        with self.watch.program("load"):
             model = load_model(self.settings.model, self.settings.device)
         self.report(f"model loaded in {self.account.seconds['load']:.1f} s on {model.device}")
         return model
@@ -124,37 +117,49 @@ class ShardJob:
     def run(self, tasks: Sequence[Task]) -> dict[str, Any]:
         """Compute and store what is missing; return the receipt's content."""
         lacking = [(task, *self.store.missing(task.item, list(task.cells))) for task in tasks]
-        todo = [entry for entry in lacking if entry[1] or entry[2]]
+        todo = [entry for entry in lacking if entry[1] or len(entry[2])]
         self.report(
             f"{len(tasks)} prompts: {sum(len(cells) for _, cells, _ in todo)} cells and "
             f"{sum(len(pairs) for _, _, pairs in todo)} pairs to compute"
         )
         if todo:
             self.generate([task for task, _, _ in todo])
-            started = time.perf_counter()
-            # While one prompt is scored, the last one is written and the next one rendered.
-            with ThreadPoolExecutor(WRITERS) as pool:
-                written: list[Future] = []
-                ready = pool.submit(self._prepare, *todo[0])
-                for done, (task, cells, pairs) in enumerate(todo, start=1):
-                    prepared = ready.result()
-                    if done < len(todo):
-                        ready = pool.submit(self._prepare, *todo[done])
-                    writes = self._measure(task, cells, pairs, prepared)
-                    _finish(written)
-                    written = [pool.submit(write) for write in writes]
-                    elapsed = time.perf_counter() - started
-                    self.report(
-                        f"{done} of {len(todo)} prompts scored ({task.name}), "
-                        f"{elapsed / done:.2f} s a prompt, "
-                        f"{elapsed / done * (len(todo) - done):.0f} s left"
-                    )
-                _finish(written)
+            self._score(todo)
             self._note_device()
         return {
             "cells": sorted(cell for task in tasks for cell in task.cells),
             "account": asdict(self.account),
         }
+
+    def _score(self, todo: Sequence[tuple[Task, list[str], np.ndarray]]) -> None:
+        """Measure items; the GPU computes one while the last are stored and the next is read."""
+        started = time.perf_counter()
+        unfinished: deque[tuple[str, list[Future]]] = deque()
+        done = 0
+
+        def finish_first() -> None:
+            nonlocal done
+            name, writes = unfinished.popleft()
+            for write in writes:
+                write.result()
+            done += 1
+            elapsed = time.perf_counter() - started
+            self.report(
+                f"{done} of {len(todo)} prompts scored ({name}), {elapsed / done:.2f} s a prompt, "
+                f"{elapsed / done * (len(todo) - done):.0f} s left"
+            )
+
+        with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(WRITERS) as writers:
+            coming = deque([reader.submit(self._prepare, *todo[0])])
+            for following, (task, cells, pairs) in enumerate(todo, start=1):
+                prepared = coming.popleft().result()
+                coming.extend(reader.submit(self._prepare, *e) for e in todo[following:][:1])
+                writes = self._measure(task, cells, pairs, prepared)
+                unfinished.append((task.name, [writers.submit(write) for write in writes]))
+                if len(unfinished) > AHEAD:
+                    finish_first()
+            while unfinished:
+                finish_first()
 
     def generate(self, tasks: Sequence[Task]) -> None:
         """Generate and store the responses that the store lacks."""
@@ -178,11 +183,11 @@ class ShardJob:
             self.report(f"{self.account.responses} of {len(lacking)} responses generated")
 
         model = self.model
-        with Clock(self.account.seconds, "generate"):
+        with self.watch.program("generate"):
             generate(model, prompts, limit, save)
 
     def _prepare(
-        self, task: Task, missing_cells: list[str], missing_pairs: list[tuple[str, str]]
+        self, task: Task, missing_cells: list[str], missing_pairs: np.ndarray
     ) -> "_Prepared":
         """Read and render what measuring one item needs."""
         from persona_geometry.chat import scored_tokens
@@ -195,8 +200,8 @@ class ShardJob:
             retokenize=self.settings.scoring["retokenize"],
         )
         stored = self._stored_states(task, missing_cells, missing_pairs, response)
-        needed = {cell for pair in missing_pairs for cell in pair}
-        to_force = missing_cells + sorted(needed - set(missing_cells) - set(stored))
+        needed = _paired(task, missing_pairs)
+        to_force = missing_cells + sorted(set(needed) - set(missing_cells) - set(stored[0]))
         rendered = {key: self._rendered(task.cells[key], task.user) for key in to_force}
         return _Prepared(response, ids, stored, rendered)
 
@@ -204,23 +209,20 @@ class ShardJob:
         self,
         task: Task,
         missing_cells: list[str],
-        missing_pairs: list[tuple[str, str]],
+        missing_pairs: np.ndarray,
         prepared: "_Prepared",
     ) -> list[Callable[[], None]]:
-        """Compute what one item lacks; return the writes that store it."""
-        response = prepared.response
+        """Start computing what one item lacks; return the writes that wait for it and store it."""
+        from persona_geometry.transfer import to_device
+
         forced = self._force(prepared)
-        writes: list[Callable[[], None]] = []
-        if missing_pairs:
-            home, dtype = self.model.head_device, self.model.dtype
-            states = {key: state.to(home, dtype) for key, state in prepared.stored.items()}
-            states |= {key: result.states for key, result in forced.items()}
-            block = self._diverge(missing_pairs, states, len(prepared.ids), response)
-            writes.append(partial(self.store.write_pairs, task.item, block))
-        writes += [
-            partial(self.store.write_cell, task.item, key, cell)
-            for key, cell in self._as_cells(missing_cells, forced, response).items()
-        ]
+        writes = self._cell_writes(task, missing_cells, forced, prepared.response)
+        if len(missing_pairs):
+            keys, stored = prepared.stored
+            states = {key: result.states for key, result in forced.items()}
+            if stored is not None:
+                states |= dict(zip(keys, to_device(stored, self.model.head_device), strict=True))
+            writes.append(self._pair_write(task, missing_pairs, states, prepared.response))
         self.account.cells += len(missing_cells)
         self.account.pairs += len(missing_pairs)
         return writes
@@ -234,15 +236,15 @@ class ShardJob:
         self,
         task: Task,
         missing_cells: list[str],
-        missing_pairs: list[tuple[str, str]],
+        missing_pairs: np.ndarray,
         response: Response,
-    ) -> "dict[str, torch.Tensor]":
+    ) -> "tuple[list[str], torch.Tensor | None]":
         """States of the stored cells that a missing pair needs, where they were kept."""
         import torch
 
-        wanted = {cell for pair in missing_pairs for cell in pair} - set(missing_cells)
+        wanted = sorted(set(_paired(task, missing_pairs)) - set(missing_cells))
 
-        def read(key: str) -> Cell:
+        def read(key: str) -> "torch.Tensor | None":
             cell = self.store.read_cell(task.item, key)
             if cell.response_sha256 != response.sha256:
                 raise InputError(
@@ -250,89 +252,98 @@ class ShardJob:
                     f"than the one stored for prompt '{task.name}'; run 'python "
                     f"workflow_scripts/manage_store.py verify --repair' and the workflow again."
                 )
-            return cell
+            if cell.states is None:
+                return None
+            return torch.from_numpy(cell.states).to(self.model.dtype)
 
         with ThreadPoolExecutor(WRITERS) as readers:
-            cells = dict(zip(sorted(wanted), readers.map(read, sorted(wanted)), strict=True))
-        return {
-            key: torch.from_numpy(cell.states).to(self.model.dtype)
-            for key, cell in cells.items()
-            if cell.states is not None
-        }
+            states = dict(zip(wanted, readers.map(read, wanted), strict=True))
+        kept = {key: state for key, state in states.items() if state is not None}
+        if not kept:
+            return [], None
+        stacked = torch.stack(list(kept.values()))
+        return list(kept), stacked.pin_memory() if self.model.device.type == "cuda" else stacked
 
     def _force(self, prepared: "_Prepared") -> "dict[str, Forced]":
         from persona_geometry.forcing import teacher_force
 
         if not prepared.rendered:
             return {}
-        with Clock(self.account.seconds, "force"):
+        with self.watch.device("force", self.model.device):
             forced = teacher_force(
                 self.model,
                 list(prepared.rendered.values()),
                 prepared.ids,
                 self.settings.batch_tokens,
             )
-            self._wait_for_gpu()
         return dict(zip(prepared.rendered, forced, strict=True))
 
-    def _wait_for_gpu(self) -> None:
-        """GPU work is started, not done, when a call returns; clocks must not stop before it is."""
+    def _cell_writes(
+        self, task: Task, keys: list[str], forced: "dict[str, Forced]", response: Response
+    ) -> list[Callable[[], None]]:
+        """Send what is kept of forward passes off the GPU, in the model's precision."""
         import torch
 
-        if self.model.device.type == "cuda":
-            torch.cuda.synchronize()
-
-    def _as_cells(
-        self, keys: list[str], forced: "dict[str, Forced]", response: Response
-    ) -> dict[str, Cell]:
-        """What is kept of forward passes, in the model's precision, off the GPU."""
-        import torch
+        from persona_geometry.transfer import to_host
 
         if not keys:
-            return {}
+            return []
+        names = ["last_prompt_token", "response_mean"]
+        if self.settings.scoring["keep_states"]:
+            names.append("states")
+        arrived = to_host(
+            {
+                name: torch.stack([getattr(forced[key], name) for key in keys]).to(self.model.dtype)
+                for name in names
+            }
+        )
 
-        def kept(name: str) -> Any:
-            stacked = torch.stack([getattr(forced[key], name) for key in keys])
-            stacked = stacked.to(self.model.dtype).cpu()
-            if stacked.dtype == torch.bfloat16:
-                return stacked.view(torch.int16).numpy().view("uint16")
-            return stacked.numpy()
+        def write(row: int, key: str) -> None:
+            arrays = {name: _as_numpy(tensor[row]) for name, tensor in arrived().items()}
+            cell = Cell(**{"states": None, **arrays}, response_sha256=response.sha256)
+            self.store.write_cell(task.item, key, cell)
 
-        last, mean = kept("last_prompt_token"), kept("response_mean")
-        states = kept("states") if self.settings.scoring["keep_states"] else [None] * len(keys)
-        return {
-            key: Cell(states[i], last[i], mean[i], response.sha256) for i, key in enumerate(keys)
-        }
+        return [partial(write, row, key) for row, key in enumerate(keys)]
 
-    def _diverge(
+    def _pair_write(
         self,
-        pairs: list[tuple[str, str]],
+        task: Task,
+        pairs: np.ndarray,
         states: "dict[str, torch.Tensor]",
-        n_tokens: int,
         response: Response,
-    ) -> PairBlock:
+    ) -> Callable[[], None]:
+        """Start computing divergences from head inputs (T, d) by cell."""
         import torch
 
-        from persona_geometry.divergence import pairwise_divergences
+        from persona_geometry.divergence import unchecked_divergences, within_range
+        from persona_geometry.transfer import to_host
 
-        names = list(dict.fromkeys(cell for pair in pairs for cell in pair))
-        index = {name: i for i, name in enumerate(names)}
+        names = _paired(task, pairs)
+        places = np.unique(pairs, return_inverse=True)[1].reshape(-1, 2)
         home = self.model.head_device
         stacked = torch.stack([states[name].to(home) for name in names])
-        with Clock(self.account.seconds, "diverge"), torch.inference_mode():
-            result = pairwise_divergences(
+        with self.watch.device("diverge", home), torch.inference_mode():
+            result = unchecked_divergences(
                 lambda start, stop: self.model.head(stacked[:, start:stop]),
                 len(names),
-                n_tokens,
-                [(index[a], index[b]) for a, b in pairs],
+                stacked.shape[1],
+                torch.from_numpy(places),
                 device=home,
             )
-            arrays = {name: getattr(result, name).cpu().numpy() for name in DIVERGENCES}
-        return PairBlock(pairs=pairs, **arrays, response_sha256=response.sha256)
+        arrived = to_host({"divergences": result})
+
+        def write() -> None:
+            checked = within_range(arrived()["divergences"])
+            arrays = {name: getattr(checked, name).numpy() for name in DIVERGENCES}
+            block = PairBlock(names, places, **arrays, response_sha256=response.sha256)
+            self.store.write_pairs(task.item, block)
+
+        return write
 
     def _note_device(self) -> None:
         import torch
 
+        self.watch.settle()
         if self.model.device.type == "cuda":
             self.account.device = torch.cuda.get_device_name()
             self.account.peak_gpu_bytes = torch.cuda.max_memory_allocated()
@@ -341,9 +352,19 @@ class ShardJob:
         self.account.packages = package_versions()
 
 
-def _finish(writes: list[Future]) -> None:
-    for write in writes:
-        write.result()
+def _paired(task: Task, pairs: np.ndarray) -> list[str]:
+    """The cells that occur in pairs (n, 2) of a task's cells, in the task's order."""
+    keys = list(task.cells)
+    return [keys[place] for place in np.unique(pairs)]
+
+
+def _as_numpy(tensor: "torch.Tensor") -> Any:
+    """A CPU tensor as an array; bfloat16, which NumPy does not know, as its bits."""
+    import torch
+
+    if tensor.dtype == torch.bfloat16:
+        return tensor.view(torch.int16).numpy().view("uint16")
+    return tensor.numpy()
 
 
 def store_response(store: Store, task: Task, response: Response, settings: Settings) -> None:

@@ -88,12 +88,14 @@ class PairBlock:
     """Divergences of some pairs among the cells of one item, in nats per response token.
 
     Attributes:
-        pairs: (first cell, second cell) keys.
+        cells: keys of the cells that are paired.
+        pairs: (n_pairs, 2) integers, the places in `cells` of each pair's first and second.
         js, kl_pq, kl_qp: (n_pairs, T) float32; kl_pq is KL(first‖second).
         response_sha256: hash of the response they were computed on.
     """
 
-    pairs: list[tuple[str, str]]
+    cells: list[str]
+    pairs: np.ndarray
     js: np.ndarray
     kl_pq: np.ndarray
     kl_qp: np.ndarray
@@ -147,7 +149,7 @@ class Store:
 
     def cells_of(self, item: str) -> set[str]:
         """Keys of the cells stored for an item."""
-        return {f.stem for f in (self.root / "items" / item / "cells").glob("*.safetensors")}
+        return {path.stem for path in _finished(self.root / "items" / item / "cells")}
 
     def read_cell(self, item: str, cell: str, with_states: bool = True) -> Cell:
         """Read a cell; its arrays come as float32, exactly as they were stored."""
@@ -175,28 +177,21 @@ class Store:
     # Pairs
 
     def pair_blocks(self, item: str) -> list[Path]:
-        return sorted((self.root / "items" / item / "pairs").glob("*.safetensors"))
-
-    def pairs_of(self, item: str) -> set[frozenset[str]]:
-        """The pairs of cells whose divergences are stored for an item."""
-        return {
-            frozenset(pair)
-            for path in self.pair_blocks(item)
-            for pair in json.loads(_meta(path)["pairs"])
-        }
+        return sorted(_finished(self.root / "items" / item / "pairs"))
 
     def read_pairs(self, path: Path) -> PairBlock:
         arrays, meta = _read(path)
-        pairs = [tuple(pair) for pair in json.loads(meta["pairs"])]
-        named = {name: arrays[name] for name in DIVERGENCES}
-        return PairBlock(pairs=pairs, **named, response_sha256=meta["response_sha256"])
+        named = {name: arrays[name] for name in (*DIVERGENCES, "pairs")}
+        return PairBlock(
+            cells=json.loads(meta["cells"]), **named, response_sha256=meta["response_sha256"]
+        )
 
     def write_pairs(self, item: str, block: PairBlock) -> None:
-        name = hashlib.sha256(json.dumps(sorted(block.pairs)).encode()).hexdigest()[:20]
-        path = self.root / "items" / item / "pairs" / f"{name}.safetensors"
         arrays = {name: getattr(block, name) for name in DIVERGENCES}
-        meta = {"pairs": json.dumps(block.pairs), "response_sha256": block.response_sha256}
-        _write(path, arrays, meta)
+        arrays["pairs"] = block.pairs.astype(np.int32)
+        meta = {"cells": json.dumps(block.cells), "response_sha256": block.response_sha256}
+        name = hashlib.sha256(meta["cells"].encode() + arrays["pairs"].tobytes()).hexdigest()[:20]
+        _write(self.root / "items" / item / "pairs" / f"{name}.safetensors", arrays, meta)
 
     # Receipts
 
@@ -212,17 +207,21 @@ class Store:
         )
         return {f.stem: frozenset(json.loads(f.read_bytes())[kind]) for f in files}
 
-    def missing(self, item: str, cells: Sequence[str]) -> tuple[list[str], list[tuple[str, str]]]:
-        """What an item still lacks: cells, and pairs among the given cells (in their order)."""
-        stored, pairs = self.cells_of(item), self.pairs_of(item)
-        missing_cells = [cell for cell in cells if cell not in stored]
-        missing_pairs = [
-            (first, second)
-            for i, first in enumerate(cells)
-            for second in cells[i + 1 :]
-            if frozenset((first, second)) not in pairs
-        ]
-        return missing_cells, missing_pairs
+    def missing(self, item: str, cells: Sequence[str]) -> tuple[list[str], np.ndarray]:
+        """What an item still lacks of the given cells and of the pairs among them.
+
+        Returns:
+            The keys of the cells, and the pairs as (n, 2) places in `cells`, the lower first.
+        """
+        stored = self.cells_of(item)
+        lacking = np.triu(np.ones((len(cells), len(cells)), dtype=bool), 1)
+        place = {cell: i for i, cell in enumerate(cells)}
+        for path in self.pair_blocks(item):
+            names, pairs = _pairs_in(path)
+            places = np.array([place.get(name, -1) for name in names])[pairs]
+            low, high = np.sort(places[(places >= 0).all(1)], axis=1).T
+            lacking[low, high] = False
+        return [cell for cell in cells if cell not in stored], np.argwhere(lacking)
 
 
 def _dtype(array: np.ndarray) -> str:
@@ -261,12 +260,20 @@ def _read(path: Path, skip: Iterable[str] = ()) -> tuple[dict[str, np.ndarray], 
     return arrays, meta
 
 
-def _meta(path: Path) -> dict[str, str]:
+def _pairs_in(path: Path) -> tuple[list[str], np.ndarray]:
+    """The cells of a block and the pairs of them, without reading the rest of it."""
     try:
         with safe_open(path, framework="numpy") as stream:
-            return stream.metadata()
+            return json.loads(stream.metadata()["cells"]), stream.get_tensor("pairs")
     except SafetensorError as error:
         raise _damaged(path) from error
+
+
+def _finished(folder: Path) -> list[Path]:
+    """The stored files in a folder, which need not exist."""
+    if not folder.is_dir():
+        return []
+    return [folder / name for name in os.listdir(folder) if name.endswith(".safetensors")]
 
 
 def _missing(path: Path) -> InputError:

@@ -26,6 +26,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from persona_geometry.transfer import to_device
+
 NORMALIZER_BLOCK = 2048
 SEGMENT = 1 << 14  # words a program sums: short enough for float32, and for the rows to share L2
 
@@ -265,8 +267,8 @@ def planned(pairs: Tensor, device: torch.device) -> Callable[[Tensor], Tensor]:
     keys, place = np.unique(table[:, 0] * span + table[:, 1], return_inverse=True)
     distinct = np.stack(np.divmod(keys, span), axis=1)
     tile, chosen = cheapest(distinct)
-    arrays = [torch.from_numpy(x).to(device) for x in (chosen.firsts, chosen.seconds, chosen.slots)]
-    order = torch.from_numpy(place).to(device)
+    parts = (chosen.firsts, chosen.seconds, chosen.slots, place)
+    *arrays, order = [to_device(torch.from_numpy(x), device) for x in parts]
 
     def compute(logits: Tensor) -> Tensor:
         return _launch(logits, len(distinct), tile, *arrays)[:, order]

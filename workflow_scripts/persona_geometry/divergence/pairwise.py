@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from persona_geometry.errors import InputError
+from persona_geometry.transfer import to_device
 
 from . import reference
 
@@ -62,13 +63,41 @@ def pairwise_divergences(
     ArithmeticError where a divergence leaves its range by more than rounding, and
     torch.cuda.OutOfMemoryError where even one token does not fit.
     """
+    return within_range(
+        unchecked_divergences(
+            logits_of,
+            n_personas,
+            n_tokens,
+            pairs,
+            token_chunk=token_chunk,
+            backend=backend,
+            device=device,
+        )
+    )
+
+
+@torch.no_grad()
+def unchecked_divergences(
+    logits_of: Callable[[int, int], Tensor],
+    n_personas: int,
+    n_tokens: int,
+    pairs: Sequence[tuple[int, int]] | Tensor,
+    *,
+    token_chunk: int | None = None,
+    backend: Literal["auto", "torch", "triton"] = "auto",
+    device: torch.device | str,
+) -> Tensor:
+    """What `pairwise_divergences` computes, as (3, n, T) JS, KL(P||Q) and KL(Q||P) on the device.
+
+    Nothing here waits for the GPU; whoever copies the result from it passes it to `within_range`.
+    """
     device = torch.device(device)
     pairs = _checked_pairs(pairs, n_personas)
     if token_chunk is not None and token_chunk < 1:
         raise InputError(f"token_chunk is {token_chunk}; give a whole number of at least 1.")
     out = torch.empty(3, len(pairs), n_tokens, dtype=torch.float32, device=device)
     if out.numel() == 0:
-        return PairDivergences(*out)
+        return out
     compute = _backend(backend, device, pairs)
     chunk, start = token_chunk or 1, 0
     while start < n_tokens:
@@ -86,7 +115,7 @@ def pairwise_divergences(
         elif logits is not None and start == 0 and token_chunk is None:
             chunk = _chunk_for_memory(logits, len(pairs))
         start, logits = stop, None
-    return _within_range(out)
+    return out
 
 
 def _checked_pairs(pairs: Sequence[tuple[int, int]] | Tensor, n_personas: int) -> Tensor:
@@ -110,7 +139,7 @@ def _backend(name: str, device: torch.device, pairs: Tensor) -> Callable[[Tensor
         fast = device.type == "cuda" and torch.version.cuda and find_spec("triton")
         name = "triton" if fast else "torch"
     if name == "torch":
-        return partial(reference.divergences, pairs=pairs.to(device))
+        return partial(reference.divergences, pairs=to_device(pairs, device))
     if name != "triton":
         raise InputError(f"The divergence backend {name!r} is unknown; give auto, torch or triton.")
     if device.type != "cuda" and os.environ.get("TRITON_INTERPRET") != "1":
@@ -140,8 +169,13 @@ def _chunk_for_memory(logits: Tensor, n_pairs: int) -> int:
     return max(1, free // 2 // per_token)
 
 
-def _within_range(out: Tensor) -> PairDivergences:
-    """Divergences (3, n, T) with rounding clipped off, after a check that it was rounding."""
+def within_range(out: Tensor) -> PairDivergences:
+    """Divergences (3, n, T) with rounding clipped off in place, after a check that it was rounding.
+
+    Raises InputError and ArithmeticError as `pairwise_divergences` does.
+    """
+    if out.numel() == 0:
+        return PairDivergences(*out)
     low, high = out.flatten(1).aminmax(dim=1)
     if not torch.isfinite(low + high).all():
         raise InputError(

@@ -4,15 +4,19 @@ A step of a 7B model launches a thousand small kernels; launching them one by on
 as long as running them. Captured once and replayed, a step costs what reading the weights costs.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import scaled_dot_product_attention
 from transformers import StaticCache
 from transformers.cache_utils import StaticLayer
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 CHECK_EVERY = 16
+ALIGNED = 8  # cache lengths that attention kernels read without copying the mask
 
 
 def can_decode(network: Any) -> bool:
@@ -39,7 +43,8 @@ def decode(
     """
     batch, width = ids.shape
     device = ids.device
-    cache = StaticCache(config=network.config, max_cache_len=width + max_new_tokens)
+    length = -(-(width + max_new_tokens) // ALIGNED) * ALIGNED
+    cache = StaticCache(config=network.config, max_cache_len=length)
     positions = (mask.cumsum(1) - 1).clamp_min(0)
     first = network(
         input_ids=ids,
@@ -52,16 +57,17 @@ def decode(
     token = first[:, -1].argmax(-1, keepdim=True)
     position = positions[:, -1:] + 1
     cursor = torch.tensor([width], device=device)
-    visible = torch.zeros(batch, 1, 1, width + max_new_tokens, dtype=torch.bool, device=device)
-    visible[:, 0, 0, :width] = mask.bool()
+    hidden = torch.finfo(network.dtype).min
+    unseen = torch.full((batch, 1, 1, length), hidden, dtype=network.dtype, device=device)
+    unseen[:, 0, 0, :width].masked_fill_(mask.bool(), 0)
     answers = torch.zeros(batch, max_new_tokens, dtype=torch.long, device=device)
     answers[:, :1] = token
 
     def step() -> None:
-        visible.index_fill_(3, cursor, True)
+        unseen.index_fill_(3, cursor, 0)
         logits = network(
             input_ids=token,
-            attention_mask=visible,
+            attention_mask=unseen,
             position_ids=position,
             past_key_values=cache,
             use_cache=True,
@@ -73,14 +79,48 @@ def decode(
 
     replay = step
     end_tokens = torch.tensor(list(ends), device=device)
-    for done in range(1, max_new_tokens):
-        if done % CHECK_EVERY == 0 and torch.isin(answers[:, :done], end_tokens).any(1).all():
-            return answers[:, :done]
-        replay()
-        if done == 1 and device.type == "cuda":
-            torch.cuda.synchronize()
-            graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(graph):
-                step()
-            replay = graph.replay
+    with _grouped_attention(network.config.get_text_config()):
+        for done in range(1, max_new_tokens):
+            if done % CHECK_EVERY == 0 and torch.isin(answers[:, :done], end_tokens).any(1).all():
+                return answers[:, :done]
+            replay()
+            if done == 1 and device.type == "cuda":
+                torch.cuda.synchronize()
+                graph = torch.cuda.CUDAGraph()
+                with torch.cuda.graph(graph):
+                    step()
+                replay = graph.replay
     return answers
+
+
+@contextmanager
+def _grouped_attention(config: Any) -> Iterator[None]:
+    """Let one query token's heads share their keys and values unrepeated, where sdpa is used."""
+    own = config._attn_implementation
+    ALL_ATTENTION_FUNCTIONS.register("grouped_decoding", _attend)
+    config._attn_implementation = "grouped_decoding" if own == "sdpa" else own
+    try:
+        yield
+    finally:
+        config._attn_implementation = own
+
+
+def _attend(
+    module: Any,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor,
+    scaling: float | None = None,
+    **kwargs: Any,
+) -> tuple[Tensor, None]:
+    """Attention of one token: query (B, H, 1, D) to key and value (B, G, S, D), H a multiple of G.
+
+    The H / G heads that share a key are laid out as so many tokens, which all see the same.
+    """
+    batch, heads, _, width = query.shape
+    shared = key.shape[1]
+    grouped = query.reshape(batch, shared, heads // shared, width)
+    mask = attention_mask.expand(batch, shared, heads // shared, -1)
+    out = scaled_dot_product_attention(grouped, key, value, attn_mask=mask, scale=scaling)
+    return out.reshape(batch, 1, heads, -1), None

@@ -11,6 +11,9 @@ from persona_geometry.generation.ending import end_tokens, to_response
 from persona_geometry.model import LanguageModel
 from persona_geometry.store import Response
 
+GPU_BATCH = 128  # a step costs little more than for one: the weights are read once for all
+CPU_BATCH = 32
+
 
 @torch.inference_mode()
 def generate(
@@ -18,7 +21,6 @@ def generate(
     prompts: Sequence[list[int]],
     max_new_tokens: int,
     save: Callable[[int, Response], None],
-    batch_size: int = 32,
 ) -> None:
     """Answer prompts greedily; each answer is handed to `save` as soon as its batch is done.
 
@@ -30,7 +32,8 @@ def generate(
         prompts: rendered token ids.
         max_new_tokens: length at which a response is cut.
         save: called with the prompt's index and its response.
-        batch_size: prompts answered together, longest first.
+
+    Prompts are answered in batches, the longest first; a batch that does not fit is halved.
     """
     ends = end_tokens(model.network.generation_config, model.tokenizer)
     pad = ends[0] if ends else 0
@@ -38,17 +41,26 @@ def generate(
         do_sample=False, max_new_tokens=max_new_tokens, eos_token_id=ends or None, pad_token_id=pad
     )
     order = sorted(range(len(prompts)), key=lambda i: -len(prompts[i]))
-    for start in range(0, len(order), batch_size):
-        batch = order[start : start + batch_size]
+    batch_size = GPU_BATCH if model.device.type == "cuda" else CPU_BATCH
+    while order:
+        batch = order[:batch_size]
         width = len(prompts[batch[0]])
         ids = torch.full((len(batch), width), pad)
         mask = torch.zeros_like(ids)
         for row, i in enumerate(batch):
             ids[row, width - len(prompts[i]) :] = torch.tensor(prompts[i])
             mask[row, width - len(prompts[i]) :] = 1
-        answers = _answer(model, ids.to(model.device), mask.to(model.device), config)
+        try:
+            answers = _answer(model, ids.to(model.device), mask.to(model.device), config)
+        except torch.cuda.OutOfMemoryError:
+            if len(batch) == 1:
+                raise
+            batch_size = len(batch) // 2
+            torch.cuda.empty_cache()
+            continue
         for i, answer in zip(batch, answers.tolist(), strict=True):
             save(i, to_response(model.tokenizer, answer, ends))
+        order = order[len(batch) :]
 
 
 def _answer(model: LanguageModel, ids: Tensor, mask: Tensor, config: GenerationConfig) -> Tensor:

@@ -1,0 +1,140 @@
+"""The elementwise parts of a decoder layer as single GPU kernels.
+
+transformers writes RMSNorm, SwiGLU and the rotary embedding as chains of small operations, each a
+trip through memory: at 7B they take a third as long as the matrix products. One kernel each takes a
+tenth, and rounds once where a chain rounds several times. A part is replaced only where, tried on
+random input, the kernel repeats what the model's own code gives.
+"""
+
+import sys
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+from torch.nn.functional import rms_norm
+
+BLOCK = 4096
+TOLERANCE = 2.0**-6  # of the largest value: a few roundings of bfloat16
+
+
+@triton.jit
+def _swiglu(gates, ups, out, n, BLOCK: tl.constexpr):
+    at = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    gate = tl.load(gates + at, mask=at < n, other=0).to(tl.float32)
+    up = tl.load(ups + at, mask=at < n, other=0).to(tl.float32)
+    tl.store(out + at, gate * tl.sigmoid(gate) * up, mask=at < n)
+
+
+def swiglu(gate: Tensor, up: Tensor) -> Tensor:
+    """silu(gate) * up, of two contiguous tensors of one shape."""
+    out = torch.empty_like(gate)
+    _swiglu[(triton.cdiv(out.numel(), BLOCK),)](gate, up, out, out.numel(), BLOCK=BLOCK)
+    return out
+
+
+@triton.jit
+def _rotary(
+    x,  # (B, H, S, D) in any strides
+    out,  # the same shape and strides
+    cosines,  # (B or 1, S, D) contiguous
+    sines,
+    n_heads,
+    n_tokens,
+    stride_row,
+    stride_head,
+    stride_token,
+    stride_table,
+    HEADS: tl.constexpr,
+    HALF: tl.constexpr,
+):
+    row = (tl.program_id(0) // n_tokens).to(tl.int64)
+    token = tl.program_id(0) % n_tokens
+    head = tl.arange(0, HEADS)[:, None]
+    low = tl.arange(0, HALF)[None, :]
+    angle = row * stride_table + token * (2 * HALF) + low
+    at = row * stride_row + head * stride_head + token.to(tl.int64) * stride_token + low
+    wanted = head < n_heads
+    x_low = tl.load(x + at, mask=wanted, other=0).to(tl.float32)
+    x_high = tl.load(x + at + HALF, mask=wanted, other=0).to(tl.float32)
+    cos_low, cos_high = tl.load(cosines + angle), tl.load(cosines + angle + HALF)
+    sin_low, sin_high = tl.load(sines + angle), tl.load(sines + angle + HALF)
+    tl.store(out + at, x_low * cos_low - x_high * sin_low, mask=wanted)
+    tl.store(out + at + HALF, x_high * cos_high + x_low * sin_high, mask=wanted)
+
+
+def _rotated(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    batch, heads, tokens, width = x.shape
+    out = torch.empty_like(x)
+    _rotary[(batch * tokens,)](
+        x, out, cos, sin, heads, tokens, x.stride(0), x.stride(1), x.stride(2),
+        0 if cos.shape[0] == 1 else cos.stride(0),
+        HEADS=triton.next_power_of_2(heads), HALF=width // 2,
+    )  # fmt: skip
+    return out
+
+
+def rotary(own: Callable, q: Tensor, k: Tensor, cos: Tensor, sin: Tensor, **kwargs: Any) -> Any:
+    """q and k (B, H, S, D), rotated by angles with the given (B or 1, S, D) cosines and sines.
+
+    Whatever has other shapes is left to the model's own function.
+    """
+    half = q.shape[-1] // 2
+    known = not kwargs and cos.shape[-1] == q.shape[-1] and half == triton.next_power_of_2(half)
+    if not known or not (cos.is_contiguous() and q.stride(3) == k.stride(3) == 1):
+        return own(q, k, cos, sin, **kwargs)
+    return _rotated(q, cos, sin), _rotated(k, cos, sin)
+
+
+def fuse(network: Any) -> None:
+    """Replace what can be replaced in a model on one GPU, in place."""
+    modules = list(network.modules())
+    for module in modules:
+        if type(module).__name__.endswith("RMSNorm") and hasattr(module, "variance_epsilon"):
+            _replace_forward(module, partial(_rms_norm, module), module.weight.shape[-1])
+        elif all(hasattr(module, name) for name in ("gate_proj", "up_proj", "down_proj", "act_fn")):
+            _replace_forward(module, partial(_gated, module), module.gate_proj.in_features)
+    config = network.config.get_text_config()
+    width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    first = next(network.parameters())
+    for source in {type(module).__module__ for module in modules}:
+        _replace_rotary(sys.modules[source], first.new_empty(4, 3, width))
+
+
+def _rms_norm(module: Any, x: Tensor) -> Tensor:
+    return rms_norm(x, module.weight.shape, module.weight, module.variance_epsilon)
+
+
+def _gated(module: Any, x: Tensor) -> Tensor:
+    return module.down_proj(swiglu(module.gate_proj(x), module.up_proj(x)))
+
+
+def _replace_forward(module: Any, fused: Callable[[Tensor], Tensor], width: int) -> None:
+    example = next(module.parameters())
+    x = torch.randn(1, 3, width, device=example.device, dtype=example.dtype)
+    if _equal(module(x), fused(x)):
+        module.forward = fused
+
+
+def _replace_rotary(source: Any, like: Tensor) -> None:
+    """Replace a modelling file's `apply_rotary_pos_emb`, tried on heads (H, S, D) like those."""
+    own = getattr(source, "apply_rotary_pos_emb", None)
+    if own is None or isinstance(own, partial):
+        return
+    fused = partial(rotary, own)
+    q, k, cos, sin = (torch.randn_like(like) for _ in range(4))
+    examples = (q[None], k[None, :2], cos[:1], sin[:1])
+    try:
+        expected = own(*examples)
+    except (TypeError, RuntimeError):  # another function of that name
+        return
+    if all(_equal(*pair) for pair in zip(expected, fused(*examples), strict=True)):
+        source.apply_rotary_pos_emb = fused
+
+
+def _equal(expected: Tensor, ours: Tensor) -> bool:
+    worst = (expected.float() - ours.float()).abs().max()
+    return bool(worst <= TOLERANCE * expected.float().abs().max())

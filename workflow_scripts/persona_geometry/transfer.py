@@ -1,0 +1,38 @@
+"""Tensors on their way to and from a GPU, without stopping either side.
+
+A copy between a GPU and ordinary memory waits until the GPU has done all that was asked of it; one
+through pinned memory takes its turn in the GPU's queue while the program goes on.
+"""
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor
+
+
+def to_device(tensor: Tensor, device: torch.device) -> Tensor:
+    """A copy of a CPU tensor on a device."""
+    if device.type != "cuda":
+        return tensor.to(device)
+    return tensor.pin_memory().to(device, non_blocking=True)
+
+
+def to_host(tensors: Mapping[str, Tensor]) -> Callable[[], dict[str, Tensor]]:
+    """Start copying tensors to host memory; what is returned waits for the copies and gives them.
+
+    The waiting may be done by any thread, any number of times.
+    """
+    host: dict[str, Tensor] = {}
+    copied = []
+    for name, tensor in tensors.items():
+        host[name] = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=tensor.is_cuda)
+        host[name].copy_(tensor, non_blocking=True)
+        if tensor.is_cuda:
+            copied.append(torch.cuda.current_stream(tensor.device).record_event())
+
+    def arrived() -> dict[str, Tensor]:
+        for event in copied:
+            event.synchronize()
+        return host
+
+    return arrived
