@@ -302,6 +302,8 @@ def against_float64(model, store, task) -> None:
     """JS of a few pairs against float64 on the same hidden states, and against other batches."""
     import torch
 
+    from persona_geometry.transfer import as_tensor
+
     keys = list(task.cells)[:6]
     weight = model.network.get_output_embeddings().weight.double()
     block = store.read_pairs(store.pair_blocks(task.item)[0])
@@ -310,7 +312,7 @@ def against_float64(model, store, task) -> None:
     worst, chunk = 0.0, 32
     for i, a in enumerate(keys):
         for b in keys[i + 1 :]:
-            pair = [torch.from_numpy(store.read_cell(task.item, k).states[:chunk]) for k in (a, b)]
+            pair = [as_tensor(store.read_cell(task.item, k).states[:chunk]) for k in (a, b)]
             p, q = (torch.log_softmax(s.to(weight.device).double() @ weight.T, -1) for s in pair)
             m = torch.logaddexp(p, q) - math.log(2)
             js = 0.5 * ((p.exp() * (p - m)).sum(-1) + (q.exp() * (q - m)).sum(-1))

@@ -76,7 +76,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict]:
 
 @pytest.mark.parametrize("name", ["qwen2", "llama", "qwen3", "gelu", "gemma", "cohere"])
 def test_logits_are_repeated(found: dict[str, dict], name: str) -> None:
-    assert found[name]["torch.float32"][1] < 1e-6
+    assert found[name]["torch.float32"][1] < 1e-5
     own, fused = found[name]["torch.bfloat16"]
     assert 0 < fused < 1.1 * own
 

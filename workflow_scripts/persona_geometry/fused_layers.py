@@ -36,7 +36,7 @@ def swiglu(gate: Tensor, up: Tensor) -> Tensor:
     return out
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["n_heads", "n_tokens"])
 def _rotary(
     x,  # (B, H, S, D) in any strides
     out,  # the same shape and strides
@@ -97,11 +97,9 @@ def fuse(network: Any) -> None:
             _replace_forward(module, partial(_rms_norm, module), module.weight.shape[-1])
         elif all(hasattr(module, name) for name in ("gate_proj", "up_proj", "down_proj", "act_fn")):
             _replace_forward(module, partial(_gated, module), module.gate_proj.in_features)
-    config = network.config.get_text_config()
-    width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-    first = next(network.parameters())
     for source in {type(module).__module__ for module in modules}:
-        _replace_rotary(sys.modules[source], first.new_empty(4, 3, width))
+        if hasattr(sys.modules[source], "apply_rotary_pos_emb"):
+            _replace_rotary(sys.modules[source], network)
 
 
 def _rms_norm(module: Any, x: Tensor) -> Tensor:
@@ -119,14 +117,17 @@ def _replace_forward(module: Any, fused: Callable[[Tensor], Tensor], width: int)
         module.forward = fused
 
 
-def _replace_rotary(source: Any, like: Tensor) -> None:
-    """Replace a modelling file's `apply_rotary_pos_emb`, tried on heads (H, S, D) like those."""
-    own = getattr(source, "apply_rotary_pos_emb", None)
-    if own is None or isinstance(own, partial):
+def _replace_rotary(source: Any, network: Any) -> None:
+    """Replace the function that a modelling file rotates with, for heads like the network's."""
+    own = source.apply_rotary_pos_emb
+    if isinstance(own, partial):
         return
+    config, weight = network.config.get_text_config(), next(network.parameters())
+    heads = config.num_attention_heads
+    width = getattr(config, "head_dim", None) or config.hidden_size // heads
+    shapes = [(1, h, 3, width) for h in (heads, config.num_key_value_heads)] + [(1, 3, width)] * 2
+    examples = [torch.randn(s, device=weight.device, dtype=weight.dtype) for s in shapes]
     fused = partial(rotary, own)
-    q, k, cos, sin = (torch.randn_like(like) for _ in range(4))
-    examples = (q[None], k[None, :2], cos[:1], sin[:1])
     try:
         expected = own(*examples)
     except (TypeError, RuntimeError):  # another function of that name

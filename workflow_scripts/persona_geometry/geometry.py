@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from persona_geometry.errors import InputError
+from persona_geometry.packing import as_float32
 from persona_geometry.store import Store
 
 LN2 = math.log(2.0)
@@ -46,9 +47,8 @@ def persona_vectors(
         token: "last_prompt_token" or "response_mean".
     """
     for item, cells in items:
-        yield np.stack(
-            [getattr(store.read_cell(item, cell, with_states=False), token) for cell in cells]
-        )
+        read = [store.read_cell(item, cell, with_states=False) for cell in cells]
+        yield np.stack([as_float32(getattr(cell, token)) for cell in read])
 
 
 def cosine_similarities(centroids: np.ndarray) -> np.ndarray:

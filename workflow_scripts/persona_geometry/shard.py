@@ -242,6 +242,8 @@ class ShardJob:
         """States of the stored cells that a missing pair needs, where they were kept."""
         import torch
 
+        from persona_geometry.transfer import as_tensor
+
         wanted = sorted(set(_paired(task, missing_pairs)) - set(missing_cells))
 
         def read(key: str) -> "torch.Tensor | None":
@@ -254,7 +256,7 @@ class ShardJob:
                 )
             if cell.states is None:
                 return None
-            return torch.from_numpy(cell.states).to(self.model.dtype)
+            return as_tensor(cell.states)
 
         with ThreadPoolExecutor(WRITERS) as readers:
             states = dict(zip(wanted, readers.map(read, wanted), strict=True))
@@ -284,7 +286,7 @@ class ShardJob:
         """Send what is kept of forward passes off the GPU, in the model's precision."""
         import torch
 
-        from persona_geometry.transfer import to_host
+        from persona_geometry.transfer import as_array, to_host
 
         if not keys:
             return []
@@ -299,7 +301,7 @@ class ShardJob:
         )
 
         def write(row: int, key: str) -> None:
-            arrays = {name: _as_numpy(tensor[row]) for name, tensor in arrived().items()}
+            arrays: dict[str, Any] = {name: as_array(t[row]) for name, t in arrived().items()}
             cell = Cell(**{"states": None, **arrays}, response_sha256=response.sha256)
             self.store.write_cell(task.item, key, cell)
 
@@ -356,15 +358,6 @@ def _paired(task: Task, pairs: np.ndarray) -> list[str]:
     """The cells that occur in pairs (n, 2) of a task's cells, in the task's order."""
     keys = list(task.cells)
     return [keys[place] for place in np.unique(pairs)]
-
-
-def _as_numpy(tensor: "torch.Tensor") -> Any:
-    """A CPU tensor as an array; bfloat16, which NumPy does not know, as its bits."""
-    import torch
-
-    if tensor.dtype == torch.bfloat16:
-        return tensor.view(torch.int16).numpy().view("uint16")
-    return tensor.numpy()
 
 
 def store_response(store: Store, task: Task, response: Response, settings: Settings) -> None:

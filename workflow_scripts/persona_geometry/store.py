@@ -69,6 +69,9 @@ class Response:
 class Cell:
     """What is kept of one persona on one response of T tokens.
 
+    Arrays are float32, or bfloat16, which NumPy does not know, as uint16 bit patterns;
+    `packing.as_float32` reads both.
+
     Attributes:
         states: (T, d) inputs of the model's head at the positions that predict the response
             tokens, or None where the study keeps none.
@@ -152,7 +155,7 @@ class Store:
         return {path.stem for path in _finished(self.root / "items" / item / "cells")}
 
     def read_cell(self, item: str, cell: str, with_states: bool = True) -> Cell:
-        """Read a cell; its arrays come as float32, exactly as they were stored."""
+        """Read a cell as it was written, without its states if none are wanted."""
         path = self.cell_path(item, cell)
         arrays, meta = _read(path, () if with_states else ("states",))
         decoded = {name: _decoded(array, meta[name]) for name, array in arrays.items()}
@@ -164,7 +167,6 @@ class Store:
         )
 
     def write_cell(self, item: str, key: str, cell: Cell) -> None:
-        """Store a cell. bfloat16, which NumPy does not know, arrives as uint16 bit patterns."""
         named = {
             name: getattr(cell, name)
             for name in ("states", "last_prompt_token", "response_mean")
@@ -230,9 +232,7 @@ def _dtype(array: np.ndarray) -> str:
 
 def _decoded(array: np.ndarray, form: str) -> np.ndarray:
     dtype, *shape = json.loads(form)
-    if dtype == "bfloat16":
-        return (unpack(array, tuple(shape)).astype(np.uint32) << 16).view(np.float32)
-    return array.astype(np.float32)
+    return unpack(array, tuple(shape)) if dtype == "bfloat16" else array
 
 
 def _checksum(array: np.ndarray) -> str:

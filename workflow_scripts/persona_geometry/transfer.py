@@ -6,8 +6,23 @@ through pinned memory takes its turn in the GPU's queue while the program goes o
 
 from collections.abc import Callable, Mapping
 
+import numpy as np
 import torch
 from torch import Tensor
+
+
+def as_array(tensor: Tensor) -> np.ndarray:
+    """A CPU tensor as an array; bfloat16, which NumPy does not know, as uint16 bit patterns."""
+    if tensor.dtype == torch.bfloat16:
+        return tensor.view(torch.int16).numpy().view(np.uint16)
+    return tensor.numpy()
+
+
+def as_tensor(array: np.ndarray) -> Tensor:
+    """The tensor that `as_array` was given."""
+    if array.dtype == np.uint16:
+        return torch.from_numpy(array.view(np.int16)).view(torch.bfloat16)
+    return torch.from_numpy(array)
 
 
 def to_device(tensor: Tensor, device: torch.device) -> Tensor:

@@ -79,7 +79,7 @@ def _log2(x, HARDWARE: tl.constexpr):
         return tl.log2(x)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["n_tokens"])
 def _normalizers(
     logits,  # (N, t, V)
     peaks,  # (N, t) float32: largest logit
@@ -137,7 +137,7 @@ def _add_words(
 
 # Strides of unknown divisibility make Triton load one word a thread, which is the layout the sums
 # are kept in: wider loads would pass through shared memory at every step.
-@triton.jit(do_not_specialize=["stride_persona", "stride_token"])
+@triton.jit(do_not_specialize=["stride_persona", "stride_token", "n_pairs", "n_tokens"])
 def _pair_tiles(
     logits,  # (N, t, V)
     peaks,  # (N, t)
