@@ -215,6 +215,7 @@ def parts(folder: Path, checkpoint: Path, tokens: int, dtype: str, n_many: int, 
     )
     against_float64(model, store, tasks_of(1, 20, "steady")[0])
     against_other_batches(model, store, tasks_of(1, 20, "steady")[0])
+    what_lumping_would_keep(model, store, tasks_of(1, 20, "steady")[0])
     if gpu:
         print(
             f"\n## peak memory of all the above: {torch.cuda.max_memory_allocated() / 1e9:.1f} GB"
@@ -322,6 +323,27 @@ def against_float64(model, store, task) -> None:
         f"\n## JS of a token against float64 on the same hidden states: {worst:.1e} nats at most "
         f"(goal 1e-5)"
     )
+
+
+def what_lumping_would_keep(model, store, task) -> None:
+    """Words that some persona gives more than a threshold, and the error of lumping the others.
+
+    Lumping words is a lower bound on JS, and half the lumped mass of both, times ln 2, bounds what
+    is missing.
+    """
+    import torch
+
+    from persona_geometry.transfer import as_tensor
+
+    read = [as_tensor(store.read_cell(task.item, key).states[::16]) for key in task.cells]
+    with torch.inference_mode():
+        p = torch.softmax(model.head(torch.stack(read).to(model.head_device)), -1)
+        print(f"\n## words to keep per token, were the rest lumped ({len(read)} personas)")
+        for threshold in (1e-7, 1e-8, 1e-9, 1e-10):
+            kept = (p > threshold).any(0)
+            error = float((p * ~kept).sum(-1).max()) * math.log(2)
+            share = float(kept.float().mean())
+            print(f"  above {threshold:.0e}: {share:.0%} of the words, JS within {error:.1e} nats")
 
 
 def against_other_batches(model, store, task) -> None:

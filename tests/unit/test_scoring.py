@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 import torch
 
+from persona_geometry import forcing
 from persona_geometry.chat import render, scored_tokens
 from persona_geometry.errors import InputError
 from persona_geometry.forcing import teacher_force
+from persona_geometry.generation import transformers_backend
 from persona_geometry.generation.transformers_backend import generate
 from persona_geometry.model import LanguageModel, load_model
 from persona_geometry.publish import prompt_divergences
@@ -199,6 +201,75 @@ def test_new_pairs_need_no_old_forward_pass_where_states_are_kept(
             for s in (store, one_go)
         ]
         assert np.abs(matrices[0] - matrices[1]).max() < 1e-6
+
+
+def test_empty_rows_and_smaller_batches_change_nothing(
+    model: LanguageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prompts = [render(model.tokenizer, s, "What is the sea?") for s in SYSTEMS]
+    response = model.tokenizer("The sea is wide.")["input_ids"]
+    expected = teacher_force(model, prompts, response)
+    original, sizes = forcing._forward, []
+
+    def small_gpu(model: LanguageModel, prompts: list, response: list) -> list:
+        if len(prompts) > 2:
+            raise torch.cuda.OutOfMemoryError("no room")
+        sizes.append(len(prompts))
+        return original(model, prompts, response)
+
+    monkeypatch.setattr(forcing, "_forward", small_gpu)
+    monkeypatch.setattr(forcing, "_least_tokens", lambda _model: 1000)
+    found = teacher_force(model, prompts, response)
+    assert sizes == [2, 2, 1]
+    for ours, theirs in zip(found, expected, strict=True):
+        for name in ("states", "last_prompt_token", "response_mean"):
+            torch.testing.assert_close(getattr(ours, name), getattr(theirs, name))
+
+
+def test_generation_halves_a_batch_that_does_not_fit(
+    model: LanguageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prompts = [render(model.tokenizer, s, "What is the sea?") for s in SYSTEMS]
+    expected: dict[int, Response] = {}
+    generate(model, prompts, 8, expected.__setitem__)
+    original = transformers_backend._answer
+
+    def small_gpu(model: LanguageModel, ids: torch.Tensor, *rest: object) -> torch.Tensor:
+        if len(ids) > 2:
+            raise torch.cuda.OutOfMemoryError("no room")
+        return original(model, ids, *rest)
+
+    monkeypatch.setattr(transformers_backend, "_answer", small_gpu)
+    found: dict[int, Response] = {}
+    generate(model, prompts, 8, found.__setitem__)
+    assert found == expected
+
+
+def test_a_failed_write_ends_the_job_and_loses_nothing_else(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tasks = [
+        Task(f"q{i}", f"Why {i}?", f"item-{i}", f"response-{i}", {f"{i}-a": "", f"{i}-b": "Bah!"})
+        for i in range(6)
+    ]
+    store, lines = Store(tmp_path), []
+
+    def full(item: str, *rest: object, original=store.write_pairs) -> None:
+        if item == "item-3":
+            raise OSError(28, "No space left on device")
+        original(item, *rest)
+
+    monkeypatch.setattr(store, "write_pairs", full)
+    with pytest.raises(OSError, match="No space"):
+        ShardJob(settings, store, lines.append).run(tasks)
+    assert [line.split(",")[0] for line in lines if "scored" in line] == [
+        f"{i + 1} of 6 prompts scored (q{i})" for i in range(3)
+    ]
+    again = ShardJob(settings, Store(tmp_path), lambda _line: None)
+    again.run(tasks)
+    assert again.account.responses == 0 and again.account.cells <= 2 and again.account.pairs <= 2
+    for task in tasks:
+        assert [len(part) for part in store.missing(task.item, list(task.cells))] == [0, 0]
 
 
 def test_full_store_loads_no_model(settings: Settings, tmp_path: Path) -> None:

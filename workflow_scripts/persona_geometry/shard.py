@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from functools import cached_property, partial
+from itertools import compress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -199,7 +200,7 @@ class ShardJob:
             end_of_turn=self.settings.scoring["end_of_turn"],
             retokenize=self.settings.scoring["retokenize"],
         )
-        stored = self._stored_states(task, missing_cells, missing_pairs, response)
+        stored = self._stored_states(task, missing_cells, missing_pairs, response, len(ids))
         needed = _paired(task, missing_pairs)
         to_force = missing_cells + sorted(set(needed) - set(missing_cells) - set(stored[0]))
         rendered = {key: self._rendered(task.cells[key], task.user) for key in to_force}
@@ -238,15 +239,25 @@ class ShardJob:
         missing_cells: list[str],
         missing_pairs: np.ndarray,
         response: Response,
+        n_tokens: int,
     ) -> "tuple[list[str], torch.Tensor | None]":
         """States of the stored cells that a missing pair needs, where they were kept."""
         import torch
 
+        from persona_geometry.model import hidden_size
         from persona_geometry.transfer import as_tensor
 
         wanted = sorted(set(_paired(task, missing_pairs)) - set(missing_cells))
 
-        def read(key: str) -> "torch.Tensor | None":
+        if not wanted:
+            return [], None
+        states = torch.empty(
+            *(len(wanted), n_tokens, hidden_size(self.model.network)),
+            dtype=self.model.dtype,
+            pin_memory=self.model.device.type == "cuda",
+        )
+
+        def read(row: int, key: str) -> bool:
             cell = self.store.read_cell(task.item, key)
             if cell.response_sha256 != response.sha256:
                 raise InputError(
@@ -254,17 +265,13 @@ class ShardJob:
                     f"than the one stored for prompt '{task.name}'; run 'python "
                     f"workflow_scripts/manage_store.py verify --repair' and the workflow again."
                 )
-            if cell.states is None:
-                return None
-            return as_tensor(cell.states)
+            if cell.states is not None:
+                states[row] = as_tensor(cell.states)
+            return cell.states is not None
 
         with ThreadPoolExecutor(WRITERS) as readers:
-            states = dict(zip(wanted, readers.map(read, wanted), strict=True))
-        kept = {key: state for key, state in states.items() if state is not None}
-        if not kept:
-            return [], None
-        stacked = torch.stack(list(kept.values()))
-        return list(kept), stacked.pin_memory() if self.model.device.type == "cuda" else stacked
+            kept = list(readers.map(read, range(len(wanted)), wanted))
+        return list(compress(wanted, kept)), states if all(kept) else states[kept]
 
     def _force(self, prepared: "_Prepared") -> "dict[str, Forced]":
         from persona_geometry.forcing import teacher_force
