@@ -182,6 +182,13 @@ def parts(folder: Path, checkpoint: Path, tokens: int, dtype: str, n_many: int, 
         f"{sum(naive) / each:.0f} times (exact)"
     )
 
+    grown, added = timed(tasks_of(len(tasks), 21, "steady"))
+    part = gpu_seconds(done) / gpu_seconds(added)
+    print(
+        f"  persona 21: {grown / len(tasks):.3f} s a prompt, GPU "
+        f"{gpu_seconds(added) / len(tasks):.3f} s, 1/{part:.1f} of the whole"
+    )
+
     for warm in (n_many, n_many + 1):
         timed(tasks_of(1, warm, "compile"))
     many = tasks_of(1, n_many, "many")
