@@ -366,7 +366,7 @@ def against_other_batches(model, store, task) -> None:
     pairs = torch.combinations(torch.arange(len(prompts)))
 
     def measured(batch_tokens: int):
-        forced = teacher_force(model, prompts, ids, batch_tokens)
+        forced = teacher_force(model, [(prompt, ids) for prompt in prompts], batch_tokens)
         states = torch.stack([one.states for one in forced])
         with torch.inference_mode():
             divergences = pairwise_divergences(

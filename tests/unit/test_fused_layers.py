@@ -60,6 +60,13 @@ for name, network in models.items():
         found.setdefault(name, {{}})["rotary"] = fused_rotary
         exact = own if dtype == torch.float32 else exact
         found[name][str(dtype)] = [float((x - exact).norm() / exact.norm()) for x in (own, fused)]
+hidden = torch.randn(4, 40, 200).to("{DEVICE}")
+spans = [(0, 40), (3, 1), (5, 33)]
+starts, counts = torch.tensor(spans).T.contiguous().to("{DEVICE}")
+means = fused_layers.row_means(hidden, starts, counts)
+alone = fused_layers.row_means(hidden[2:, 4:], starts[2:] - 4, counts[2:])
+expected = torch.stack([row[a : a + n].double().mean(0) for row, (a, n) in zip(hidden, spans)])
+found["means"] = [float((means - expected).abs().max()), torch.equal(means[2:], alone)]
 json.dump(found, open(sys.argv[1], "w"))
 """
 
@@ -80,6 +87,11 @@ def test_logits_are_repeated(found: dict[str, dict], name: str) -> None:
     assert found[name]["torch.float32"][1] < 1e-5
     own, fused = found[name]["torch.bfloat16"]
     assert 0 < fused < 1.5 * own
+
+
+def test_means_are_right_and_depend_on_no_other_row(found: dict) -> None:
+    error, equal = found["means"]
+    assert error < 1e-6 and equal
 
 
 def test_norms_mlps_and_rotations_of_common_models_are_fused(found: dict[str, dict]) -> None:

@@ -111,8 +111,9 @@ def test_divergences_of_the_embedded_study_agree_with_float64(tmp_path: Path) ->
 
     model = load_model(model_settings, "cpu")
     prompts = [render(model.tokenizer, p.system_prompt, prompt.text) for p in personas]
-    together = teacher_force(model, prompts, response.token_ids)
-    alone = teacher_force(model, prompts, response.token_ids, batch_tokens=1)
+    turns = [(prompt, response.token_ids) for prompt in prompts]
+    together = teacher_force(model, turns)
+    alone = teacher_force(model, turns, batch_tokens=1)
     for batched, single in zip(together, alone, strict=True):
         torch.testing.assert_close(batched.states, single.states, atol=1e-5, rtol=1e-5)
     log_p = []

@@ -119,8 +119,9 @@ def test_decoding_over_a_static_cache_equals_transformers(model: LanguageModel) 
 def test_batched_forcing_equals_one_at_a_time_and_the_plain_model(model: LanguageModel) -> None:
     prompts = [render(model.tokenizer, s, "What is the sea?") for s in SYSTEMS]
     response = model.tokenizer("The sea is wide.")["input_ids"]
-    batched = teacher_force(model, prompts, response)
-    small = teacher_force(model, prompts, response, batch_tokens=1)
+    turns = [(prompt, response) for prompt in prompts]
+    batched = teacher_force(model, turns)
+    small = teacher_force(model, turns, batch_tokens=1)
     for prompt, ours, alone in zip(prompts, batched, small, strict=True):
         for name in ("states", "last_prompt_token", "response_mean"):
             torch.testing.assert_close(getattr(ours, name), getattr(alone, name), atol=1e-5, rtol=0)
@@ -185,7 +186,7 @@ def test_new_pairs_need_no_old_forward_pass_where_states_are_kept(
         original = job._force
 
         def force(prepared, original=original, counted=counted):
-            counted.append(len(prepared.rendered))
+            counted.append(sum(len(ready.rendered) for ready in prepared))
             return original(prepared)
 
         job._force = force
@@ -203,27 +204,67 @@ def test_new_pairs_need_no_old_forward_pass_where_states_are_kept(
         assert np.abs(matrices[0] - matrices[1]).max() < 1e-6
 
 
-def test_empty_rows_and_smaller_batches_change_nothing(
+def test_empty_rows_smaller_batches_and_other_responses_change_nothing(
     model: LanguageModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prompts = [render(model.tokenizer, s, "What is the sea?") for s in SYSTEMS]
-    response = model.tokenizer("The sea is wide.")["input_ids"]
-    expected = teacher_force(model, prompts, response)
+    responses = [model.tokenizer("The sea is wide." * n)["input_ids"] for n in (1, 2, 3, 2, 1)]
+    turns = list(zip(prompts, responses, strict=True))
+    expected = [teacher_force(model, [turn])[0] for turn in turns]
     original, sizes = forcing._forward, []
 
-    def small_gpu(model: LanguageModel, prompts: list, response: list) -> list:
-        if len(prompts) > 2:
+    def small_gpu(model: LanguageModel, turns: list) -> list:
+        if len(turns) > 2:
             raise torch.cuda.OutOfMemoryError("no room")
-        sizes.append(len(prompts))
-        return original(model, prompts, response)
+        sizes.append(len(turns))
+        return original(model, turns)
 
     monkeypatch.setattr(forcing, "_forward", small_gpu)
     monkeypatch.setattr(forcing, "_least_tokens", lambda _model: 1000)
-    found = teacher_force(model, prompts, response)
-    assert sizes == [2, 2, 1]
+    found = teacher_force(model, turns)
+    assert sum(sizes) == 5 and max(sizes) == 2
     for ours, theirs in zip(found, expected, strict=True):
         for name in ("states", "last_prompt_token", "response_mean"):
             torch.testing.assert_close(getattr(ours, name), getattr(theirs, name))
+
+
+def test_grouped_prompts_are_stored_like_prompts_alone(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    questions = ["Why?", "What is the sea?", "Who are you, and who are they?"]
+
+    def tasks(n_personas: int) -> list[Task]:
+        systems = SYSTEMS[:n_personas]
+        return [
+            Task(q, q, f"item-{i}", f"response-{i}", {f"{i}-{s}": s for s in systems})
+            for i, q in enumerate(questions)
+        ]
+
+    def measured(name: str) -> dict[str, np.ndarray]:
+        store = Store(tmp_path / name)
+        for n_personas in (3, 4):
+            ShardJob(settings, store, lambda _line: None).run(tasks(n_personas))
+        return {
+            task.item: prompt_divergences(
+                store, task.item, store.read_response(task.response), list(task.cells), []
+            )["js"]
+            for task in tasks(4)
+        }
+
+    alone = measured("alone")
+    sizes: list[int] = []
+    original = ShardJob._prepare
+
+    def counted(job: ShardJob, group: list) -> list:
+        sizes.append(len(group))
+        return original(job, group)
+
+    monkeypatch.setattr(ShardJob, "_prepare", counted)
+    monkeypatch.setattr(ShardJob, "_cells_a_group", lambda _job: 6)
+    together = measured("together")
+    assert sizes == [2, 1, 3]  # three cells a prompt, then one
+    for item, js in alone.items():
+        np.testing.assert_allclose(together[item], js, atol=1e-6)
 
 
 def test_generation_halves_a_batch_that_does_not_fit(

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 
 import torch
 from torch import Tensor
@@ -29,76 +30,74 @@ class Forced:
 
 
 def teacher_force(
-    model: LanguageModel,
-    prompts: Sequence[list[int]],
-    response: list[int],
-    batch_tokens: int = 0,
+    model: LanguageModel, turns: Sequence[tuple[list[int], list[int]]], batch_tokens: int = 0
 ) -> list[Forced]:
-    """Run the model over each prompt followed by the same response.
+    """Run the model over prompts, each followed by the response that it is forced to give.
 
     Sequences are sorted by length, padded on the right and run in batches. Under causal
     attention a position never sees what follows it, so padding needs no mask.
 
     Args:
         model: the loaded model.
-        prompts: rendered token ids, one list a persona.
-        response: token ids of the shared response, T of them.
+        turns: token ids of each rendered prompt and of its response.
         batch_tokens: tokens a batch may hold; 0 sizes it from free memory. A batch that does not
             fit is halved.
 
     Returns:
-        One result a prompt, in the given order, on the model's devices.
+        One result a turn, in the given order, on the model's devices.
     """
     budget = batch_tokens or _affordable_tokens(model)
-    order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
+    lengths = [len(prompt) + len(response) for prompt, response in turns]
+    order = sorted(range(len(turns)), key=lambda i: lengths[i])
     results: dict[int, Forced] = {}
     while order:
         width = 0
         batch: list[int] = []
         for i in order:
-            width = max(width, len(prompts[i]) + len(response))
+            width = max(width, lengths[i])
             if batch and width * (len(batch) + 1) > budget:
                 break
             batch.append(i)
         try:
-            forced = _forward(model, [prompts[i] for i in batch], response)
+            forced = _forward(model, [turns[i] for i in batch])
         except torch.cuda.OutOfMemoryError:
             if len(batch) == 1:
                 raise
-            budget = sum(len(prompts[i]) + len(response) for i in batch) // 2
+            budget = sum(lengths[i] for i in batch) // 2
             torch.cuda.empty_cache()
             continue
         results.update(zip(batch, forced, strict=True))
         order = order[len(batch) :]
-    return [results[i] for i in range(len(prompts))]
+    return [results[i] for i in range(len(turns))]
 
 
 @torch.inference_mode()
-def _forward(model: LanguageModel, prompts: list[list[int]], response: list[int]) -> list[Forced]:
-    n_prompts, n_tokens = len(prompts), len(response)
-    width = max(len(prompt) for prompt in prompts) + n_tokens
-    n_rows = max(n_prompts, math.ceil(_least_tokens(model) / width))
+def _forward(model: LanguageModel, turns: Sequence[tuple[list[int], list[int]]]) -> list[Forced]:
+    starts = torch.tensor([len(prompt) for prompt, _ in turns])
+    counts = torch.tensor([len(response) for _, response in turns])
+    width = int((starts + counts).max())
+    n_rows = max(len(turns), math.ceil(_least_tokens(model) / width))
     ids = torch.zeros(n_rows, width, dtype=torch.long)
-    for row, prompt in enumerate(prompts):
-        ids[row, : len(prompt) + n_tokens] = torch.tensor(prompt + response)
-    starts = torch.tensor([len(prompt) for prompt in prompts])
-    # The last prompt token and the response, in each row, as places in the batch laid end to end.
-    places = torch.arange(n_prompts)[:, None] * width + starts[:, None] + torch.arange(-1, n_tokens)
-    copies: dict[torch.device, Tensor] = {}
+    for row, (prompt, response) in enumerate(turns):
+        ids[row, : len(prompt) + len(response)] = torch.tensor(prompt + response)
+    # Places in the batch laid end to end: of the last prompt tokens, and of all that predict.
+    ends = torch.arange(len(turns)) * width + starts - 1
+    predicting = [torch.arange(n) + end for n, end in zip(counts.tolist(), ends, strict=True)]
+    indices = (starts, counts, ends, torch.cat(predicting))
+    copies: dict[torch.device, list[Tensor]] = {}
     last: list[Tensor] = []
     mean: list[Tensor] = []
 
-    def wanted(hidden: Tensor) -> Tensor:
-        """(B, 1 + T, d) states at the last prompt token and the response."""
-        if hidden.device not in copies:
-            copies[hidden.device] = to_device(places.flatten(), hidden.device)
-        chosen = hidden.flatten(0, 1).index_select(0, copies[hidden.device])
-        return chosen.view(n_prompts, 1 + n_tokens, -1)
+    def on(device: torch.device) -> list[Tensor]:
+        if device not in copies:
+            copies[device] = [to_device(index, device) for index in indices]
+        return copies[device]
 
     def keep(_module: torch.nn.Module, _inputs: tuple, output: Tensor | tuple) -> None:
-        chosen = wanted(output[0] if isinstance(output, tuple) else output)
-        last.append(chosen[:, 0].clone())
-        mean.append(chosen[:, 1:].mean(1, dtype=torch.float32))
+        hidden = output[0] if isinstance(output, tuple) else output
+        start, count, end, _ = on(hidden.device)
+        last.append(hidden.flatten(0, 1).index_select(0, end))
+        mean.append(_row_means(hidden, start, count))
 
     hooks = [block.register_forward_hook(keep) for block in model.blocks]
     try:
@@ -108,10 +107,21 @@ def _forward(model: LanguageModel, prompts: list[list[int]], response: list[int]
     finally:
         for hook in hooks:
             hook.remove()
-    states = wanted(final)[:, :-1]
-    last_all = torch.stack([vector.to(final.device) for vector in last], 1)
-    mean_all = torch.stack([vector.to(final.device) for vector in mean], 1)
+    home = final.device
+    states = final.flatten(0, 1).index_select(0, on(home)[3]).split(counts.tolist())
+    last_all = torch.stack([vector.to(home) for vector in last], 1)
+    mean_all = torch.stack([vector.to(home) for vector in mean], 1)
     return [Forced(*parts) for parts in zip(states, last_all, mean_all, strict=True)]
+
+
+def _row_means(hidden: Tensor, starts: Tensor, counts: Tensor) -> Tensor:
+    """(n, d) float32 means over the tokens starts..starts+counts of the first n rows."""
+    if hidden.is_cuda and find_spec("triton"):
+        from persona_geometry.fused_layers import row_means
+
+        return row_means(hidden, starts, counts)
+    spans = zip(hidden, starts.tolist(), counts.tolist(), strict=False)
+    return torch.stack([row[a : a + n].mean(0, dtype=torch.float32) for row, a, n in spans])
 
 
 def _least_tokens(model: LanguageModel) -> int:

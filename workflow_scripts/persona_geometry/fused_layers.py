@@ -1,4 +1,4 @@
-"""The elementwise parts of a decoder layer as single GPU kernels.
+"""The small operations of a decoder layer, and on its output, as single GPU kernels.
 
 transformers writes RMSNorm, SwiGLU and the rotary embedding as chains of small operations, each a
 trip through memory: at 7B they take a third as long as the matrix products. One kernel each takes a
@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.nn.functional import rms_norm
 
 BLOCK = 4096
+MEAN_TOKENS, MEAN_WIDTH = 16, 128
 TOLERANCE = 2.0**-6  # of the largest value: a few roundings of bfloat16
 
 
@@ -87,6 +88,52 @@ def rotary(own: Callable, q: Tensor, k: Tensor, cos: Tensor, sin: Tensor, **kwar
     if not known or not (cos.is_contiguous() and q.stride(3) == k.stride(3) == 1):
         return own(q, k, cos, sin, **kwargs)
     return _rotated(q, cos, sin), _rotated(k, cos, sin)
+
+
+@triton.jit(do_not_specialize=["width"])
+def _row_means(
+    hidden,  # (B, S, d)
+    starts,  # (n,) first token of each row's mean
+    counts,  # (n,) tokens of it
+    out,  # (n, d) float32
+    width,
+    stride_row,
+    stride_token,
+    TOKENS: tl.constexpr,
+    WIDTH: tl.constexpr,
+):
+    row = tl.program_id(0)
+    start, count = tl.load(starts + row), tl.load(counts + row)
+    token = tl.arange(0, TOKENS)[:, None]
+    at = tl.program_id(1) * WIDTH + tl.arange(0, WIDTH)[None, :]
+    x = hidden + row.to(tl.int64) * stride_row + (start + token) * stride_token + at
+    total = tl.zeros((TOKENS, WIDTH), tl.float32)
+    for first in range(0, count, TOKENS):
+        wanted = (first + token < count) & (at < width)
+        total += tl.load(x + first * stride_token, mask=wanted, other=0).to(tl.float32)
+    mean = tl.sum(total, 0, keep_dims=True) / count
+    tl.store(out + row * width + at, mean, mask=at < width)
+
+
+def row_means(hidden: Tensor, starts: Tensor, counts: Tensor) -> Tensor:
+    """Means over some tokens of each row, added in an order that depends on nothing else.
+
+    Args:
+        hidden: (B, S, d).
+        starts, counts: (n,) first token, and number of tokens, of each of the first n rows.
+
+    Returns:
+        (n, d) float32.
+    """
+    n, width = len(starts), hidden.shape[2]
+    hidden = hidden if hidden.stride(2) == 1 else hidden.contiguous()
+    out = hidden.new_empty(n, width, dtype=torch.float32)
+    with torch.cuda.device_of(hidden):
+        _row_means[(n, triton.cdiv(width, MEAN_WIDTH))](
+            hidden, starts, counts, out, width, hidden.stride(0), hidden.stride(1),
+            TOKENS=MEAN_TOKENS, WIDTH=MEAN_WIDTH,
+        )  # fmt: skip
+    return out
 
 
 def fuse(network: Any) -> None:

@@ -1,13 +1,13 @@
 """The work of one GPU job: a shard of prompts, with the model loaded once.
 
 Whatever the store already holds is not computed again; if it holds everything, no model is
-loaded. Each result is stored as soon as it exists: a killed job loses the prompt that is being
-computed and those, AHEAD of them at most, that are on their way from the GPU to the store.
+loaded. Each result is stored as soon as it exists: a killed job loses what is being computed and
+what is on its way from the GPU to the store, which is a second's work of a GPU that is kept busy.
 """
 
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from functools import cached_property, partial
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 WRITERS = 8
 AHEAD = 2
+GROUP_CELLS = 16  # forward passes that fill a GPU
+GROUP_PAIRED = 512  # stored cells in host memory at a time: 1 GB at 7B and 256 tokens
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,27 @@ class Account:
 
 
 @dataclass(frozen=True)
+class _Lacking:
+    """What the store lacks of one item.
+
+    Attributes:
+        task: the item's recipe.
+        cells: keys of the missing cells.
+        pairs: (n, 2) places in the task's cells of the missing pairs.
+    """
+
+    task: Task
+    cells: list[str]
+    pairs: np.ndarray
+
+    @cached_property
+    def paired(self) -> list[str]:
+        """The cells that occur in a missing pair, in the task's order."""
+        keys = list(self.task.cells)
+        return [keys[place] for place in np.unique(self.pairs)]
+
+
+@dataclass(frozen=True)
 class _Prepared:
     """What measuring one item needs beside the model.
 
@@ -117,14 +140,14 @@ class ShardJob:
 
     def run(self, tasks: Sequence[Task]) -> dict[str, Any]:
         """Compute and store what is missing; return the receipt's content."""
-        lacking = [(task, *self.store.missing(task.item, list(task.cells))) for task in tasks]
-        todo = [entry for entry in lacking if entry[1] or len(entry[2])]
+        lacking = [_Lacking(t, *self.store.missing(t.item, list(t.cells))) for t in tasks]
+        todo = [one for one in lacking if one.cells or len(one.pairs)]
         self.report(
-            f"{len(tasks)} prompts: {sum(len(cells) for _, cells, _ in todo)} cells and "
-            f"{sum(len(pairs) for _, _, pairs in todo)} pairs to compute"
+            f"{len(tasks)} prompts: {sum(len(one.cells) for one in todo)} cells and "
+            f"{sum(len(one.pairs) for one in todo)} pairs to compute"
         )
         if todo:
-            self.generate([task for task, _, _ in todo])
+            self.generate([one.task for one in todo])
             self._score(todo)
             self._note_device()
         return {
@@ -132,35 +155,61 @@ class ShardJob:
             "account": asdict(self.account),
         }
 
-    def _score(self, todo: Sequence[tuple[Task, list[str], np.ndarray]]) -> None:
-        """Measure items; the GPU computes one while the last are stored and the next is read."""
+    def _score(self, todo: Sequence[_Lacking]) -> None:
+        """Measure items; the GPU computes some while the last are stored and the next are read."""
         started = time.perf_counter()
-        unfinished: deque[tuple[str, list[Future]]] = deque()
+        groups = list(self._grouped(todo))
+        unfinished: deque[list[tuple[str, list[Future]]]] = deque()
         done = 0
 
         def finish_first() -> None:
             nonlocal done
-            name, writes = unfinished.popleft()
-            for write in writes:
-                write.result()
-            done += 1
-            elapsed = time.perf_counter() - started
-            self.report(
-                f"{done} of {len(todo)} prompts scored ({name}), {elapsed / done:.2f} s a prompt, "
-                f"{elapsed / done * (len(todo) - done):.0f} s left"
-            )
+            for name, writes in unfinished.popleft():
+                for write in writes:
+                    write.result()
+                done += 1
+                elapsed = time.perf_counter() - started
+                self.report(
+                    f"{done} of {len(todo)} prompts scored ({name}), {elapsed / done:.2f} s a "
+                    f"prompt, {elapsed / done * (len(todo) - done):.0f} s left"
+                )
 
         with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(WRITERS) as writers:
-            coming = deque([reader.submit(self._prepare, *todo[0])])
-            for following, (task, cells, pairs) in enumerate(todo, start=1):
-                prepared = coming.popleft().result()
-                coming.extend(reader.submit(self._prepare, *e) for e in todo[following:][:1])
-                writes = self._measure(task, cells, pairs, prepared)
-                unfinished.append((task.name, [writers.submit(write) for write in writes]))
+            coming = reader.submit(self._prepare, groups[0])
+            for following, group in enumerate(groups, start=1):
+                prepared = coming.result()
+                if following < len(groups):
+                    coming = reader.submit(self._prepare, groups[following])
+                writes = self._measure(group, prepared)
+                unfinished.append(
+                    [
+                        (lacking.task.name, [writers.submit(write) for write in of_item])
+                        for lacking, of_item in zip(group, writes, strict=True)
+                    ]
+                )
                 if len(unfinished) > AHEAD:
                     finish_first()
             while unfinished:
                 finish_first()
+
+    def _grouped(self, todo: Sequence[_Lacking]) -> Iterator[list[_Lacking]]:
+        """Items whose forward passes make one batch: one new persona alone leaves a GPU idle."""
+        fill = self._cells_a_group()
+        keeps = self.settings.scoring["keep_states"]
+        group: list[_Lacking] = []
+        new = paired = 0
+        for lacking in todo:
+            n_paired = len(lacking.paired)
+            n_new = len(lacking.cells) if keeps else n_paired
+            if group and (new + n_new > fill or paired + n_paired > GROUP_PAIRED):
+                yield group
+                group, new, paired = [], 0, 0
+            group.append(lacking)
+            new, paired = new + n_new, paired + n_paired
+        yield group
+
+    def _cells_a_group(self) -> int:
+        return GROUP_CELLS if self.model.device.type == "cuda" else 1
 
     def generate(self, tasks: Sequence[Task]) -> None:
         """Generate and store the responses that the store lacks."""
@@ -187,46 +236,49 @@ class ShardJob:
         with self.watch.program("generate"):
             generate(model, prompts, limit, save)
 
-    def _prepare(
-        self, task: Task, missing_cells: list[str], missing_pairs: np.ndarray
-    ) -> "_Prepared":
-        """Read and render what measuring one item needs."""
+    def _prepare(self, group: Sequence[_Lacking]) -> list[_Prepared]:
+        """Read and render what measuring some items needs."""
         from persona_geometry.chat import scored_tokens
 
-        response = self.store.need_response(task.response)
-        ids = scored_tokens(
-            self.model.tokenizer,
-            response.token_ids,
-            end_of_turn=self.settings.scoring["end_of_turn"],
-            retokenize=self.settings.scoring["retokenize"],
-        )
-        stored = self._stored_states(task, missing_cells, missing_pairs, response, len(ids))
-        needed = _paired(task, missing_pairs)
-        to_force = missing_cells + sorted(set(needed) - set(missing_cells) - set(stored[0]))
-        rendered = {key: self._rendered(task.cells[key], task.user) for key in to_force}
-        return _Prepared(response, ids, stored, rendered)
+        prepared = []
+        for lacking in group:
+            task = lacking.task
+            response = self.store.need_response(task.response)
+            ids = scored_tokens(
+                self.model.tokenizer,
+                response.token_ids,
+                end_of_turn=self.settings.scoring["end_of_turn"],
+                retokenize=self.settings.scoring["retokenize"],
+            )
+            stored = self._stored_states(lacking, response, len(ids))
+            to_force = dict.fromkeys([*lacking.cells, *lacking.paired])
+            rendered = {
+                key: self._rendered(task.cells[key], task.user)
+                for key in to_force
+                if key not in stored[0]
+            }
+            prepared.append(_Prepared(response, ids, stored, rendered))
+        return prepared
 
     def _measure(
-        self,
-        task: Task,
-        missing_cells: list[str],
-        missing_pairs: np.ndarray,
-        prepared: "_Prepared",
-    ) -> list[Callable[[], None]]:
-        """Start computing what one item lacks; return the writes that wait for it and store it."""
+        self, group: Sequence[_Lacking], prepared: Sequence[_Prepared]
+    ) -> Iterator[list[Callable[[], None]]]:
+        """Start computing what items lack; yield the writes that wait for each and store it."""
         from persona_geometry.transfer import to_device
 
-        forced = self._force(prepared)
-        writes = self._cell_writes(task, missing_cells, forced, prepared.response)
-        if len(missing_pairs):
-            keys, stored = prepared.stored
-            states = {key: result.states for key, result in forced.items()}
-            if stored is not None:
-                states |= dict(zip(keys, to_device(stored, self.model.head_device), strict=True))
-            writes.append(self._pair_write(task, missing_pairs, states, prepared.response))
-        self.account.cells += len(missing_cells)
-        self.account.pairs += len(missing_pairs)
-        return writes
+        everything = zip(group, prepared, self._force(prepared), strict=True)
+        for lacking, ready, forced in everything:
+            writes = self._cell_writes(lacking, forced, ready.response)
+            if len(lacking.pairs):
+                keys, stored = ready.stored
+                states = {key: result.states for key, result in forced.items()}
+                if stored is not None:
+                    home = self.model.head_device
+                    states |= dict(zip(keys, to_device(stored, home), strict=True))
+                writes.append(self._pair_write(lacking, states, ready.response))
+            self.account.cells += len(lacking.cells)
+            self.account.pairs += len(lacking.pairs)
+            yield writes
 
     def _rendered(self, system_prompt: str, user: str) -> list[int]:
         from persona_geometry.chat import render
@@ -234,12 +286,7 @@ class ShardJob:
         return render(self.model.tokenizer, system_prompt, user, self.settings.model["system_role"])
 
     def _stored_states(
-        self,
-        task: Task,
-        missing_cells: list[str],
-        missing_pairs: np.ndarray,
-        response: Response,
-        n_tokens: int,
+        self, lacking: _Lacking, response: Response, n_tokens: int
     ) -> "tuple[list[str], torch.Tensor | None]":
         """States of the stored cells that a missing pair needs, where they were kept."""
         import torch
@@ -247,8 +294,8 @@ class ShardJob:
         from persona_geometry.model import hidden_size
         from persona_geometry.transfer import as_tensor
 
-        wanted = sorted(set(_paired(task, missing_pairs)) - set(missing_cells))
-
+        task = lacking.task
+        wanted = sorted(set(lacking.paired) - set(lacking.cells))
         if not wanted:
             return [], None
         states = torch.empty(
@@ -273,28 +320,26 @@ class ShardJob:
             kept = list(readers.map(read, range(len(wanted)), wanted))
         return list(compress(wanted, kept)), states if all(kept) else states[kept]
 
-    def _force(self, prepared: "_Prepared") -> "dict[str, Forced]":
+    def _force(self, prepared: Sequence[_Prepared]) -> "list[dict[str, Forced]]":
+        """Run what was rendered, all in one; each item's results by cell."""
         from persona_geometry.forcing import teacher_force
 
-        if not prepared.rendered:
-            return {}
+        turns = [(prompt, ready.ids) for ready in prepared for prompt in ready.rendered.values()]
+        if not turns:
+            return [{} for _ in prepared]
         with self.watch.device("force", self.model.device):
-            forced = teacher_force(
-                self.model,
-                list(prepared.rendered.values()),
-                prepared.ids,
-                self.settings.batch_tokens,
-            )
-        return dict(zip(prepared.rendered, forced, strict=True))
+            forced = iter(teacher_force(self.model, turns, self.settings.batch_tokens))
+        return [{key: next(forced) for key in ready.rendered} for ready in prepared]
 
     def _cell_writes(
-        self, task: Task, keys: list[str], forced: "dict[str, Forced]", response: Response
+        self, lacking: _Lacking, forced: "dict[str, Forced]", response: Response
     ) -> list[Callable[[], None]]:
         """Send what is kept of forward passes off the GPU, in the model's precision."""
         import torch
 
         from persona_geometry.transfer import as_array, to_host
 
+        keys = lacking.cells
         if not keys:
             return []
         names = ["last_prompt_token", "response_mean"]
@@ -310,16 +355,12 @@ class ShardJob:
         def write(row: int, key: str) -> None:
             arrays: dict[str, Any] = {name: as_array(t[row]) for name, t in arrived().items()}
             cell = Cell(**{"states": None, **arrays}, response_sha256=response.sha256)
-            self.store.write_cell(task.item, key, cell)
+            self.store.write_cell(lacking.task.item, key, cell)
 
         return [partial(write, row, key) for row, key in enumerate(keys)]
 
     def _pair_write(
-        self,
-        task: Task,
-        pairs: np.ndarray,
-        states: "dict[str, torch.Tensor]",
-        response: Response,
+        self, lacking: _Lacking, states: "dict[str, torch.Tensor]", response: Response
     ) -> Callable[[], None]:
         """Start computing divergences from head inputs (T, d) by cell."""
         import torch
@@ -327,8 +368,8 @@ class ShardJob:
         from persona_geometry.divergence import unchecked_divergences, within_range
         from persona_geometry.transfer import to_host
 
-        names = _paired(task, pairs)
-        places = np.unique(pairs, return_inverse=True)[1].reshape(-1, 2)
+        names = lacking.paired
+        places = np.unique(lacking.pairs, return_inverse=True)[1].reshape(-1, 2)
         home = self.model.head_device
         stacked = torch.stack([states[name].to(home) for name in names])
         with self.watch.device("diverge", home), torch.inference_mode():
@@ -345,7 +386,7 @@ class ShardJob:
             checked = within_range(arrived()["divergences"])
             arrays = {name: getattr(checked, name).numpy() for name in DIVERGENCES}
             block = PairBlock(names, places, **arrays, response_sha256=response.sha256)
-            self.store.write_pairs(task.item, block)
+            self.store.write_pairs(lacking.task.item, block)
 
         return write
 
@@ -359,12 +400,6 @@ class ShardJob:
         else:
             self.account.device = "cpu"
         self.account.packages = package_versions()
-
-
-def _paired(task: Task, pairs: np.ndarray) -> list[str]:
-    """The cells that occur in pairs (n, 2) of a task's cells, in the task's order."""
-    keys = list(task.cells)
-    return [keys[place] for place in np.unique(pairs)]
 
 
 def store_response(store: Store, task: Task, response: Response, settings: Settings) -> None:
