@@ -264,7 +264,7 @@ class ShardJob:
         self, group: Sequence[_Lacking], prepared: Sequence[_Prepared]
     ) -> Iterator[list[Callable[[], None]]]:
         """Start computing what items lack; yield the writes that wait for each and store it."""
-        from persona_geometry.transfer import to_device
+        from persona_geometry.transfer import used_here
 
         everything = zip(group, prepared, self._force(prepared), strict=True)
         for lacking, ready, forced in everything:
@@ -273,8 +273,7 @@ class ShardJob:
                 keys, stored = ready.stored
                 states = {key: result.states for key, result in forced.items()}
                 if stored is not None:
-                    home = self.model.head_device
-                    states |= dict(zip(keys, to_device(stored, home), strict=True))
+                    states |= dict(zip(keys, used_here(stored), strict=True))
                 writes.append(self._pair_write(lacking, states, ready.response))
             self.account.cells += len(lacking.cells)
             self.account.pairs += len(lacking.pairs)
@@ -292,17 +291,14 @@ class ShardJob:
         import torch
 
         from persona_geometry.model import hidden_size
-        from persona_geometry.transfer import as_tensor
+        from persona_geometry.transfer import as_tensor, to_device_aside
 
         task = lacking.task
         wanted = sorted(set(lacking.paired) - set(lacking.cells))
         if not wanted:
             return [], None
-        states = torch.empty(
-            *(len(wanted), n_tokens, hidden_size(self.model.network)),
-            dtype=self.model.dtype,
-            pin_memory=self.model.device.type == "cuda",
-        )
+        shape = len(wanted), n_tokens, hidden_size(self.model.network)
+        states = torch.empty(shape, dtype=self.model.dtype)
 
         def read(row: int, key: str) -> bool:
             cell = self.store.read_cell(task.item, key)
@@ -318,7 +314,8 @@ class ShardJob:
 
         with ThreadPoolExecutor(WRITERS) as readers:
             kept = list(readers.map(read, range(len(wanted)), wanted))
-        return list(compress(wanted, kept)), states if all(kept) else states[kept]
+        chosen = states if all(kept) else states[kept]
+        return list(compress(wanted, kept)), to_device_aside(chosen, self.model.head_device)
 
     def _force(self, prepared: Sequence[_Prepared]) -> "list[dict[str, Forced]]":
         """Run what was rendered, all in one; each item's results by cell."""

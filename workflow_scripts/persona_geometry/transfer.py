@@ -5,6 +5,7 @@ through pinned memory takes its turn in the GPU's queue while the program goes o
 """
 
 from collections.abc import Callable, Mapping
+from functools import cache
 
 import numpy as np
 import torch
@@ -30,6 +31,29 @@ def to_device(tensor: Tensor, device: torch.device) -> Tensor:
     if device.type != "cuda":
         return tensor.to(device)
     return tensor.pin_memory().to(device, non_blocking=True)
+
+
+def to_device_aside(tensor: Tensor, device: torch.device) -> Tensor:
+    """A copy of a CPU tensor on a device that is made beside what the GPU was asked before.
+
+    It is made in a stream of its own; whoever uses it in another passes it through `used_here`.
+    """
+    if device.type != "cuda":
+        return tensor.to(device)
+    with torch.cuda.stream(_aside(device)):
+        return tensor.to(device)
+
+
+@cache
+def _aside(device: torch.device) -> torch.cuda.Stream:
+    return torch.cuda.Stream(device)
+
+
+def used_here(tensor: Tensor) -> Tensor:
+    """The tensor, whose memory now also waits for the current stream before it is used again."""
+    if tensor.is_cuda:
+        tensor.record_stream(torch.cuda.current_stream(tensor.device))
+    return tensor
 
 
 def to_host(tensors: Mapping[str, Tensor]) -> Callable[[], dict[str, Tensor]]:
