@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from persona_geometry import packing
 from persona_geometry import store as store_module
 from persona_geometry.errors import InputError
 from persona_geometry.maintenance import prune, repair, verify
@@ -44,6 +45,8 @@ def test_round_trips(store: Store) -> None:
     read = store.read_cell("item", "b")
     assert np.array_equal(read.states, cell(1).states)
     assert store.read_cell("item", "b", with_states=False).states is None
+    states, response = store.read_states("item", "b")
+    assert np.array_equal(states, read.states) and response == RESPONSE.sha256
     pairs = store.read_pairs(store.pair_blocks("item")[0])
     assert pairs.cells == ["a", "b", "c"] and pairs.pairs.tolist() == [[0, 1], [0, 2], [1, 2]]
     assert np.array_equal(pairs.kl_qp, block(("a", "b"), ("a", "c"), ("b", "c")).kl_qp)
@@ -52,7 +55,6 @@ def test_round_trips(store: Store) -> None:
 def test_bfloat16_is_kept_as_bits(store: Store) -> None:
     import torch
 
-    from persona_geometry.packing import as_float32
     from persona_geometry.transfer import as_array, as_tensor
 
     values = torch.randn(4, 6, generator=torch.Generator().manual_seed(0)).bfloat16()
@@ -60,7 +62,19 @@ def test_bfloat16_is_kept_as_bits(store: Store) -> None:
     store.write_cell("item", "bits", Cell(bits, bits[:2], bits[2:], RESPONSE.sha256))
     read = store.read_cell("item", "bits").states
     assert torch.equal(as_tensor(read), values)
-    assert np.array_equal(as_float32(read), values.float().numpy())
+    assert np.array_equal(packing.as_float32(read), values.float().numpy())
+
+
+@pytest.mark.parametrize("values", [1, 2, 15, 16, 17, 256])
+def test_packing_gives_back_every_bit(values: int) -> None:
+    rng = np.random.default_rng(values)
+    for size in (0, 1, 2, 15, 16, 1001):
+        upper, lower = rng.integers(0, values, size), rng.integers(0, 256, size)
+        bits = (upper << 8 | lower).astype(np.uint16)
+        packed = packing.pack(bits)
+        assert np.array_equal(packing.unpack(packed, (size, 1)), bits[:, None])
+        if values <= packing.CODES:
+            assert packed.size <= 1.5 * size + packing.CODES + 1
 
 
 def test_missing_counts_cells_and_pairs(store: Store) -> None:

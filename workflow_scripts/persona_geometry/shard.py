@@ -300,20 +300,20 @@ class ShardJob:
         shape = len(wanted), n_tokens, hidden_size(self.model.network)
         states = torch.empty(shape, dtype=self.model.dtype)
 
-        def read(row: int, key: str) -> bool:
-            cell = self.store.read_cell(task.item, key)
-            if cell.response_sha256 != response.sha256:
+        def fetch(row: int, key: str) -> bool:
+            read, response_sha256 = self.store.read_states(task.item, key)
+            if response_sha256 != response.sha256:
                 raise InputError(
                     f"{self.store.cell_path(task.item, key)} was computed on another response "
                     f"than the one stored for prompt '{task.name}'; run 'python "
                     f"workflow_scripts/manage_store.py verify --repair' and the workflow again."
                 )
-            if cell.states is not None:
-                states[row] = as_tensor(cell.states)
-            return cell.states is not None
+            if read is not None:
+                states[row] = as_tensor(read)
+            return read is not None
 
         with ThreadPoolExecutor(WRITERS) as readers:
-            kept = list(readers.map(read, range(len(wanted)), wanted))
+            kept = list(readers.map(fetch, range(len(wanted)), wanted))
         chosen = states if all(kept) else states[kept]
         return list(compress(wanted, kept)), to_device_aside(chosen, self.model.head_device)
 

@@ -166,6 +166,12 @@ class Store:
             response_sha256=meta["response_sha256"],
         )
 
+    def read_states(self, item: str, cell: str) -> tuple[np.ndarray | None, str]:
+        """A cell's states alone, and the hash of the response they were computed on."""
+        arrays, meta = _read(self.cell_path(item, cell), ("last_prompt_token", "response_mean"))
+        states = _decoded(arrays["states"], meta["states"]) if arrays else None
+        return states, meta["response_sha256"]
+
     def write_cell(self, item: str, key: str, cell: Cell) -> None:
         named = {
             name: getattr(cell, name)
