@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -311,6 +312,16 @@ def test_a_failed_write_ends_the_job_and_loses_nothing_else(
     assert again.account.responses == 0 and again.account.cells <= 2 and again.account.pairs <= 2
     for task in tasks:
         assert [len(part) for part in store.missing(task.item, list(task.cells))] == [0, 0]
+
+
+def test_logits_that_are_not_finite_name_their_prompt(
+    settings: Settings, model: LanguageModel, tmp_path: Path
+) -> None:
+    job = ShardJob(settings, Store(tmp_path), lambda _line: None)
+    job.model = replace(model, head=lambda states: model.head(states) * math.nan)
+    with pytest.raises(InputError, match="Prompt 'q': The logits hold values that are not finite"):
+        job.run([make_task(SYSTEMS)])
+    assert not job.store.pair_blocks("item-q")
 
 
 def test_full_store_loads_no_model(settings: Settings, tmp_path: Path) -> None:

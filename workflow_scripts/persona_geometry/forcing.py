@@ -3,11 +3,11 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 
 import torch
 from torch import Tensor
 
+from persona_geometry import kernels
 from persona_geometry.model import LanguageModel, hidden_size
 from persona_geometry.transfer import to_device
 
@@ -116,7 +116,7 @@ def _forward(model: LanguageModel, turns: Sequence[tuple[list[int], list[int]]])
 
 def _row_means(hidden: Tensor, starts: Tensor, counts: Tensor) -> Tensor:
     """(n, d) float32 means over the tokens starts..starts+counts of the first n rows."""
-    if hidden.is_cuda and find_spec("triton"):
+    if kernels.run_on(hidden.device):
         from persona_geometry.fused_layers import row_means
 
         return row_means(hidden, starts, counts)

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -11,6 +10,7 @@ from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
+from persona_geometry import kernels
 from persona_geometry.errors import InputError
 from persona_geometry.hub import model_folder
 
@@ -74,7 +74,7 @@ def load_model(settings: dict[str, Any], device: str = "auto") -> LanguageModel:
     if not placed:
         network.to(device)
     network.requires_grad_(False)
-    if network.device.type == "cuda" and not placed and find_spec("triton"):
+    if not placed and kernels.run_on(network.device):
         from persona_geometry.fused_layers import fuse
 
         fuse(network)

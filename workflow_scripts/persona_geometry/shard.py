@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from persona_geometry import kernels
 from persona_geometry.errors import InputError
 from persona_geometry.provenance import package_versions
 from persona_geometry.stopwatch import Stopwatch
@@ -135,7 +136,15 @@ class ShardJob:
 
         with self.watch.program("load"):
             model = load_model(self.settings.model, self.settings.device)
-        self.report(f"model loaded in {self.account.seconds['load']:.1f} s on {model.device}")
+        slow = kernels.lacking() if model.device.type == "cuda" else ""
+        self.report(
+            f"model loaded in {self.account.seconds['load']:.1f} s on {model.device}"
+            + (
+                f"; without fused kernels, which takes several times as long: {slow}"
+                if slow
+                else ""
+            )
+        )
         return model
 
     def run(self, tasks: Sequence[Task]) -> dict[str, Any]:
@@ -380,7 +389,10 @@ class ShardJob:
         arrived = to_host({"divergences": result})
 
         def write() -> None:
-            checked = within_range(arrived()["divergences"])
+            try:
+                checked = within_range(arrived()["divergences"])
+            except (InputError, ArithmeticError) as error:
+                raise InputError(f"Prompt '{lacking.task.name}': {error}") from error
             arrays = {name: getattr(checked, name).numpy() for name in DIVERGENCES}
             block = PairBlock(names, places, **arrays, response_sha256=response.sha256)
             self.store.write_pairs(lacking.task.item, block)

@@ -4,13 +4,13 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from importlib.util import find_spec
 from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from persona_geometry import kernels
 from persona_geometry.errors import InputError
 from persona_geometry.transfer import to_device
 
@@ -56,7 +56,7 @@ def pairwise_divergences(
     changes no value, as far as `logits_of` itself does not.
 
     `backend` "torch" is the reference and runs anywhere, "triton" is the fused GPU kernel, "auto"
-    takes the kernel on a GPU where Triton is installed. JS = H((P+Q)/2) - H(P)/2 - H(Q)/2
+    takes the kernel on a GPU where Triton can compile it. JS = H((P+Q)/2) - H(P)/2 - H(Q)/2
     (Lin, IEEE Trans. Inf. Theory 37, 1991), over the whole vocabulary, in float32.
 
     Raises InputError for pairs or a chunk out of range and for logits that are not finite,
@@ -136,7 +136,7 @@ def _checked_pairs(pairs: Sequence[tuple[int, int]] | Tensor, n_personas: int) -
 def _backend(name: str, device: torch.device, pairs: Tensor) -> Callable[[Tensor], Tensor]:
     """The function from logits (N, t, V) to the (3, n, t) divergences of `pairs` (n, 2)."""
     if name == "auto":
-        fast = device.type == "cuda" and torch.version.cuda and find_spec("triton")
+        fast = torch.version.cuda and kernels.run_on(device)
         name = "triton" if fast else "torch"
     if name == "torch":
         return partial(reference.divergences, pairs=to_device(pairs, device))
