@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from ..workflow.conftest import embedded_config
+from ..workflow.conftest import agree, embedded_config
 from .conftest import PROMPTS, Cluster, SlurmStudy, wait_for
 
 TARGET = "results/test/js_matrix.json"
@@ -41,10 +41,6 @@ def undisturbed(overdue: SlurmStudy, cancelled: SlurmStudy, new_study: NewStudy)
     study = new_study("undisturbed", 3)
     study.finish()
     return study
-
-
-def js(study: SlurmStudy) -> bytes:
-    return study.result("js_matrix.json").read_bytes()
 
 
 def test_each_gpu_job_asks_for_one_h100_and_nothing_else_is_submitted(
@@ -81,7 +77,7 @@ def test_the_embedded_study_completes(cluster: Cluster, new_study: NewStudy) -> 
 
 
 def test_added_persona_submits_its_jobs_and_removed_one_none(undisturbed: SlurmStudy) -> None:
-    before, kept = js(undisturbed), undisturbed.kept()
+    before, kept = undisturbed.js(), undisturbed.kept()
     undisturbed.personas.insert(1, ("pirate", "", "You are a pirate."))
     undisturbed.finish(TARGET)
     assert len(undisturbed.submitted()) == 2
@@ -90,7 +86,7 @@ def test_added_persona_submits_its_jobs_and_removed_one_none(undisturbed: SlurmS
     del undisturbed.personas[1]
     undisturbed.finish(TARGET)
     assert undisturbed.submitted() == []
-    assert js(undisturbed) == before
+    assert undisturbed.js() == before
 
 
 def test_cancelled_job_is_submitted_again_and_keeps_what_it_stored(
@@ -102,7 +98,7 @@ def test_cancelled_job_is_submitted_again_and_keeps_what_it_stored(
     assert (first, second) == ("CANCELLED", "COMPLETED")
     assert "status is: 'CANCELLED'" in study.output
     assert study.kept().items() >= kept.items()
-    assert js(study) == js(undisturbed)
+    assert agree(study.js(), undisturbed.js())
 
 
 def test_drained_and_failed_node_delay_jobs_and_lose_nothing(
@@ -128,7 +124,7 @@ def test_drained_and_failed_node_delay_jobs_and_lose_nothing(
     assert cluster.states(study) == {"COMPLETED"} and len(study.submitted()) == 3
     assert any(cluster.job(number)["Restarts"] == "1" for number in study.submitted())
     assert study.kept().items() >= kept.items()
-    assert js(study) == js(undisturbed)
+    assert agree(study.js(), undisturbed.js())
 
 
 def test_job_past_its_time_limit_is_submitted_again_with_a_longer_one(
@@ -140,7 +136,7 @@ def test_job_past_its_time_limit_is_submitted_again_with_a_longer_one(
     assert "status is: 'TIMEOUT'" in overdue.output
     assert second["TimeLimit"] == "00:20:00"
     assert int(second["MinMemoryNode"][:-1]) > int(first["MinMemoryNode"][:-1])
-    assert js(overdue) == js(undisturbed)
+    assert agree(overdue.js(), undisturbed.js())
 
 
 def test_large_model_gets_its_gpus_together_and_an_interrupted_run_leaves_no_job(
