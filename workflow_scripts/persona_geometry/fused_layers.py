@@ -139,11 +139,14 @@ def row_means(hidden: Tensor, starts: Tensor, counts: Tensor) -> Tensor:
 def fuse(network: Any) -> None:
     """Replace what can be replaced in a model on one GPU, in place."""
     modules = list(network.modules())
+    like = network.get_input_embeddings().weight
     for module in modules:
         if type(module).__name__.endswith("RMSNorm") and hasattr(module, "variance_epsilon"):
-            _replace_forward(module, partial(_rms_norm, module), module.weight.shape[-1])
+            x = like.new_empty(1, 3, module.weight.shape[-1]).normal_()
+            _replace_forward(module, partial(_rms_norm, module), x)
         elif all(hasattr(module, name) for name in ("gate_proj", "up_proj", "down_proj", "act_fn")):
-            _replace_forward(module, partial(_gated, module), module.gate_proj.in_features)
+            x = like.new_empty(1, 3, module.gate_proj.in_features).normal_()
+            _replace_forward(module, partial(_gated, module), x)
     for source in {type(module).__module__ for module in modules}:
         if hasattr(sys.modules[source], "apply_rotary_pos_emb"):
             _replace_rotary(sys.modules[source], network)
@@ -157,9 +160,7 @@ def _gated(module: Any, x: Tensor) -> Tensor:
     return module.down_proj(swiglu(module.gate_proj(x), module.up_proj(x)))
 
 
-def _replace_forward(module: Any, fused: Callable[[Tensor], Tensor], width: int) -> None:
-    example = next(module.parameters())
-    x = torch.randn(1, 3, width, device=example.device, dtype=example.dtype)
+def _replace_forward(module: Any, fused: Callable[[Tensor], Tensor], x: Tensor) -> None:
     if _equal(module(x), fused(x)):
         module.forward = fused
 
@@ -169,11 +170,11 @@ def _replace_rotary(source: Any, network: Any) -> None:
     own = source.apply_rotary_pos_emb
     if isinstance(own, partial):
         return
-    config, weight = network.config.get_text_config(), next(network.parameters())
+    config, like = network.config.get_text_config(), network.get_input_embeddings().weight
     heads = config.num_attention_heads
     width = getattr(config, "head_dim", None) or config.hidden_size // heads
     shapes = [(1, h, 3, width) for h in (heads, config.num_key_value_heads)] + [(1, 3, width)] * 2
-    examples = [torch.randn(s, device=weight.device, dtype=weight.dtype) for s in shapes]
+    examples = [like.new_empty(shape).normal_() for shape in shapes]
     fused = partial(rotary, own)
     try:
         expected = own(*examples)
