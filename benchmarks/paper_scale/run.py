@@ -198,7 +198,8 @@ def parts(folder: Path, checkpoint: Path, tokens: int, dtype: str, n_many: int, 
     print(
         f"\n## {n_many} personas, one prompt: {seconds:.2f} s (goal 2.5 s): "
         f"forward {whole['force']:.2f} s, divergences {whole['diverge']:.2f} s, "
-        f"{words / whole['diverge']:.2e} pair-words a second, head included (goal 2e12)"
+        f"{words / whole['diverge']:.2e} pair-words a second, head included (goal 2e12); "
+        f"divergences {1e6 * whole['diverge'] / n_many**2:.2f} µs × N²"
     )
     grown, added = timed(tasks_of(1, n_many + 1, "many"))
     part = gpu_seconds(done) / gpu_seconds(added)
