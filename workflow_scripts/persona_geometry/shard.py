@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 WRITERS = 8
 AHEAD = 2
 GROUP_CELLS = 16  # forward passes that fill a GPU
-GROUP_PAIRED = 512  # stored cells in host memory at a time: 1 GB at 7B and 256 tokens
+GROUP_BYTES = 1 << 30  # stored states that are read together: 580 cells at 7B and 256 tokens
 
 
 @dataclass(frozen=True)
@@ -203,14 +203,18 @@ class ShardJob:
 
     def _grouped(self, todo: Sequence[_Lacking]) -> Iterator[list[_Lacking]]:
         """Items whose forward passes make one batch: one new persona alone leaves a GPU idle."""
+        from persona_geometry.model import hidden_size
+
         fill = self._cells_a_group()
+        values = self.settings.generation["max_new_tokens"] * hidden_size(self.model.network)
+        most_paired = GROUP_BYTES // (values * self.model.dtype.itemsize)
         keeps = self.settings.scoring["keep_states"]
         group: list[_Lacking] = []
         new = paired = 0
         for lacking in todo:
             n_paired = len(lacking.paired)
             n_new = len(lacking.cells) if keeps else n_paired
-            if group and (new + n_new > fill or paired + n_paired > GROUP_PAIRED):
+            if group and (new + n_new > fill or paired + n_paired > most_paired):
                 yield group
                 group, new, paired = [], 0, 0
             group.append(lacking)
