@@ -253,24 +253,28 @@ class ShardJob:
         """Read and render what measuring some items needs."""
         from persona_geometry.chat import scored_tokens
 
-        prepared = []
-        for lacking in group:
-            task = lacking.task
-            response = self.store.need_response(task.response)
-            ids = scored_tokens(
-                self.model.tokenizer,
-                response.token_ids,
-                end_of_turn=self.settings.scoring["end_of_turn"],
-                retokenize=self.settings.scoring["retokenize"],
-            )
-            stored = self._stored_states(lacking, response, len(ids))
-            to_force = dict.fromkeys([*lacking.cells, *lacking.paired])
-            rendered = {
-                key: self._rendered(task.cells[key], task.user)
-                for key in to_force
-                if key not in stored[0]
-            }
-            prepared.append(_Prepared(response, ids, stored, rendered))
+        scoring, tokenizer = self.settings.scoring, self.model.tokenizer
+        begun, prepared = [], []
+        with ThreadPoolExecutor(WRITERS) as readers:
+            for lacking in group:
+                response = self.store.need_response(lacking.task.response)
+                ids = scored_tokens(
+                    tokenizer,
+                    response.token_ids,
+                    end_of_turn=scoring["end_of_turn"],
+                    retokenize=scoring["retokenize"],
+                )
+                states = self._read_states(lacking, response, len(ids), readers)
+                begun.append((lacking, response, ids, states))
+            for lacking, response, ids, states in begun:
+                stored = states()
+                task, to_force = lacking.task, dict.fromkeys([*lacking.cells, *lacking.paired])
+                rendered = {
+                    key: self._rendered(task.cells[key], task.user)
+                    for key in to_force
+                    if key not in stored[0]
+                }
+                prepared.append(_Prepared(response, ids, stored, rendered))
         return prepared
 
     def _measure(
@@ -297,10 +301,14 @@ class ShardJob:
 
         return render(self.model.tokenizer, system_prompt, user, self.settings.model["system_role"])
 
-    def _stored_states(
-        self, lacking: _Lacking, response: Response, n_tokens: int
-    ) -> "tuple[list[str], torch.Tensor | None]":
-        """States of the stored cells that a missing pair needs, where they were kept."""
+    def _read_states(
+        self, lacking: _Lacking, response: Response, n_tokens: int, readers: ThreadPoolExecutor
+    ) -> "Callable[[], tuple[list[str], torch.Tensor | None]]":
+        """Start reading the states of the stored cells that a missing pair needs.
+
+        What is returned waits for them, and gives the cells whose states were kept and these, on
+        the head's device.
+        """
         import torch
 
         from persona_geometry.model import hidden_size
@@ -308,8 +316,6 @@ class ShardJob:
 
         task = lacking.task
         wanted = sorted(set(lacking.paired) - set(lacking.cells))
-        if not wanted:
-            return [], None
         shape = len(wanted), n_tokens, hidden_size(self.model.network)
         states = torch.empty(shape, dtype=self.model.dtype)
 
@@ -325,10 +331,16 @@ class ShardJob:
                 states[row] = as_tensor(read)
             return read is not None
 
-        with ThreadPoolExecutor(WRITERS) as readers:
-            kept = list(readers.map(fetch, range(len(wanted)), wanted))
-        chosen = states if all(kept) else states[kept]
-        return list(compress(wanted, kept)), to_device_aside(chosen, self.model.head_device)
+        fetched = [readers.submit(fetch, row, key) for row, key in enumerate(wanted)]
+
+        def arrived() -> "tuple[list[str], torch.Tensor | None]":
+            kept = [one.result() for one in fetched]
+            if not any(kept):
+                return [], None
+            chosen = states if all(kept) else states[kept]
+            return list(compress(wanted, kept)), to_device_aside(chosen, self.model.head_device)
+
+        return arrived
 
     def _force(self, prepared: Sequence[_Prepared]) -> "list[dict[str, Forced]]":
         """Run what was rendered, all in one; each item's results by cell."""
