@@ -15,15 +15,11 @@ here. The plain way moves fp32 log-probabilities to the CPU and loops over the p
 
 import argparse
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from itertools import combinations
-from pathlib import Path
 
 import torch
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "workflow_scripts"))
 
 from persona_geometry.divergence import pairwise_divergences
 

@@ -15,12 +15,11 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "workflow_scripts"))
 
 
 def texts(count: int) -> list[str]:
     """The study's prompts, and after them the same with numbers, so that none occurs twice."""
-    from persona_geometry.tables import read_prompts
+    from persona_geometry.study.tables import read_prompts
 
     known = [prompt.text for prompt in read_prompts(ROOT / "config" / "prompts.tsv")]
     rounds = range(-(-count // len(known)))
@@ -30,13 +29,13 @@ def texts(count: int) -> list[str]:
 def measure(backend: str, count: int, limit: int, folder: Path) -> dict[str, float]:
     """Seconds to start and to answer, and what was answered, in this process."""
     started = time.perf_counter()
-    from persona_geometry.chat import render
+    from persona_geometry.model.chat import render
 
     model = {"path": str(folder), "dtype": "float32", "attention": "sdpa", "gpus": 1}
     answers = {}
     if backend == "transformers":
-        from persona_geometry.generation.transformers_backend import generate
-        from persona_geometry.model import load_model
+        from persona_geometry.model.generation.transformers_backend import generate
+        from persona_geometry.model.loading import load_model
 
         loaded = load_model(model, "cpu")
         prompts = [render(loaded.tokenizer, "", text) for text in texts(count)]
@@ -46,7 +45,7 @@ def measure(backend: str, count: int, limit: int, folder: Path) -> dict[str, flo
     else:
         from transformers import AutoTokenizer
 
-        from persona_geometry.generation.vllm_backend import engine, generate
+        from persona_geometry.model.generation.vllm_backend import engine, generate
 
         tokenizer = AutoTokenizer.from_pretrained(folder)
         prompts = [render(tokenizer, "", text) for text in texts(count)]

@@ -9,15 +9,11 @@ personas, or both (the `repeated` target: the mean of such studies), and without
 (the `limit` target: endlessly many prompts, and personas where they vary). Prints Markdown tables.
 """
 
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from scipy.stats import beta, spearmanr
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "workflow_scripts"))
 
 from persona_geometry.rsa.bootstrap import bootstrap_intervals
 from persona_geometry.rsa.noise_ceiling import noise_ceiling

@@ -10,14 +10,10 @@ turn of each counts. The alignment is of a study of 20 personas and 20 prompts: 
 
 import argparse
 import resource
-import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "workflow_scripts"))
 
 from persona_geometry.rsa.alignment import Geometries, align
 from persona_geometry.rsa.permutation import Relabelings, mantel

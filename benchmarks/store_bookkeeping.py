@@ -19,15 +19,14 @@ from pathlib import Path
 import numpy as np
 import yaml
 
+from persona_geometry.files import write_atomically
+from persona_geometry.jobs.scoring import Settings, ShardJob, Task
+from persona_geometry.store.store import PairBlock, Response, Store
+from persona_geometry.study.config import read_study
+from persona_geometry.study.recipes import fingerprint, items, model_key
+from persona_geometry.study.schedule import shard_cells
+
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "workflow_scripts"))
-
-from persona_geometry.recipes import fingerprint, items, model_key  # noqa: E402
-from persona_geometry.shard import Settings, ShardJob, Task  # noqa: E402
-from persona_geometry.sharding import shard_cells  # noqa: E402
-from persona_geometry.store import PairBlock, Response, Store, write_atomically  # noqa: E402
-from persona_geometry.study import read_study  # noqa: E402
-
 GPU_SECONDS = 1.77  # forward passes and divergences of a prompt, 200 personas, one H200
 
 

@@ -9,14 +9,10 @@ at once: how often any of them is found, by its own p and by the family-wise p. 
 tables of rejection rates at 0.05 with their 95 % Clopper-Pearson intervals.
 """
 
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 from scipy.stats import beta
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "workflow_scripts"))
 
 from persona_geometry.rsa.permutation import Relabelings, mantel, partial_mantel
 from persona_geometry.rsa.residual import mean_marginals, without

@@ -1,18 +1,16 @@
 # The study, its recipes and the names of its files. Every helper of the rules is here.
 
 import json
-import sys
 from pathlib import Path
 
-sys.path.insert(0, f"{workflow.basedir}/workflow_scripts")
 
 from persona_geometry.errors import InputError
-from persona_geometry.hub import finding_message
-from persona_geometry.job_size import batch_tokens, memory_mb, runtime_minutes
-from persona_geometry.recipes import fingerprint, items, model_key
-from persona_geometry.sharding import Sharding, shard_cells, shard_responses
-from persona_geometry.store import Store
-from persona_geometry.study import read_study
+from persona_geometry.model.hub import finding_message
+from persona_geometry.jobs.size import batch_tokens, memory_mb, runtime_minutes
+from persona_geometry.study.recipes import fingerprint, items, model_key
+from persona_geometry.study.schedule import Sharding, shard_cells, shard_responses
+from persona_geometry.store.store import Store
+from persona_geometry.study.config import read_study
 from snakemake.exceptions import WorkflowError
 
 STORE = Store("results/store")

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
+from persona_geometry.files import write_atomically
 from persona_geometry.logs import job_log
-from persona_geometry.rdm import check_distances, read_tsv, select
+from persona_geometry.rdms.rdm import check_distances, read_tsv, select
 from persona_geometry.rsa.alignment import Geometries, align
 from persona_geometry.rsa.outcomes import read_outcomes
-from persona_geometry.store import write_atomically
 
 inputs, params = snakemake.input, snakemake.params
 

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
-from persona_geometry.geometry import cosine_similarities, persona_vectors
+from persona_geometry.files import write_atomically
 from persona_geometry.logs import job_log
-from persona_geometry.rdm import write_tsv
-from persona_geometry.store import Store, write_atomically
+from persona_geometry.rdms.centroids import cosine_similarities, persona_vectors
+from persona_geometry.rdms.rdm import write_tsv
+from persona_geometry.store.store import Store
 
 params = snakemake.params
 with job_log(snakemake.log[0]):

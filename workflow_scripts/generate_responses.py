@@ -3,11 +3,12 @@
 import json
 from pathlib import Path
 
-from persona_geometry.devices import claim_device
+from persona_geometry.files import write_atomically
+from persona_geometry.gpu.devices import claim_device
+from persona_geometry.jobs.responses import generate_responses
+from persona_geometry.jobs.scoring import Settings, Task
 from persona_geometry.logs import job_log
-from persona_geometry.responses import generate_responses
-from persona_geometry.shard import Settings, Task
-from persona_geometry.store import Store, write_atomically
+from persona_geometry.store.store import Store
 
 # With more than one GPU, vLLM's worker processes may import this file again.
 if __name__ == "__main__":

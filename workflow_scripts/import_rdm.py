@@ -4,8 +4,9 @@ import json
 from pathlib import Path
 
 from persona_geometry.errors import InputError
+from persona_geometry.files import write_atomically
 from persona_geometry.logs import job_log
-from persona_geometry.rdm import (
+from persona_geometry.rdms.rdm import (
     check_distances,
     check_js,
     check_sha256,
@@ -14,7 +15,6 @@ from persona_geometry.rdm import (
     select,
     write_tsv,
 )
-from persona_geometry.store import write_atomically
 
 params, path, output = snakemake.params, snakemake.input.file, snakemake.output
 

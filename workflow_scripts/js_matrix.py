@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from persona_geometry.geometry import mean_rdm
+from persona_geometry.files import write_atomically
 from persona_geometry.logs import job_log
-from persona_geometry.rdm import write_tsv
-from persona_geometry.store import write_atomically
+from persona_geometry.rdms.centroids import mean_rdm
+from persona_geometry.rdms.rdm import write_tsv
 
 estimator = snakemake.params.estimator
 with job_log(snakemake.log[0]):

@@ -14,10 +14,10 @@ from pathlib import Path
 import yaml
 
 from persona_geometry.errors import InputError
-from persona_geometry.maintenance import inventory, prune, repair, verify
-from persona_geometry.recipes import fingerprint, items
-from persona_geometry.store import Store
-from persona_geometry.study import read_study
+from persona_geometry.store.maintenance import inventory, prune, repair, verify
+from persona_geometry.store.store import Store
+from persona_geometry.study.config import read_study
+from persona_geometry.study.recipes import fingerprint, items
 
 
 def main() -> int:

@@ -3,9 +3,9 @@
 import json
 from pathlib import Path
 
-from persona_geometry.figures.layers import layer_bars, layer_curve
-from persona_geometry.figures.style import save
 from persona_geometry.logs import job_log
+from persona_geometry.report.figures.layers import layer_bars, layer_curve
+from persona_geometry.report.figures.style import save
 
 output = snakemake.output
 with job_log(snakemake.log[0]):

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from persona_geometry.figures.scatter import scatter
-from persona_geometry.figures.style import save
 from persona_geometry.logs import job_log
-from persona_geometry.rdm import select
+from persona_geometry.rdms.rdm import select
+from persona_geometry.report.figures.scatter import scatter
+from persona_geometry.report.figures.style import save
 
 inputs, params, output = snakemake.input, snakemake.params, snakemake.output
 with job_log(snakemake.log[0]):

@@ -2,10 +2,10 @@
 
 import json
 
-from persona_geometry.hub import known_config
+from persona_geometry.jobs.plan import describe, make_plan
 from persona_geometry.logs import job_log
-from persona_geometry.plan import describe, make_plan
-from persona_geometry.store import Store
+from persona_geometry.model.hub import known_config
+from persona_geometry.store.store import Store
 
 params = snakemake.params
 with job_log(snakemake.log[0]) as report:

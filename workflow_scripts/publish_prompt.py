@@ -5,9 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
+from persona_geometry.files import write_atomically
 from persona_geometry.logs import job_log
-from persona_geometry.publish import prompt_divergences
-from persona_geometry.store import Store, write_atomically
+from persona_geometry.rdms.publish import prompt_divergences
+from persona_geometry.store.store import Store
 
 params = snakemake.params
 with job_log(snakemake.log[0]):

@@ -3,10 +3,10 @@
 import json
 from pathlib import Path
 
-from persona_geometry.hub import describe_model
+from persona_geometry.files import write_atomically
 from persona_geometry.logs import job_log
-from persona_geometry.store import write_atomically
-from persona_geometry.study import check_model_layers
+from persona_geometry.model.hub import describe_model
+from persona_geometry.study.config import check_model_layers
 
 params = snakemake.params
 with job_log(snakemake.log[0]) as report:

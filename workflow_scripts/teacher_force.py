@@ -3,10 +3,11 @@
 import json
 from pathlib import Path
 
-from persona_geometry.devices import claim_device
+from persona_geometry.files import write_atomically
+from persona_geometry.gpu.devices import claim_device
+from persona_geometry.jobs.scoring import Settings, ShardJob, Task
 from persona_geometry.logs import job_log
-from persona_geometry.shard import Settings, ShardJob, Task
-from persona_geometry.store import Store, write_atomically
+from persona_geometry.store.store import Store
 
 params = snakemake.params
 with job_log(snakemake.log[0]) as report:

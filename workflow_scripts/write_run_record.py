@@ -3,9 +3,9 @@
 import json
 from pathlib import Path
 
+from persona_geometry.files import write_atomically
 from persona_geometry.logs import job_log
-from persona_geometry.provenance import git_commit, run_record
-from persona_geometry.store import write_atomically
+from persona_geometry.report.run_record import git_commit, run_record
 
 params = snakemake.params
 with job_log(snakemake.log[0]):

@@ -3,9 +3,9 @@
 import json
 from pathlib import Path
 
+from persona_geometry.files import write_atomically
 from persona_geometry.logs import job_log
-from persona_geometry.store import write_atomically
-from persona_geometry.summary import summarize
+from persona_geometry.report.summary import summarize
 
 with job_log(snakemake.log[0]):
     alignment = json.loads(Path(snakemake.input.alignment).read_text())

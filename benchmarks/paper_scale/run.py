@@ -20,7 +20,6 @@ from pathlib import Path
 import yaml
 
 ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / "workflow_scripts"))
 TFLOPS, BYTES_PER_SECOND = 790e12, 4.3e12  # measured on an H200: bf16 product, device copy
 
 
@@ -111,7 +110,7 @@ def gpu_seconds(job) -> float:
 
 
 def tasks_of(n_prompts: int, n_personas: int, tag: str):
-    from persona_geometry.shard import Task
+    from persona_geometry.jobs.scoring import Task
 
     return [
         Task(
@@ -128,8 +127,8 @@ def tasks_of(n_prompts: int, n_personas: int, tag: str):
 def parts(folder: Path, checkpoint: Path, tokens: int, dtype: str, n_many: int, n_prompts: int):
     import torch
 
-    from persona_geometry.shard import Settings, ShardJob
-    from persona_geometry.store import Store
+    from persona_geometry.jobs.scoring import Settings, ShardJob
+    from persona_geometry.store.store import Store
 
     settings = Settings(
         model={
@@ -244,7 +243,7 @@ def head_seconds(model, store, task) -> float:
     """What the head's product over all of a prompt's stored states costs."""
     import torch
 
-    from persona_geometry.model import hidden_size
+    from persona_geometry.model.loading import hidden_size
 
     n_tokens = len(store.read_response(task.response).token_ids)
     states = torch.randn(
@@ -270,7 +269,7 @@ def naive_seconds(model, task, store, tokens: int) -> tuple[float, float, float]
     """One prompt the study's way: one forward pass a persona, log-softmax to the CPU, loops."""
     import torch
 
-    from persona_geometry.chat import render
+    from persona_geometry.model.chat import render
 
     ids = store.read_response(task.response).token_ids
     gpu = model.device.type == "cuda"
@@ -311,7 +310,7 @@ def against_float64(model, store, task) -> None:
     """JS of a few pairs against float64 on the same hidden states, and against other batches."""
     import torch
 
-    from persona_geometry.transfer import as_tensor
+    from persona_geometry.gpu.transfer import as_tensor
 
     keys = list(task.cells)[:6]
     weight = model.network.get_output_embeddings().weight.double()
@@ -341,7 +340,7 @@ def what_lumping_would_keep(model, store, task) -> None:
     """
     import torch
 
-    from persona_geometry.transfer import as_tensor
+    from persona_geometry.gpu.transfer import as_tensor
 
     read = [as_tensor(store.read_cell(task.item, key).states[::16]) for key in task.cells]
     with torch.inference_mode():
@@ -358,9 +357,9 @@ def against_other_batches(model, store, task) -> None:
     """States and JS of a prompt's personas, run in batches of other sizes."""
     import torch
 
-    from persona_geometry.chat import render
     from persona_geometry.divergence import pairwise_divergences
-    from persona_geometry.forcing import teacher_force
+    from persona_geometry.model.chat import render
+    from persona_geometry.model.forcing import teacher_force
 
     ids = store.read_response(task.response).token_ids
     prompts = [render(model.tokenizer, system, task.user) for system in task.cells.values()]

@@ -14,10 +14,10 @@ import psutil
 import pytest
 import yaml
 
-from persona_geometry.runpod.api import Client
-from persona_geometry.runpod.jobs import PROFILE, Jobs
-from persona_geometry.runpod.records import Record
-from persona_geometry.runpod.settings import read_key, read_settings
+from pods_on_runpod.api import Client
+from pods_on_runpod.jobs import PROFILE, Jobs
+from pods_on_runpod.records import Record
+from pods_on_runpod.settings import read_key, read_settings
 
 from .server import RunPod
 

@@ -8,11 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from persona_geometry.errors import InputError
-from persona_geometry.runpod.api import Client, NotNow, RunPodError
-from persona_geometry.runpod.jobs import Jobs
-from persona_geometry.runpod.records import Record
-from persona_geometry.runpod.settings import read_key, read_settings
+from pods_on_runpod.api import Client, NotNow, RunPodError
+from pods_on_runpod.jobs import Jobs
+from pods_on_runpod.records import Record
+from pods_on_runpod.settings import SettingsError, read_key, read_settings
 
 from .conftest import Study, wait_for
 from .server import Fault, RunPod
@@ -268,7 +267,7 @@ def test_a_server_that_is_away(tmp_path: Path):
 
 def test_the_key_file_must_be_private(study: Study):
     study.key_file.chmod(0o640)
-    with pytest.raises(InputError, match=r"read by others \(mode 0640\): run chmod 600"):
+    with pytest.raises(SettingsError, match=r"read by others \(mode 0640\): run chmod 600"):
         read_key(read_settings(study.settings_file))
 
 
@@ -279,7 +278,7 @@ def test_the_key_may_come_from_the_environment(study: Study, monkeypatch):
     study.key_file.unlink()
     assert read_key(settings) == "of-this-pod"
     monkeypatch.delenv("RUNPOD_API_KEY")
-    with pytest.raises(InputError, match="no RunPod API key: write it to"):
+    with pytest.raises(SettingsError, match="no RunPod API key: write it to"):
         read_key(settings)
 
 
@@ -308,11 +307,11 @@ def test_a_secret_is_passed_by_its_name_only(study: Study, service: RunPod, scri
 )
 def test_settings_are_checked(study: Study, change: dict, message: str):
     study.change(**change)
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(SettingsError, match=message):
         read_settings(study.settings_file)
 
 
 def test_a_checkout_beside_the_volume_is_refused(study: Study, tmp_path: Path):
     jobs = study.jobs()
-    with pytest.raises(InputError, match="is not on the network volume"):
+    with pytest.raises(SettingsError, match="is not on the network volume"):
         Jobs(jobs.settings, jobs.client, tmp_path)

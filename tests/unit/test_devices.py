@@ -8,15 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from persona_geometry import devices
-from persona_geometry.devices import claim_device, visible_devices
 from persona_geometry.errors import InputError
+from persona_geometry.gpu import devices
+from persona_geometry.gpu.devices import claim_device, visible_devices
 
-LIBRARY = Path(devices.__file__).parents[1]
 # Claims, says what it sees, and holds until its standard input closes.
 JOB = """
 import os, sys
-from persona_geometry.devices import claim_device
+from persona_geometry.gpu.devices import claim_device
 with claim_device(int(sys.argv[1]), report=lambda line: print(line, flush=True)):
     print(os.environ["CUDA_VISIBLE_DEVICES"], flush=True)
     sys.stdin.read()
@@ -31,7 +30,6 @@ def machine(tmp_path, monkeypatch):
     monkeypatch.setenv("PERSONA_GEOMETRY_DEVICES", "0,1")
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    monkeypatch.setenv("PYTHONPATH", str(LIBRARY))
     return monkeypatch
 
 

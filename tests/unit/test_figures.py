@@ -10,10 +10,16 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from persona_geometry.figures.heatmap import MOST_LABELS, heatmaps, hierarchical_order
-from persona_geometry.figures.layers import STATISTICS, layer_bars, layer_curve
-from persona_geometry.figures.scatter import scatter
-from persona_geometry.figures.style import LONGEST_LABEL, PALETTE, cluster_colors, readable, save
+from persona_geometry.report.figures.heatmap import MOST_LABELS, heatmaps, hierarchical_order
+from persona_geometry.report.figures.layers import STATISTICS, layer_bars, layer_curve
+from persona_geometry.report.figures.scatter import scatter
+from persona_geometry.report.figures.style import (
+    LONGEST_LABEL,
+    PALETTE,
+    cluster_colors,
+    readable,
+    save,
+)
 from persona_geometry.rsa.alignment import Geometries, align
 
 SIZES = [5, 20, 70]

@@ -8,8 +8,8 @@ from types import ModuleType, SimpleNamespace
 import pytest
 
 from persona_geometry.errors import InputError
-from persona_geometry.generation import vllm_backend
-from persona_geometry.generation.ending import end_tokens, to_response
+from persona_geometry.model.generation import vllm_backend
+from persona_geometry.model.generation.ending import end_tokens, to_response
 
 TOKENIZER = SimpleNamespace(
     eos_token_id=9, decode=lambda ids, skip_special_tokens: " ".join(str(i) for i in ids if i < 8)
@@ -35,8 +35,8 @@ def test_answer_keeps_its_end_token_and_nothing_after_it() -> None:
 
 
 def test_sampling_settings_of_the_model_change_no_answer(random_model: Path) -> None:
-    from persona_geometry.generation.transformers_backend import generate
-    from persona_geometry.model import load_model
+    from persona_geometry.model.generation.transformers_backend import generate
+    from persona_geometry.model.loading import load_model
 
     settings = {"path": str(random_model), "dtype": "float32", "attention": "sdpa", "gpus": 1}
     answers = []

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from persona_geometry.errors import InputError
-from persona_geometry.hub import (
+from persona_geometry.model.hub import (
     cached_snapshot,
     finding_message,
     known_config,
@@ -103,7 +103,7 @@ DESCRIBE = """
 import json, sys, time
 time.sleep = lambda seconds: None
 from persona_geometry.errors import InputError
-from persona_geometry.hub import describe_model
+from persona_geometry.model.hub import describe_model
 try:
     print(json.dumps(describe_model(json.loads(sys.argv[1]), print)))
 except InputError as error:
@@ -113,12 +113,10 @@ except InputError as error:
 
 def describe(endpoint: str, home: Path, model: dict[str, str] = MODEL, **environment: str) -> str:
     """What a fresh process says that looks for a model: the client reads its settings once."""
-    scripts = Path(__file__).parents[2] / "workflow_scripts"
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "HUGGING"))}
     settings = {
         "HF_ENDPOINT": endpoint,
         "HF_HOME": str(home),
-        "PYTHONPATH": str(scripts),
         "HF_HUB_DISABLE_TELEMETRY": "1",
         "NO_PROXY": "*",
     }

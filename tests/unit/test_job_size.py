@@ -2,7 +2,7 @@
 
 import pytest
 
-from persona_geometry.job_size import batch_tokens, memory_mb, runtime_minutes
+from persona_geometry.jobs.size import batch_tokens, memory_mb, runtime_minutes
 
 QWEN_7B = 15_231_233_024
 LLAMA_70B = 141_107_412_992

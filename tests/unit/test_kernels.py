@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from persona_geometry import kernels
+from persona_geometry.gpu import kernels
 
 CUDA = torch.device("cuda")
 

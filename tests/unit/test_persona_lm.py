@@ -1,13 +1,9 @@
 """The embedded model: small, readable, and true to its system prompt."""
 
-import sys
 from pathlib import Path
-
-import pytest
 
 ROOT = Path(__file__).parents[2]
 MODEL = ROOT / "resources" / "persona-lm"
-sys.path.insert(0, str(ROOT / "resources" / "make_persona_lm"))
 
 
 def test_it_is_small_enough_to_commit() -> None:
@@ -18,7 +14,7 @@ def test_template_keeps_an_empty_system_message_and_fills_in_a_missing_one() -> 
     from corpus import TEMPLATE_DEFAULT
     from transformers import AutoTokenizer
 
-    from persona_geometry.chat import render
+    from persona_geometry.model.chat import render
 
     tokenizer = AutoTokenizer.from_pretrained(MODEL)
     texts = [tokenizer.decode(render(tokenizer, system, "Why?")) for system in ("", "@template")]
@@ -56,7 +52,6 @@ def test_generator_drops_the_texts_it_is_told_to_hold_out() -> None:
         assert not held_out & {conversation.system, conversation.user}
 
 
-@pytest.mark.slow
 def test_behavior_follows_the_system_prompt_of_unseen_personas() -> None:
     from itertools import islice
 
@@ -75,7 +70,6 @@ def test_behavior_follows_the_system_prompt_of_unseen_personas() -> None:
     assert right < 0.4 < 1.0 < wrong
 
 
-@pytest.mark.slow
 def test_divergences_of_the_embedded_study_agree_with_float64(tmp_path: Path) -> None:
     """Every pair of a prompt of the shipped study, and batches against one persona at a time."""
     import math
@@ -83,14 +77,14 @@ def test_divergences_of_the_embedded_study_agree_with_float64(tmp_path: Path) ->
     import torch
     import yaml
 
-    from persona_geometry.chat import render
-    from persona_geometry.forcing import teacher_force
-    from persona_geometry.model import load_model
-    from persona_geometry.publish import prompt_divergences
-    from persona_geometry.shard import Settings, ShardJob, Task
-    from persona_geometry.store import Store
-    from persona_geometry.study import DEFAULTS
-    from persona_geometry.tables import read_personas, read_prompts
+    from persona_geometry.jobs.scoring import Settings, ShardJob, Task
+    from persona_geometry.model.chat import render
+    from persona_geometry.model.forcing import teacher_force
+    from persona_geometry.model.loading import load_model
+    from persona_geometry.rdms.publish import prompt_divergences
+    from persona_geometry.store.store import Store
+    from persona_geometry.study.config import DEFAULTS
+    from persona_geometry.study.tables import read_personas, read_prompts
 
     config = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
     model_settings = DEFAULTS["model"] | config["model"] | {"path": str(MODEL)}

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from persona_geometry.errors import InputError
-from persona_geometry.rdm import (
+from persona_geometry.rdms.rdm import (
     check_distances,
     check_js,
     check_sha256,

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from persona_geometry.maintenance import inventory, prune, repair, verify
-from persona_geometry.recipes import Item
-from persona_geometry.sharding import shard_name, shard_responses
-from persona_geometry.store import Response, Store, write_atomically
-from persona_geometry.tables import Prompt
+from persona_geometry.files import write_atomically
+from persona_geometry.store.maintenance import inventory, prune, repair, verify
+from persona_geometry.store.store import Response, Store
+from persona_geometry.study.recipes import Item
+from persona_geometry.study.schedule import shard_name, shard_responses
+from persona_geometry.study.tables import Prompt
 
 KEYS = ["r0", "r1", "r2"]
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy.stats import pearsonr, rankdata, spearmanr
 
 from persona_geometry.errors import InputError
-from persona_geometry.rdm import check_distances, read_similarities, select
+from persona_geometry.rdms.rdm import check_distances, read_similarities, select
 from persona_geometry.rsa import gates, pairs, residual, sensitivity
 from persona_geometry.rsa.alignment import Geometries, align
 from persona_geometry.rsa.cka import debiased_cka, linear_cka

@@ -10,15 +10,15 @@ import pytest
 import torch
 
 from persona_geometry import forcing
-from persona_geometry.chat import render, scored_tokens
 from persona_geometry.errors import InputError
-from persona_geometry.forcing import teacher_force
-from persona_geometry.generation import transformers_backend
-from persona_geometry.generation.transformers_backend import generate
-from persona_geometry.model import LanguageModel, load_model
-from persona_geometry.publish import prompt_divergences
-from persona_geometry.shard import Settings, ShardJob, Task
-from persona_geometry.store import Response, Store
+from persona_geometry.jobs.scoring import Settings, ShardJob, Task
+from persona_geometry.model.chat import render, scored_tokens
+from persona_geometry.model.forcing import teacher_force
+from persona_geometry.model.generation import transformers_backend
+from persona_geometry.model.generation.transformers_backend import generate
+from persona_geometry.model.loading import LanguageModel, load_model
+from persona_geometry.rdms.publish import prompt_divergences
+from persona_geometry.store.store import Response, Store
 
 SYSTEMS = ["", "You are a surgeon.", "You are a poet and you love the sea.", "@template", "Bah!"]
 
@@ -103,7 +103,7 @@ def test_batched_generation_equals_one_at_a_time(model: LanguageModel) -> None:
 
 
 def test_decoding_over_a_static_cache_equals_transformers(model: LanguageModel) -> None:
-    from persona_geometry.generation.captured import can_decode, decode
+    from persona_geometry.model.generation.captured import can_decode, decode
 
     prompts = [render(model.tokenizer, s, "What is the sea?") for s in SYSTEMS]
     expected: dict[int, Response] = {}
@@ -379,7 +379,7 @@ def test_soft_capped_and_scaled_heads_are_repeated(tmp_path: Path, random_model:
 
 
 def test_empty_response_names_its_prompt(settings: Settings, tmp_path: Path) -> None:
-    from persona_geometry.shard import store_response
+    from persona_geometry.jobs.scoring import store_response
 
     with pytest.raises(InputError, match="response to prompt 'q' is empty"):
         store_response(Store(tmp_path), make_task(SYSTEMS), Response([2], "", "stop"), settings)

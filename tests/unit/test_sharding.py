@@ -1,8 +1,8 @@
 """Which GPU job serves which prompt."""
 
-from persona_geometry.recipes import Item
-from persona_geometry.sharding import shard_cells, shard_responses
-from persona_geometry.tables import Prompt
+from persona_geometry.study.recipes import Item
+from persona_geometry.study.schedule import shard_cells, shard_responses
+from persona_geometry.study.tables import Prompt
 
 
 def make(n_prompts: int, personas: str = "abc") -> list[Item]:

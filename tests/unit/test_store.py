@@ -8,11 +8,11 @@ import pytest
 from persona_geometry import packing
 from persona_geometry import store as store_module
 from persona_geometry.errors import InputError
-from persona_geometry.maintenance import prune, repair, verify
-from persona_geometry.recipes import Item
-from persona_geometry.sharding import shard_cells, shard_name
-from persona_geometry.store import Cell, PairBlock, Response, Store
-from persona_geometry.tables import Prompt
+from persona_geometry.store.maintenance import prune, repair, verify
+from persona_geometry.store.store import Cell, PairBlock, Response, Store
+from persona_geometry.study.recipes import Item
+from persona_geometry.study.schedule import shard_cells, shard_name
+from persona_geometry.study.tables import Prompt
 
 RESPONSE = Response([3, 1, 4], "pi", "stop")
 
@@ -55,7 +55,7 @@ def test_round_trips(store: Store) -> None:
 def test_bfloat16_is_kept_as_bits(store: Store) -> None:
     import torch
 
-    from persona_geometry.transfer import as_array, as_tensor
+    from persona_geometry.gpu.transfer import as_array, as_tensor
 
     values = torch.randn(4, 6, generator=torch.Generator().manual_seed(0)).bfloat16()
     bits = as_array(values)

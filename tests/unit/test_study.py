@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from persona_geometry.errors import InputError
-from persona_geometry.study import read_study
+from persona_geometry.study.config import read_study
 
 ROOT = Path(__file__).parents[2]
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from persona_geometry.report.summary import count, number, summarize
 from persona_geometry.rsa.alignment import Geometries, align
-from persona_geometry.summary import count, number, summarize
 
 SETTINGS = {
     "permutations": 199,

@@ -113,7 +113,7 @@ class Workspace:
 
     def stored(self) -> tuple[int, int, int]:
         """Responses, cells and pairs in the store."""
-        from persona_geometry.store import Store
+        from persona_geometry.store.store import Store
 
         store = Store(self.folder / "results" / "store")
         items = list(store.root.glob("items/*"))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from persona_geometry.rdm import read_similarities, read_tsv, write_tsv
+from persona_geometry.rdms.rdm import read_similarities, read_tsv, write_tsv
 
 from .conftest import ROOT, Workspace
 

@@ -26,7 +26,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from persona_geometry.transfer import to_device
+from persona_geometry.gpu.transfer import to_device
 
 NORMALIZER_BLOCK = 2048
 SEGMENT = 1 << 14  # words a program sums: short enough for float32, and for the rows to share L2

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from persona_geometry import kernels
 from persona_geometry.errors import InputError
-from persona_geometry.transfer import to_device
+from persona_geometry.gpu import kernels
+from persona_geometry.gpu.transfer import to_device
 
 from . import reference
 

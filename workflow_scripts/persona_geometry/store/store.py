@@ -1,0 +1,298 @@
+"""The content-addressed store: results that are never computed twice.
+
+    store/responses/{response}.json            a shared response: token ids and text
+    store/items/{item}/cells/{cell}.safetensors  hidden states and layer vectors of one persona
+    store/items/{item}/pairs/{block}.safetensors divergences of a block of persona pairs
+    store/receipts/{shard}.json                cells that a finished GPU job certifies
+    store/response_receipts/{shard}.json       responses that a finished job certifies
+    store/models/                              facts about models
+
+Every file is written beside its place and renamed into it, so a file that exists is whole, and
+carries a checksum, so that damage is found. Reading needs no torch.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from persona_geometry.errors import InputError
+from persona_geometry.files import write_atomically
+from persona_geometry.store.packing import pack, unpack
+
+DIVERGENCES = ("js", "kl_pq", "kl_qp")
+RECEIPTS = {"cells": "receipts", "responses": "response_receipts"}
+
+
+@dataclass(frozen=True)
+class Response:
+    """A shared response.
+
+    Attributes:
+        token_ids: the tokens as generated, the end-of-turn token included where there is one.
+        text: the same, decoded without special tokens.
+        finish_reason: "stop" where the model ended its turn, "length" where it was cut.
+    """
+
+    token_ids: list[int]
+    text: str
+    finish_reason: str
+
+    @property
+    def sha256(self) -> str:
+        return hashlib.sha256(json.dumps(self.token_ids).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What is kept of one persona on one response of T tokens.
+
+    Arrays are float32, or bfloat16, which NumPy does not know, as uint16 bit patterns;
+    `packing.as_float32` reads both.
+
+    Attributes:
+        states: (T, d) inputs of the model's head at the positions that predict the response
+            tokens, or None where the study keeps none.
+        last_prompt_token: (L, d) output of every decoder block at the last prompt token.
+        response_mean: (L, d) output of every decoder block, mean over the response tokens.
+        response_sha256: hash of the response it was computed on.
+    """
+
+    states: np.ndarray | None
+    last_prompt_token: np.ndarray
+    response_mean: np.ndarray
+    response_sha256: str
+
+
+@dataclass(frozen=True)
+class PairBlock:
+    """Divergences of some pairs among the cells of one item, in nats per response token.
+
+    Attributes:
+        cells: keys of the cells that are paired.
+        pairs: (n_pairs, 2) integers, the places in `cells` of each pair's first and second.
+        js, kl_pq, kl_qp: (n_pairs, T) float32; kl_pq is KL(first‖second).
+        response_sha256: hash of the response they were computed on.
+    """
+
+    cells: list[str]
+    pairs: np.ndarray
+    js: np.ndarray
+    kl_pq: np.ndarray
+    kl_qp: np.ndarray
+    response_sha256: str
+
+
+class Store:
+    """A folder of results, named by their recipes' keys."""
+
+    def __init__(self, root: str | Path) -> None:
+        self.root = Path(root)
+
+    # Responses
+
+    def response_path(self, key: str) -> Path:
+        return self.root / "responses" / f"{key}.json"
+
+    def read_response(self, key: str) -> Response | None:
+        path = self.response_path(key)
+        if not path.is_file():
+            return None
+        try:
+            content = json.loads(path.read_bytes())
+            response = Response(**content["response"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise _damaged(path) from error
+        if content["sha256"] != response.sha256:
+            raise _damaged(path)
+        return response
+
+    def need_response(self, key: str) -> Response:
+        """A response that a receipt certifies.
+
+        Raises:
+            InputError: it is not there, or damaged.
+        """
+        response = self.read_response(key)
+        if response is None:
+            raise _missing(self.response_path(key))
+        return response
+
+    def write_response(self, key: str, response: Response, recipe: Mapping[str, Any]) -> None:
+        content = {"response": vars(response), "sha256": response.sha256, "recipe": dict(recipe)}
+        text = json.dumps(content, ensure_ascii=False, indent=1)
+        write_atomically(self.response_path(key), text.encode())
+
+    # Cells
+
+    def cell_path(self, item: str, cell: str) -> Path:
+        return self.root / "items" / item / "cells" / f"{cell}.safetensors"
+
+    def cells_of(self, item: str) -> set[str]:
+        """Keys of the cells stored for an item."""
+        return {path.stem for path in _finished(self.root / "items" / item / "cells")}
+
+    def read_cell(self, item: str, cell: str, with_states: bool = True) -> Cell:
+        """Read a cell as it was written, without its states if none are wanted."""
+        path = self.cell_path(item, cell)
+        arrays, meta = _read(path, () if with_states else ("states",))
+        decoded = {name: _decoded(array, meta[name]) for name, array in arrays.items()}
+        return Cell(
+            states=decoded.get("states"),
+            last_prompt_token=decoded["last_prompt_token"],
+            response_mean=decoded["response_mean"],
+            response_sha256=meta["response_sha256"],
+        )
+
+    def read_states(self, item: str, cell: str) -> tuple[np.ndarray | None, str]:
+        """A cell's states alone, and the hash of the response they were computed on."""
+        arrays, meta = _read(self.cell_path(item, cell), ("last_prompt_token", "response_mean"))
+        states = _decoded(arrays["states"], meta["states"]) if arrays else None
+        return states, meta["response_sha256"]
+
+    def write_cell(self, item: str, key: str, cell: Cell) -> None:
+        named = {
+            name: getattr(cell, name)
+            for name in ("states", "last_prompt_token", "response_mean")
+            if getattr(cell, name) is not None
+        }
+        meta = {name: json.dumps([_dtype(a), *a.shape]) for name, a in named.items()}
+        arrays = {name: pack(a) if a.dtype == np.uint16 else a for name, a in named.items()}
+        _write(self.cell_path(item, key), arrays, {**meta, "response_sha256": cell.response_sha256})
+
+    # Pairs
+
+    def pair_blocks(self, item: str) -> list[Path]:
+        return sorted(_finished(self.root / "items" / item / "pairs"))
+
+    def read_pairs(self, path: Path) -> PairBlock:
+        arrays, meta = _read(path)
+        named = {name: arrays[name] for name in (*DIVERGENCES, "pairs")}
+        return PairBlock(
+            cells=json.loads(meta["cells"]), **named, response_sha256=meta["response_sha256"]
+        )
+
+    def write_pairs(self, item: str, block: PairBlock) -> None:
+        arrays = {name: getattr(block, name) for name in DIVERGENCES}
+        arrays["pairs"] = block.pairs.astype(np.int32)
+        meta = {"cells": json.dumps(block.cells), "response_sha256": block.response_sha256}
+        name = hashlib.sha256(meta["cells"].encode() + arrays["pairs"].tobytes()).hexdigest()[:20]
+        _write(self.root / "items" / item / "pairs" / f"{name}.safetensors", arrays, meta)
+
+    # Receipts
+
+    def receipt_path(self, shard: str, kind: str = "cells") -> Path:
+        """The receipt of a shard of cells or, with kind "responses", of responses."""
+        return self.root / RECEIPTS[kind] / f"{shard}.json"
+
+    def receipts(self, kind: str = "cells") -> dict[str, frozenset[str]]:
+        """Shard to certified cells or responses, the oldest receipt first."""
+        files = sorted(
+            self.root.glob(f"{RECEIPTS[kind]}/*.json"),
+            key=lambda f: (f.stat().st_mtime_ns, f.name),
+        )
+        return {f.stem: frozenset(json.loads(f.read_bytes())[kind]) for f in files}
+
+    def missing(self, item: str, cells: Sequence[str]) -> tuple[list[str], np.ndarray]:
+        """What an item still lacks of the given cells and of the pairs among them.
+
+        Returns:
+            The keys of the cells, and the pairs as (n, 2) places in `cells`, the lower first.
+        """
+        stored = self.cells_of(item)
+        lacking = np.triu(np.ones((len(cells), len(cells)), dtype=bool), 1)
+        place = {cell: i for i, cell in enumerate(cells)}
+        for path in self.pair_blocks(item):
+            names, pairs = _pairs_in(path)
+            places = np.array([place.get(name, -1) for name in names])[pairs]
+            low, high = np.sort(places[(places >= 0).all(1)], axis=1).T
+            lacking[low, high] = False
+        return [cell for cell in cells if cell not in stored], np.argwhere(lacking)
+
+
+def _dtype(array: np.ndarray) -> str:
+    return "bfloat16" if array.dtype == np.uint16 else str(array.dtype)
+
+
+def _decoded(array: np.ndarray, form: str) -> np.ndarray:
+    dtype, *shape = json.loads(form)
+    return unpack(array, tuple(shape)) if dtype == "bfloat16" else array
+
+
+def _checksum(array: np.ndarray) -> str:
+    return hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()
+
+
+def _write(path: Path, arrays: Mapping[str, np.ndarray], meta: Mapping[str, str]) -> None:
+    whole = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    checksums = {f"sha256.{name}": _checksum(array) for name, array in whole.items()}
+    write_atomically(path, save(whole, {**meta, **checksums}))
+
+
+def _read(path: Path, skip: Iterable[str] = ()) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """Read arrays and metadata; what is read is checked against its checksum."""
+    try:
+        with safe_open(path, framework="numpy") as stream:
+            arrays = {name: stream.get_tensor(name) for name in stream.keys() if name not in skip}
+            meta = stream.metadata()
+    except FileNotFoundError:
+        raise _missing(path) from None
+    except SafetensorError as error:
+        raise _damaged(path) from error
+    if any(meta.get(f"sha256.{name}") != _checksum(array) for name, array in arrays.items()):
+        raise _damaged(path)
+    return arrays, meta
+
+
+def _pairs_in(path: Path) -> tuple[list[str], np.ndarray]:
+    """The cells of a block and the pairs of them, without reading the rest of it."""
+    try:
+        with safe_open(path, framework="numpy") as stream:
+            return json.loads(stream.metadata()["cells"]), stream.get_tensor("pairs")
+    except SafetensorError as error:
+        raise _damaged(path) from error
+
+
+def _finished(folder: Path) -> list[Path]:
+    """The stored files in a folder, which need not exist."""
+    if not folder.is_dir():
+        return []
+    return [folder / name for name in os.listdir(folder) if name.endswith(".safetensors")]
+
+
+def _missing(path: Path) -> InputError:
+    return InputError(
+        f"{path} is missing although a receipt certifies it; run 'python "
+        f"workflow_scripts/manage_store.py verify --repair' and then the workflow again."
+    )
+
+
+def _damaged(path: Path) -> InputError:
+    return InputError(
+        f"{path} is damaged; run 'python workflow_scripts/manage_store.py verify --repair', which "
+        f"removes it, and then the workflow again."
+    )
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a stored file can be read and agrees with its checksum."""
+    if path.suffix == ".json":
+        try:
+            content = json.loads(path.read_bytes())
+            return "response" not in content or (
+                Response(**content["response"]).sha256 == content["sha256"]
+            )
+        except (ValueError, KeyError, TypeError):
+            return False
+    try:
+        _read(path)
+    except InputError:
+        return False
+    return True
