@@ -18,7 +18,7 @@ DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 WORKER = f"""
 import json, sys, torch, transformers
 from functools import partial
-from persona_geometry import fused_layers
+from persona_geometry.gpu import fused_layers
 
 torch.manual_seed(0)
 size = dict(vocab_size=50, hidden_size=48, intermediate_size=80, num_hidden_layers=2,

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from persona_geometry import forcing
 from persona_geometry.errors import InputError
 from persona_geometry.jobs.scoring import Settings, ShardJob, Task
+from persona_geometry.model import forcing
 from persona_geometry.model.chat import render, scored_tokens
 from persona_geometry.model.forcing import teacher_force
 from persona_geometry.model.generation import transformers_backend

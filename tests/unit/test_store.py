@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from persona_geometry import packing
-from persona_geometry import store as store_module
+from persona_geometry import files
 from persona_geometry.errors import InputError
+from persona_geometry.store import packing
 from persona_geometry.store.maintenance import prune, repair, verify
 from persona_geometry.store.store import Cell, PairBlock, Response, Store
 from persona_geometry.study.recipes import Item
@@ -92,7 +92,7 @@ def test_failed_write_leaves_nothing(store: Store, monkeypatch: pytest.MonkeyPat
     def full(_descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(store_module.os, "fsync", full)
+    monkeypatch.setattr(files.os, "fsync", full)
     before = sorted(store.root.rglob("*"))
     with pytest.raises(OSError, match="No space"):
         store.write_response("s", RESPONSE, {})
@@ -101,7 +101,7 @@ def test_failed_write_leaves_nothing(store: Store, monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.parametrize("kind", ["cells/a.safetensors", "pairs/*.safetensors"])
 def test_flipped_bit_is_found_and_repair_removes_the_receipt(store: Store, kind: str) -> None:
-    store_module.write_atomically(store.receipt_path("s"), b'{"cells": ["a", "b", "c"]}')
+    files.write_atomically(store.receipt_path("s"), b'{"cells": ["a", "b", "c"]}')
     assert not verify(store).damaged and not verify(store).broken_receipts
     path = next((store.root / "items" / "item").glob(kind))
     content = bytearray(path.read_bytes())
@@ -126,7 +126,7 @@ def test_truncated_file_is_refused_in_one_sentence(store: Store) -> None:
 
 def test_prune_keeps_what_a_study_uses_and_never_brings_back_a_gpu_job(store: Store) -> None:
     name = shard_name(["a", "b", "c"])
-    store_module.write_atomically(store.receipt_path(name), b'{"cells": ["a", "b", "c"]}')
+    files.write_atomically(store.receipt_path(name), b'{"cells": ["a", "b", "c"]}')
     store.write_response("unused", Response([9], "x", "stop"), {})
     item = Item(Prompt("q", "pi?"), "item", "r", {"A": "a", "B": "b"})
     count, _ = prune(store, [item], dry_run=True)
