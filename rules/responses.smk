@@ -25,7 +25,10 @@ if STUDY.needs_model and STUDY.generation.backend == "vllm":
             store=str(STORE.root),
             model_key=MODEL_KEY,
             prompts=lambda w: first_names(RESPONSE_SHARDS.planned[w.shard]),
-            tasks=response_tasks,
+            recipes=lambda w: [
+                asdict(replace(item, cells={}))
+                for item in RESPONSE_SHARDS.planned[w.shard]
+            ],
             settings=settings,
         message:
             "GPU job: start vLLM once, generate what the store lacks of: {params.prompts}"

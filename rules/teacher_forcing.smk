@@ -30,7 +30,7 @@ if STUDY.needs_model:
             store=store_root,
             model_key=MODEL_KEY,
             prompts=lambda w: first_names(SHARDS.planned[w.shard]),
-            tasks=shard_tasks,
+            recipes=lambda w: [asdict(item) for item in SHARDS.planned[w.shard]],
             personas={p.name: p.system_prompt for p in STUDY.personas},
             settings=settings,
         message:

@@ -77,7 +77,7 @@ def test_divergences_of_the_embedded_study_agree_with_float64(tmp_path: Path) ->
     import torch
     import yaml
 
-    from persona_geometry.jobs.scoring import ShardJob
+    from persona_geometry.jobs.shard import ShardJob
     from persona_geometry.jobs.task import Settings, Task
     from persona_geometry.model.chat import render
     from persona_geometry.model.forcing import teacher_force
@@ -102,7 +102,7 @@ def test_divergences_of_the_embedded_study_agree_with_float64(tmp_path: Path) ->
     store = Store(tmp_path)
     ShardJob(settings, store, lambda _line: None).run([task])
     response = store.need_response(task.response)
-    result = prompt_divergences(store, task.item, response, list(task.cells), [])["js"][0]
+    result = prompt_divergences(store, task.item, response, {c: c for c in task.cells}, []).js[0]
 
     model = load_model(model_settings, "cpu")
     prompts = [render(model.tokenizer, p.system_prompt, prompt.text) for p in personas]
@@ -110,7 +110,9 @@ def test_divergences_of_the_embedded_study_agree_with_float64(tmp_path: Path) ->
     together = teacher_force(model, turns)
     alone = teacher_force(model, turns, batch_tokens=1)
     for batched, single in zip(together, alone, strict=True):
-        torch.testing.assert_close(batched.states, single.states, atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(
+            batched.final_hidden_states, single.final_hidden_states, atol=1e-5, rtol=1e-5
+        )
     log_p = []
     for ids in prompts:
         logits = model.network(torch.tensor([ids + response.token_ids])).logits

@@ -9,7 +9,7 @@ from persona_geometry import files
 from persona_geometry.errors import InputError
 from persona_geometry.store import packing
 from persona_geometry.store.maintenance import prune, repair, verify
-from persona_geometry.store.store import Cell, PairBlock, Response, Store
+from persona_geometry.store.store import Cell, PairBlock, Receipt, Response, Store
 from persona_geometry.study.recipes import Item
 from persona_geometry.study.schedule import shard_cells, shard_name
 from persona_geometry.study.tables import Prompt
@@ -43,10 +43,10 @@ def test_round_trips(store: Store) -> None:
     assert store.read_response("r") == RESPONSE
     assert store.read_response("other") is None
     read = store.read_cell("item", "b")
-    assert np.array_equal(read.states, cell(1).states)
-    assert store.read_cell("item", "b", with_states=False).states is None
-    states, response = store.read_states("item", "b")
-    assert np.array_equal(states, read.states) and response == RESPONSE.sha256
+    assert np.array_equal(read.final_hidden_states, cell(1).final_hidden_states)
+    assert store.read_cell("item", "b", with_states=False).final_hidden_states is None
+    states, response = store.read_final_hidden_states("item", "b")
+    assert np.array_equal(states, read.final_hidden_states) and response == RESPONSE.sha256
     pairs = store.read_pairs(store.pair_blocks("item")[0])
     assert pairs.cells == ["a", "b", "c"] and pairs.pairs.tolist() == [[0, 1], [0, 2], [1, 2]]
     assert np.array_equal(pairs.kl_qp, block(("a", "b"), ("a", "c"), ("b", "c")).kl_qp)
@@ -60,7 +60,7 @@ def test_bfloat16_is_kept_as_bits(store: Store) -> None:
     values = torch.randn(4, 6, generator=torch.Generator().manual_seed(0)).bfloat16()
     bits = as_array(values)
     store.write_cell("item", "bits", Cell(bits, bits[:2], bits[2:], RESPONSE.sha256))
-    read = store.read_cell("item", "bits").states
+    read = store.read_cell("item", "bits").final_hidden_states
     assert torch.equal(as_tensor(read), values)
     assert np.array_equal(packing.as_float32(read), values.float().numpy())
 
@@ -101,7 +101,7 @@ def test_failed_write_leaves_nothing(store: Store, monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.parametrize("kind", ["cells/a.safetensors", "pairs/*.safetensors"])
 def test_flipped_bit_is_found_and_repair_removes_the_receipt(store: Store, kind: str) -> None:
-    files.write_atomically(store.receipt_path("s"), b'{"cells": ["a", "b", "c"]}')
+    store.write_receipt("s", Receipt(frozenset("abc"), "model", {}))
     assert not verify(store).damaged and not verify(store).broken_receipts
     path = next((store.root / "items" / "item").glob(kind))
     content = bytearray(path.read_bytes())
@@ -126,7 +126,7 @@ def test_truncated_file_is_refused_in_one_sentence(store: Store) -> None:
 
 def test_prune_keeps_what_a_study_uses_and_never_brings_back_a_gpu_job(store: Store) -> None:
     name = shard_name(["a", "b", "c"])
-    files.write_atomically(store.receipt_path(name), b'{"cells": ["a", "b", "c"]}')
+    store.write_receipt(name, Receipt(frozenset("abc"), "model", {"cells": 3}))
     store.write_response("unused", Response([9], "x", "stop"), {})
     item = Item(Prompt("q", "pi?"), "item", "r", {"A": "a", "B": "b"})
     count, _ = prune(store, [item], dry_run=True)
@@ -135,5 +135,7 @@ def test_prune_keeps_what_a_study_uses_and_never_brings_back_a_gpu_job(store: St
     assert store.cells_of("item") == {"a", "b"}
     assert [len(part) for part in store.missing("item", ["a", "b"])] == [0, 0]
     assert shard_cells([item], 1, store.receipts()).planned == {}
+    left = store.read_receipt(shard_name(["a", "b"]))
+    assert left == Receipt(frozenset("ab"), "model", {"cells": 3})
     grown = Item(item.prompt, "item", "r", {"A": "a", "B": "b", "C": "c"})
     assert list(shard_cells([grown], 1, store.receipts()).planned) == [name]

@@ -2,13 +2,12 @@
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
-from persona_geometry.files import write_atomically
-from persona_geometry.store.store import Store, is_whole
+from persona_geometry.store.store import Certified, Store, is_whole
 from persona_geometry.study.recipes import Item
 from persona_geometry.study.schedule import shard_name
 
@@ -96,7 +95,7 @@ def prune(store: Store, keep: Iterable[Item], dry_run: bool) -> tuple[int, int]:
     for item in keep:
         cells_of.setdefault(item.key, set()).update(item.cells.values())
         responses.add(item.response)
-    kept_keys = {
+    kept_keys: dict[Certified, set[str]] = {
         "cells": {cell for cells in cells_of.values() for cell in cells},
         "responses": responses,
     }
@@ -122,10 +121,8 @@ def prune(store: Store, keep: Iterable[Item], dry_run: bool) -> tuple[int, int]:
     if not dry_run:
         for (shard, kind), keys in shrunk.items():
             if keys:
-                receipt = store.receipt_path(shard, kind)
-                content = {**json.loads(receipt.read_bytes()), kind: sorted(keys)}
-                successor = store.receipt_path(shard_name(keys), kind)
-                write_atomically(successor, json.dumps(content).encode())
+                receipt = store.read_receipt(shard, kind)
+                store.write_receipt(shard_name(keys), replace(receipt, keys=keys), kind)
         for path in doomed:
             path.unlink()
     return len(doomed), size

@@ -17,18 +17,24 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from persona_geometry.errors import InputError
-from persona_geometry.files import write_atomically
+from persona_geometry.files import write_atomically, write_json
 from persona_geometry.store.packing import pack, unpack
 
 DIVERGENCES = ("js", "kl_pq", "kl_qp")
 RECEIPTS = {"cells": "receipts", "responses": "response_receipts"}
+Certified = Literal["cells", "responses"]
+
+REPAIR = (
+    "run 'python workflow_scripts/manage_store.py verify --repair' and then the workflow again."
+)
+"""The remedy that ends every sentence about a store that does not hold what it should."""
 
 
 @dataclass(frozen=True)
@@ -58,14 +64,14 @@ class Cell:
     `packing.as_float32` reads both.
 
     Attributes:
-        states: (T, d) inputs of the model's head at the positions that predict the response
-            tokens, or None where the study keeps none.
+        final_hidden_states: (T, d) inputs of the model's head at the positions that predict the
+            response tokens, or None where the study keeps none; "states" in the file.
         last_prompt_token: (L, d) output of every decoder block at the last prompt token.
         response_mean: (L, d) output of every decoder block, mean over the response tokens.
         response_sha256: hash of the response it was computed on.
     """
 
-    states: np.ndarray | None
+    final_hidden_states: np.ndarray | None
     last_prompt_token: np.ndarray
     response_mean: np.ndarray
     response_sha256: str
@@ -88,6 +94,21 @@ class PairBlock:
     kl_pq: np.ndarray
     kl_qp: np.ndarray
     response_sha256: str
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What a finished GPU job certifies.
+
+    Attributes:
+        keys: of cells, with every pair among those of one prompt, or of responses.
+        model: key of the model as it was run.
+        account: what the job did: counts, seconds a stage, device, peak memory, versions.
+    """
+
+    keys: frozenset[str]
+    model: str
+    account: dict[str, Any]
 
 
 class Store:
@@ -145,24 +166,25 @@ class Store:
         arrays, meta = _read(path, () if with_states else ("states",))
         decoded = {name: _decoded(array, meta[name]) for name, array in arrays.items()}
         return Cell(
-            states=decoded.get("states"),
+            final_hidden_states=decoded.get("states"),
             last_prompt_token=decoded["last_prompt_token"],
             response_mean=decoded["response_mean"],
             response_sha256=meta["response_sha256"],
         )
 
-    def read_states(self, item: str, cell: str) -> tuple[np.ndarray | None, str]:
-        """A cell's states alone, and the hash of the response they were computed on."""
+    def read_final_hidden_states(self, item: str, cell: str) -> tuple[np.ndarray | None, str]:
+        """A cell's final hidden states alone, and the hash of the response they rest on."""
         arrays, meta = _read(self.cell_path(item, cell), ("last_prompt_token", "response_mean"))
         states = _decoded(arrays["states"], meta["states"]) if arrays else None
         return states, meta["response_sha256"]
 
     def write_cell(self, item: str, key: str, cell: Cell) -> None:
         named = {
-            name: getattr(cell, name)
-            for name in ("states", "last_prompt_token", "response_mean")
-            if getattr(cell, name) is not None
+            "last_prompt_token": cell.last_prompt_token,
+            "response_mean": cell.response_mean,
         }
+        if cell.final_hidden_states is not None:
+            named["states"] = cell.final_hidden_states
         meta = {name: json.dumps([_dtype(a), *a.shape]) for name, a in named.items()}
         arrays = {name: pack(a) if a.dtype == np.uint16 else a for name, a in named.items()}
         _write(self.cell_path(item, key), arrays, {**meta, "response_sha256": cell.response_sha256})
@@ -188,17 +210,56 @@ class Store:
 
     # Receipts
 
-    def receipt_path(self, shard: str, kind: str = "cells") -> Path:
+    def receipt_path(self, shard: str, kind: Certified = "cells") -> Path:
         """The receipt of a shard of cells or, with kind "responses", of responses."""
         return self.root / RECEIPTS[kind] / f"{shard}.json"
 
-    def receipts(self, kind: str = "cells") -> dict[str, frozenset[str]]:
+    def write_receipt(self, shard: str, receipt: Receipt, kind: Certified = "cells") -> None:
+        content = {"model": receipt.model, kind: sorted(receipt.keys), "account": receipt.account}
+        write_json(self.receipt_path(shard, kind), content)
+
+    def read_receipt(self, shard: str, kind: Certified = "cells") -> Receipt:
+        """Read a receipt.
+
+        Raises:
+            InputError: it is not there, or damaged.
+        """
+        path = self.receipt_path(shard, kind)
+        try:
+            content = json.loads(path.read_bytes())
+            return Receipt(frozenset(content[kind]), content["model"], content["account"])
+        except FileNotFoundError:
+            raise _missing(path) from None
+        except (ValueError, KeyError, TypeError) as error:
+            raise _damaged(path) from error
+
+    def receipts(self, kind: Certified = "cells") -> dict[str, frozenset[str]]:
         """Shard to certified cells or responses, the oldest receipt first."""
         files = sorted(
             self.root.glob(f"{RECEIPTS[kind]}/*.json"),
             key=lambda f: (f.stat().st_mtime_ns, f.name),
         )
         return {f.stem: frozenset(json.loads(f.read_bytes())[kind]) for f in files}
+
+    # Models
+
+    def model_path(self, key: str) -> Path:
+        return self.root / "models" / f"{key}.json"
+
+    def write_model(self, key: str, description: Mapping[str, Any]) -> None:
+        """Keep what `describe_model` found."""
+        write_json(self.model_path(key), description, indent=1)
+
+    def read_model(self, key: str) -> dict[str, Any]:
+        """Read a model's description.
+
+        Raises:
+            FileNotFoundError: the model is not resolved yet.
+        """
+        content: dict[str, Any] = json.loads(self.model_path(key).read_bytes())
+        return content
+
+    # What is missing
 
     def missing(self, item: str, cells: Sequence[str]) -> tuple[list[str], np.ndarray]:
         """What an item still lacks of the given cells and of the pairs among them.
@@ -268,17 +329,16 @@ def _finished(folder: Path) -> list[Path]:
 
 
 def _missing(path: Path) -> InputError:
-    return InputError(
-        f"{path} is missing although a receipt certifies it; run 'python "
-        f"workflow_scripts/manage_store.py verify --repair' and then the workflow again."
-    )
+    return InputError(f"{path} is missing although a receipt certifies it; {REPAIR}")
 
 
 def _damaged(path: Path) -> InputError:
-    return InputError(
-        f"{path} is damaged; run 'python workflow_scripts/manage_store.py verify --repair', which "
-        f"removes it, and then the workflow again."
-    )
+    return InputError(f"{path} is damaged; {REPAIR}")
+
+
+def on_another_response(path: Path) -> InputError:
+    """The error for a cell or pairs that were not computed on the stored response."""
+    return InputError(f"{path} was computed on another response than the one stored; {REPAIR}")
 
 
 def is_whole(path: Path) -> bool:
