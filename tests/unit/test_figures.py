@@ -1,9 +1,11 @@
 """Figures of any size: drawn, readable, written, and their tables hold what is drawn."""
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
-import matplotlib.pyplot as plt
+import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
@@ -55,12 +57,6 @@ def aligned(of: Geometries) -> dict[str, Any]:
         "gates": [{"statistic": "spearman", "comparison": ">", "threshold": 0.5}],
     }
     return align(of, settings, LAYERS, 4, "trial", "js", lambda _line: None)
-
-
-@pytest.fixture(autouse=True)
-def closed():
-    yield
-    plt.close("all")
 
 
 def texts(figure: Figure) -> list[str]:
@@ -297,4 +293,37 @@ def test_figures_are_written_in_three_forms(tmp_path: Path) -> None:
         assert pdf.startswith(b"%PDF") and b"CreationDate" not in pdf
         header, *rows = paths["tsv"].read_text().splitlines()
         assert header.split("\t") == list(table.columns) and len(rows) == len(table)
-        assert not plt.fignum_exists(figure.number)
+
+
+def test_importing_and_drawing_change_nothing_of_matplotlib(tmp_path: Path) -> None:
+    program = f"""
+import sys, matplotlib
+before, backend = matplotlib.rcParams.copy(), matplotlib.get_backend(auto_select=False)
+from persona_geometry.report.figures import heatmap, layers, scatter, style
+curve = {{"0": {{"spearman": 0.5, "mantel_p": 0.01, "family_wise_p": 0.01}}}}
+alignment = {{"layer_curve": curve, "noise_ceiling": None, "headline_layer": 0}}
+drawn = layers.layer_curve(alignment)
+style.save(*drawn, *("{tmp_path}/figure." + ending for ending in ("png", "pdf", "tsv")))
+assert matplotlib.rcParams == before
+assert matplotlib.get_backend(auto_select=False) == backend
+assert "matplotlib.pyplot" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)
+    assert {path.suffix for path in tmp_path.iterdir()} == {".png", ".pdf", ".tsv"}
+
+
+def test_figures_look_the_same_under_any_settings_of_the_user(tmp_path: Path) -> None:
+    def pixels(figure: Figure) -> bytes:
+        figure.canvas.draw()
+        return bytes(figure.canvas.buffer_rgba())
+
+    def saved(name: str) -> bytes:
+        path = tmp_path / f"{name}.png"
+        save(*heat(of), str(path), str(path.with_suffix(".pdf")), str(path.with_suffix(".tsv")))
+        return path.read_bytes()
+
+    of = study(6)
+    figures = heat(of)[0], heat(of)[0]
+    ours = pixels(figures[0]), saved("ours")
+    with matplotlib.rc_context({"font.size": 20, "xtick.major.width": 9, "savefig.dpi": 50}):
+        assert (pixels(figures[1]), saved("theirs")) == ours

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from persona_geometry.report.summary import count, number, summarize
+from persona_geometry.report.summary import summarize
+from persona_geometry.report.text import count, number
 from persona_geometry.rsa.alignment import Geometries, align
 
 SETTINGS = {
