@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
-from persona_geometry.files import write_atomically
 from persona_geometry.logs import job_log
 from persona_geometry.rdms.rdm import check_distances, read_tsv, select
 from persona_geometry.rsa.alignment import Geometries, align
 from persona_geometry.rsa.outcomes import read_outcomes
+from persona_geometry.rsa.results import write_alignment
 
 inputs, params = snakemake.input, snakemake.params
 
@@ -78,5 +78,4 @@ with job_log(snakemake.log[0]) as report:
         js["estimator"],
         progress=report,
     )
-    text = json.dumps(alignment, indent=1, allow_nan=False)
-    write_atomically(Path(snakemake.output.alignment), text.encode())
+    write_alignment(snakemake.output.alignment, alignment)
