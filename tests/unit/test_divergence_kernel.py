@@ -1,7 +1,7 @@
 """The fused kernel against the float64 definitions and the torch reference.
 
-On a machine without a GPU the kernel runs in Triton's interpreter, which must be switched on
-before Triton is first imported: the cases are computed in one process of their own.
+On a CPU the kernel runs in Triton's interpreter, which must be switched on before Triton is first
+imported: the cases of a device are computed in one process of their own.
 """
 
 import itertools
@@ -18,20 +18,21 @@ pytest.importorskip("triton")
 
 from persona_geometry.divergence import fused, pairwise_divergences
 
-DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
-WORKER = f"""
+WORKER = """
 import sys, torch
 from persona_geometry.divergence import fused, pairwise_divergences
-fused.SEGMENT = {256 if DEVICE == "cpu" else fused.SEGMENT}
-out = {{}}
-for name, (logits, pairs, chunk) in torch.load(sys.argv[1]).items():
-    x = logits.to("{DEVICE}")
+cases, out, device = sys.argv[1:]
+if device == "cpu":
+    fused.SEGMENT = 256
+found = {}
+for name, (logits, pairs, chunk) in torch.load(cases).items():
+    x = logits.to(device)
     result = pairwise_divergences(
         lambda a, b: x[:, a:b], *x.shape[:2], pairs, token_chunk=chunk, backend="triton",
-        device="{DEVICE}",
+        device=device,
     )
-    out[name] = torch.stack([result.js, result.kl_pq, result.kl_qp]).cpu()
-torch.save(out, sys.argv[2])
+    found[name] = torch.stack([result.js, result.kl_pq, result.kl_qp]).cpu()
+torch.save(found, out)
 """
 
 
@@ -78,12 +79,13 @@ CASES = cases()
 
 
 @pytest.fixture(scope="module")
-def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, torch.Tensor]:
+def results(device: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, torch.Tensor]:
     folder = tmp_path_factory.mktemp("kernel")
     torch.save(CASES, folder / "cases.pt")
-    interpreted = {} if DEVICE == "cuda" else {"TRITON_INTERPRET": "1"}
+    interpreted = {"TRITON_INTERPRET": "1"} if device == "cpu" else {}
     environment = os.environ | interpreted | {"OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-c", WORKER, str(folder / "cases.pt"), str(folder / "out.pt")]
+    files = [str(folder / name) for name in ("cases.pt", "out.pt")]
+    command = [sys.executable, "-c", WORKER, *files, device]
     run = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
     return torch.load(folder / "out.pt")
