@@ -124,7 +124,7 @@ def test_constant_matrix_has_no_p() -> None:
     assert np.isnan(null.family_wise_p_values()[0])
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 10**6), st.permutations(range(7)))
 def test_relabeling_both_and_monotone_maps_and_swapping_change_nothing(
     seed: int, order: list[int]
@@ -141,7 +141,7 @@ def test_relabeling_both_and_monotone_maps_and_swapping_change_nothing(
     assert p >= relabelings.smallest_p
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 10**6), st.integers(9, 200))
 def test_sampled_p_is_never_below_its_floor(seed: int, count: int) -> None:
     x = rdm(9, seed)
