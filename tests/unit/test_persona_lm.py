@@ -102,7 +102,9 @@ def test_divergences_of_the_embedded_study_agree_with_float64(device: str, tmp_p
     store = Store(tmp_path)
     ShardJob(settings, store, lambda _line: None).run([task])
     response = store.need_response(task.response)
-    result = prompt_divergences(store, task.item, response, list(task.cells), [])["js"][0]
+    result = prompt_divergences(
+        store, task.item, response, {key: key for key in task.cells}, []
+    ).js[0]
 
     model = load_model(model_settings, "cpu")
 

@@ -152,7 +152,7 @@ def test_stored_divergences_agree_with_float64(
     task = make_task(SYSTEMS)
     ShardJob(settings, store, lambda _line: None).run([task])
     response = store.read_response(task.response)
-    result = prompt_divergences(store, task.item, response, list(task.cells), [8])
+    result = prompt_divergences(store, task.item, response, {key: key for key in task.cells}, [8])
     log_p = []
     for system in SYSTEMS:
         prompt = render(model.tokenizer, system, task.user)
@@ -166,11 +166,11 @@ def test_stored_divergences_agree_with_float64(
             mixture = torch.logaddexp(p, q) - math.log(2)
             js = 0.5 * ((p.exp() * (p - mixture)).sum(-1) + (q.exp() * (q - mixture)).sum(-1))
             kl = (p.exp() * (p - q)).sum(-1)
-            assert abs(result["js"][-1, i, j] - float(js.mean())) < 1e-6
-            assert abs(result["js"][0, i, j] - float(js[:8].mean())) < 1e-6
-            assert abs(result["kl"][-1, i, j] - float(kl.mean())) < 1e-5
-    jeffreys = result["half_jeffreys"]
-    assert np.allclose(jeffreys, (result["kl"] + result["kl"].transpose(0, 2, 1)) / 2)
+            assert abs(result.js[-1, i, j] - float(js.mean())) < 1e-6
+            assert abs(result.js[0, i, j] - float(js[:8].mean())) < 1e-6
+            assert abs(result.kl[-1, i, j] - float(kl.mean())) < 1e-5
+    jeffreys = result.half_jeffreys
+    assert np.allclose(jeffreys, (result.kl + result.kl.transpose(0, 2, 1)) / 2)
 
 
 def test_new_pairs_need_no_old_forward_pass_where_states_are_kept(
@@ -198,8 +198,12 @@ def test_new_pairs_need_no_old_forward_pass_where_states_are_kept(
         ShardJob(kept, one_go, lambda _line: None).run([make_task(SYSTEMS[:4])])
         matrices = [
             prompt_divergences(
-                s, "item-q", s.read_response("response-q"), list(make_task(SYSTEMS[:4]).cells), []
-            )["js"]
+                s,
+                "item-q",
+                s.read_response("response-q"),
+                {key: key for key in make_task(SYSTEMS[:4]).cells},
+                [],
+            ).js
             for s in (store, one_go)
         ]
         assert np.abs(matrices[0] - matrices[1]).max() < 1e-6
@@ -247,8 +251,12 @@ def test_grouped_prompts_are_stored_like_prompts_alone(
             ShardJob(settings, store, lambda _line: None).run(tasks(n_personas))
         return {
             task.item: prompt_divergences(
-                store, task.item, store.read_response(task.response), list(task.cells), []
-            )["js"]
+                store,
+                task.item,
+                store.read_response(task.response),
+                {key: key for key in task.cells},
+                [],
+            ).js
             for task in tasks(4)
         }
 
