@@ -107,7 +107,7 @@ def test_whole_study_from_files_matches_names_and_needs_no_model(files: Workspac
         assert float(divergence) == divergences[place]
     assert "not evaluated" in files.result("summary.md").read_text()
     record = json.loads(files.result("run.json").read_text())
-    assert record["inputs_sha256"]["rdm.cosine"] == sha256(cosine) and record["model"] is None
+    assert record["inputs_sha256"]["cosine.json"] == sha256(cosine) and record["model"] is None
 
 
 @pytest.mark.skipif(not PUBLISHED.exists(), reason="the published cosine matrix is not here")
