@@ -31,7 +31,11 @@ rule write_run_record:
             "overrides": dict(workflow.config_settings.config),
             "effective": config,
         },
-        model=STUDY.model | {"fingerprint": FINGERPRINT} if STUDY.needs_model else None,
+        model=(
+            asdict(STUDY.model) | {"fingerprint": FINGERPRINT}
+            if STUDY.needs_model
+            else None
+        ),
         benchmarks=study_benchmarks(),
     message:
         "Record commit, packages, config, model, device, seconds and hashes"
