@@ -1,12 +1,15 @@
 # The study, its recipes and the names of its files. Every helper of the rules is here.
 
 import json
+import os
+from dataclasses import asdict, replace
 from pathlib import Path
 
 
 from persona_geometry.errors import InputError
 from persona_geometry.model.hub import finding_message
 from persona_geometry.jobs.size import batch_tokens, memory_mb, runtime_minutes
+from persona_geometry.jobs.task import Settings
 from persona_geometry.study.recipes import fingerprint, items, model_key
 from persona_geometry.study.schedule import Sharding, shard_cells, shard_responses
 from persona_geometry.store.store import Store
@@ -25,10 +28,10 @@ try:
         ITEMS = {item.prompt.name: item for item in items(STUDY, FINGERPRINT)}
         SHARDS = shard_cells(
             list(ITEMS.values()),
-            STUDY.execution["prompts_per_gpu_job"],
+            STUDY.execution.prompts_per_gpu_job,
             STORE.receipts(),
         )
-        if STUDY.generation["backend"] == "vllm":
+        if STUDY.generation.backend == "vllm":
             RESPONSE_SHARDS = shard_responses(
                 list(ITEMS.values()), STORE.receipts("responses")
             )
@@ -142,7 +145,7 @@ def scoring_minutes(wildcards, input, attempt):
         weight_bytes(input),
         len(SHARDS.planned[wildcards.shard]),
         len(STUDY.personas),
-        STUDY.generation["max_new_tokens"],
+        STUDY.generation.max_new_tokens,
         attempt,
     )
 
@@ -153,36 +156,26 @@ def generation_minutes(wildcards, input, attempt):
         weight_bytes(input),
         len(RESPONSE_SHARDS.planned[wildcards.shard]),
         0,
-        STUDY.generation["max_new_tokens"],
+        STUDY.generation.max_new_tokens,
         attempt,
     )
 
 
 def scoring_batch(wildcards, attempt):
     """Tokens of a forward batch, fewer at every retry."""
-    return batch_tokens(STUDY.execution["batch_tokens"], attempt)
+    return batch_tokens(STUDY.execution.batch_tokens, attempt)
 
 
-def model_settings():
-    """What of the config every GPU job needs."""
-    return {
-        "model": STUDY.model,
-        "generation": STUDY.generation,
-        "scoring": STUDY.scoring,
-        "response_system_prompt": STUDY.response_system_prompt,
-        "device": STUDY.execution["device"],
-    }
-
-
-def scoring_settings(wildcards, resources):
-    """What of the config a scoring job needs."""
-    return {**model_settings(), "batch_tokens": resources.batch_tokens}
+def settings(wildcards, resources):
+    """What of the config a GPU job needs."""
+    batch = resources.get("batch_tokens", 0)
+    return asdict(replace(Settings.of_study(STUDY), batch_tokens=batch))
 
 
 def study_title():
     return (
         f"Study {STUDY.name}: {len(STUDY.personas)} personas, {len(STUDY.prompts)} prompts, "
-        f"model {STUDY.model.get('path') or STUDY.model['name']}"
+        f"model {STUDY.model.path or STUDY.model.name}"
     )
 
 
@@ -191,28 +184,42 @@ def published(kind, ending):
     return expand(results(f"{kind}/{{prompt}}.{ending}"), prompt=STUDY.prompt_names)
 
 
-def alignment_inputs():
+def study_rdms():
     """The RDMs, and what only a measured RDM has beside it."""
     named = {"cosine": results("cosine_matrix.json"), "js": results("js_matrix.json")}
     if "js" not in STUDY.rdm:
         named["by_prompt"] = results("js_by_prompt.npz")
     if "cosine" not in STUDY.rdm:
         named["vectors"] = results("vectors.npz")
-    if STUDY.alignment["outcomes"]:
-        named["outcomes"] = STUDY.alignment["outcomes"]
-    if STUDY.alignment["covariates"]:
-        named["covariates"] = STUDY.alignment["covariates"]
     return named
+
+
+def alignment_inputs():
+    """What the comparison reads."""
+    named = study_rdms()
+    if STUDY.alignment.outcomes:
+        named["outcomes"] = STUDY.alignment.outcomes
+    if STUDY.alignment.covariates:
+        named["covariates"] = STUDY.alignment.covariates
+    return named
+
+
+def config_files():
+    """The study's config files, in the order in which they were read."""
+    return [os.path.relpath(path) for path in workflow.configfiles]
 
 
 def input_files():
     """The files that people write for a study."""
-    files = {
-        "config": STUDY.source,
-        "personas": config["personas"],
-        "prompts": config["prompts"],
-    }
-    return files | {f"rdm.{kind}": rdm["file"] for kind, rdm in STUDY.rdm.items()}
+    outcomes = STUDY.alignment.outcomes
+    return [
+        *config_files(),
+        config["personas"],
+        config["prompts"],
+        *(rdm.file for rdm in STUDY.rdm.values()),
+        *STUDY.alignment.covariates,
+        *([outcomes] if outcomes else []),
+    ]
 
 
 def study_receipts():
@@ -223,10 +230,26 @@ def study_receipts():
     return response_receipts(ITEMS.values()) + sorted(cells)
 
 
+def study_benchmarks():
+    """Where Snakemake times the study's jobs; those of earlier layers, prompts or models are not
+    among them."""
+    names = ["js_matrix", "cosine_rdms", "align", "plot_heatmaps", "plot_layers"]
+    names += [f"plot_scatter/{layer}" for layer in STUDY.layers] + ["write_summary"]
+    if STUDY.needs_model:
+        names += ["resolve_model"]
+        names += [f"publish_prompt/{prompt}" for prompt in STUDY.prompt_names]
+        for rule, shards in (
+            ("generate_responses", RESPONSE_SHARDS),
+            ("teacher_force", SHARDS),
+        ):
+            names += [f"{rule}/{shard}" for shard in set(shards.shard_of.values())]
+    return sorted(map(bench_path, names))
+
+
 def measure_name():
     """The divergence, as figures name it."""
     names = {"js": "JS divergence", "half_jeffreys": "Half-Jeffreys divergence"}
-    return names[STUDY.divergence["estimator"]]
+    return names[STUDY.divergence.estimator]
 
 
 def figures():

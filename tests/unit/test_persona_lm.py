@@ -79,20 +79,21 @@ def test_divergences_of_the_embedded_study_agree_with_float64(device: str, tmp_p
     import torch
     import yaml
 
-    from persona_geometry.jobs.scoring import Settings, ShardJob, Task
+    from persona_geometry.jobs.scoring import ShardJob
+    from persona_geometry.jobs.task import Settings, Task
     from persona_geometry.model.chat import render
     from persona_geometry.model.loading import load_model
     from persona_geometry.rdms.publish import prompt_divergences
     from persona_geometry.store.store import Store
-    from persona_geometry.study.config import DEFAULTS
+    from persona_geometry.study.sections import Generation, Model, Scoring
     from persona_geometry.study.tables import read_personas, read_prompts
 
     config = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
-    model_settings = DEFAULTS["model"] | config["model"] | {"path": str(MODEL)}
+    model_settings = Model.of(**config["model"] | {"path": str(MODEL)})
     settings = Settings(
         model=model_settings,
-        generation=DEFAULTS["generation"] | config["generation"],
-        scoring=DEFAULTS["scoring"],
+        generation=Generation.of(**config["generation"]),
+        scoring=Scoring.of(),
         response_system_prompt="",
         device=device,
     )

@@ -23,6 +23,7 @@ from persona_geometry.rsa.cka import debiased_cka, linear_cka
 from persona_geometry.rsa.geometries import Geometries
 from persona_geometry.rsa.permutation import Null, Permutations
 from persona_geometry.rsa.ranks import rsa
+from persona_geometry.study.sections import Alignment, Gate
 from persona_geometry.study.tables import read_personas
 
 ROOT = Path(__file__).parents[2]
@@ -207,7 +208,7 @@ def test_gates() -> None:
 
     def status(statistic: str, comparison: str, threshold: float) -> str:
         gate = {"statistic": statistic, "comparison": comparison, "threshold": threshold}
-        return gates.evaluate([gate], statistics)[0]["status"]
+        return gates.evaluate([Gate.of(**gate)], statistics)[0]["status"]
 
     assert status("a", ">", 0.5) == "fail" and status("a", ">=", 0.5) == "pass"
     assert status("b", "<", 1) == "not_evaluated"
@@ -279,7 +280,10 @@ def geometries(**changes) -> Geometries:
 
 
 def run(of: Geometries, **settings) -> dict:
-    result = align(of, {**SETTINGS, **settings}, [0, 1], 0, "s", "js", lambda _line: None)
+    given = {**SETTINGS, **settings}
+    for_layers = [{"layer": 0, **gate} for gate in given["gates"]]
+    alignment = Alignment.of(**{**given, "gates": for_layers})
+    result = align(of, alignment, [0, 1], 0, "s", "js", lambda _line: None)
     json.dumps(result, allow_nan=False)
     return result
 

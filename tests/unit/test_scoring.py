@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from persona_geometry.errors import InputError
-from persona_geometry.jobs.scoring import Settings, ShardJob, Task
+from persona_geometry.jobs.scoring import ShardJob
+from persona_geometry.jobs.task import Settings, Task
 from persona_geometry.model import forcing
 from persona_geometry.model.chat import render, scored_tokens
 from persona_geometry.model.forcing import teacher_force
@@ -19,6 +20,7 @@ from persona_geometry.model.generation.transformers_backend import generate
 from persona_geometry.model.loading import LanguageModel, load_model
 from persona_geometry.rdms.publish import prompt_divergences
 from persona_geometry.store.store import Response, Store
+from persona_geometry.study.sections import Generation, Model, Scoring
 
 SYSTEMS = ["", "You are a surgeon.", "You are a poet and you love the sea.", "@template", "Bah!"]
 
@@ -26,15 +28,9 @@ SYSTEMS = ["", "You are a surgeon.", "You are a poet and you love the sea.", "@t
 @pytest.fixture(scope="module")
 def settings(random_model: Path) -> Settings:
     return Settings(
-        model={
-            "path": str(random_model),
-            "dtype": "float32",
-            "attention": "sdpa",
-            "system_role": "native",
-            "gpus": 1,
-        },
-        generation={"backend": "transformers", "max_new_tokens": 20},
-        scoring={"end_of_turn": False, "retokenize": False, "keep_states": True},
+        model=Model.of(path=str(random_model), dtype="float32"),
+        generation=Generation.of(max_new_tokens=20),
+        scoring=Scoring.of(),
         response_system_prompt="",
         device="cpu",
     )
@@ -178,9 +174,7 @@ def test_new_pairs_need_no_old_forward_pass_where_states_are_kept(
 ) -> None:
     for keep_states, forced in ((True, 1), (False, 4)):
         store = Store(tmp_path / str(keep_states))
-        kept = Settings(
-            **{**vars(settings), "scoring": {**settings.scoring, "keep_states": keep_states}}
-        )
+        kept = replace(settings, scoring=Scoring.of(keep_states=keep_states))
         ShardJob(kept, store, lambda _line: None).run([make_task(SYSTEMS[:3])])
         job = ShardJob(kept, store, lambda _line: None)
         counted: list[int] = []
@@ -335,7 +329,7 @@ def test_logits_that_are_not_finite_name_their_prompt(
 def test_full_store_loads_no_model(settings: Settings, tmp_path: Path) -> None:
     store = Store(tmp_path)
     first = ShardJob(settings, store, lambda _line: None).run([make_task(SYSTEMS)])
-    broken = Settings(**{**vars(settings), "model": {"path": "/nowhere"}})
+    broken = replace(settings, model=Model.of(path="/nowhere"))
     again = ShardJob(broken, store, lambda _line: None).run([make_task(SYSTEMS)])
     assert again["cells"] == first["cells"] and again["account"]["cells"] == 0
 
@@ -380,9 +374,7 @@ def test_soft_capped_and_scaled_heads_are_repeated(tmp_path: Path, random_model:
         folder = tmp_path / name
         shutil.copytree(random_model, folder)
         network.save_pretrained(folder)
-        loaded = load_model(
-            {"path": str(folder), "dtype": "float32", "attention": "eager", "gpus": 1}, "cpu"
-        )
+        loaded = load_model(Model.of(path=str(folder), dtype="float32", attention="eager"), "cpu")
         assert len(loaded.blocks) == 2
 
 

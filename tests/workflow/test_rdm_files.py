@@ -106,7 +106,7 @@ def test_whole_study_from_files_matches_names_and_needs_no_model(files: Workspac
         assert float(divergence) == divergences[place]
     assert "not evaluated" in files.result("summary.md").read_text()
     record = json.loads(files.result("run.json").read_text())
-    assert record["inputs_sha256"]["rdm.cosine"] == sha256(cosine) and record["model"] is None
+    assert record["inputs_sha256"]["cosine.json"] == sha256(cosine) and record["model"] is None
 
 
 def test_expected_cosines_are_compared_and_another_file_is_refused(files: Workspace) -> None:

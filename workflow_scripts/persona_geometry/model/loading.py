@@ -1,6 +1,5 @@
 """Loading a causal language model, and its parts that the measurements need."""
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +12,7 @@ from transformers.utils import logging as transformers_logging
 from persona_geometry.errors import InputError
 from persona_geometry.gpu import kernels
 from persona_geometry.model.hub import model_folder
+from persona_geometry.study.sections import Model
 
 
 @dataclass(frozen=True)
@@ -24,14 +24,12 @@ class LanguageModel:
         tokenizer: its tokenizer.
         blocks: its decoder blocks; layer L is the output of blocks[L].
         head: head inputs (..., d) to float32 logits (..., V).
-        load_seconds: how long loading took.
     """
 
     network: Any
     tokenizer: Any
     blocks: nn.ModuleList
     head: Callable[[Tensor], Tensor]
-    load_seconds: float
 
     @property
     def device(self) -> torch.device:
@@ -47,28 +45,27 @@ class LanguageModel:
         return self.network.dtype
 
 
-def load_model(settings: dict[str, Any], device: str = "auto") -> LanguageModel:
-    """Load a model as a study's `model` section says.
+def load_model(model: Model, device: str = "auto") -> LanguageModel:
+    """Load a model.
 
     Args:
-        settings: path, or name and revision; dtype, attention, gpus.
+        model: a study's `model` section.
         device: "cpu", "cuda", or "auto" (a GPU where there is one).
 
     Raises:
         InputError: no such device, or a head whose logits cannot be repeated from its inputs.
     """
-    started = time.perf_counter()
     if device == "cuda" and not torch.cuda.is_available():
         raise InputError("execution.device is 'cuda', but torch sees no GPU on this machine.")
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     transformers_logging.disable_progress_bar()
-    folder = model_folder(settings)
-    placed = {"device_map": "auto"} if settings["gpus"] > 1 else {}
+    folder = model_folder(model)
+    placed = {"device_map": "auto"} if model.gpus > 1 else {}
     network = AutoModelForCausalLM.from_pretrained(
         folder,
-        dtype=getattr(torch, settings["dtype"]),
-        attn_implementation=settings["attention"],
+        dtype=getattr(torch, model.dtype),
+        attn_implementation=model.attention,
         **placed,
     ).eval()
     if not placed:
@@ -79,11 +76,9 @@ def load_model(settings: dict[str, Any], device: str = "auto") -> LanguageModel:
 
         fuse(network)
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    model = LanguageModel(
-        network, tokenizer, _blocks(network), _head(network), time.perf_counter() - started
-    )
-    _check_head(model)
-    return model
+    loaded = LanguageModel(network, tokenizer, _blocks(network), _head(network))
+    _check_head(loaded)
+    return loaded
 
 
 def hidden_size(network: Any) -> int:
