@@ -5,15 +5,15 @@ that cannot be had is known before a GPU is asked for.
 """
 
 import contextlib
-import json
 import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from persona_geometry.errors import InputError
+from persona_geometry.model.checkpoint import inspect_checkpoint, read_config, weight_files
 
-WEIGHT_FILES = ("*.safetensors", "*.json", "*.txt", "*.model", "*.jinja")
+WANTED = ("*.safetensors", "*.json", "*.txt", "*.model", "*.tiktoken", "*.jinja")
 
 
 def cache_folder() -> Path:
@@ -54,7 +54,7 @@ def known_config(settings: dict[str, Any]) -> dict[str, Any] | None:
     """A model's config.json, where it is on this machine already."""
     if "path" not in settings and not cached_snapshot(settings["name"], settings["revision"]):
         return None
-    return json.loads((model_folder(settings) / "config.json").read_text())
+    return read_config(model_folder(settings))
 
 
 def finding_message(settings: dict[str, Any]) -> str:
@@ -78,31 +78,23 @@ def describe_model(settings: dict[str, Any], report: Callable[[str], None]) -> d
         "source" (folder, or name and commit), "config" (its config.json) and "weight_bytes".
 
     Raises:
-        InputError: the model is not there, is gated, or cannot be reached.
+        InputError: the model is not there, is gated, cannot be reached, or is no whole causal
+            language model.
     """
     if "path" in settings:
         folder, source = Path(settings["path"]), settings["path"]
     else:
         source = f"{settings['name']}@{settings['revision']}"
         folder = _snapshot(settings["name"], settings["revision"], report)
-    weights = sorted(folder.glob("*.safetensors"))
-    if not weights:
-        raise InputError(f"The model {source} has no .safetensors weights; convert it to them.")
-    return {
-        "source": source,
-        "config": json.loads((folder / "config.json").read_text()),
-        "weight_bytes": sum(file.stat().st_size for file in weights),
-    }
+    return {"source": source, **inspect_checkpoint(folder, source)}
 
 
 def _has_weights(folder: Path) -> bool:
     """Whether a folder holds a config and every weight file that its index names, if it has one."""
-    index = folder / "model.safetensors.index.json"
-    if index.is_file():
-        shards = set(json.loads(index.read_text())["weight_map"].values())
-    else:
-        shards = {"model.safetensors"}
-    return all((folder / file).is_file() for file in {"config.json", *shards})
+    try:
+        return bool(weight_files(folder)) and (folder / "config.json").is_file()
+    except InputError:
+        return False
 
 
 def _snapshot(name: str, revision: str, report: Callable[[str], None]) -> Path:
@@ -112,7 +104,7 @@ def _snapshot(name: str, revision: str, report: Callable[[str], None]) -> Path:
     fetch: dict[str, Any] = {
         "repo_id": name,
         "revision": revision,
-        "allow_patterns": list(WEIGHT_FILES),
+        "allow_patterns": list(WANTED),
     }
     try:
         with contextlib.suppress(errors.LocalEntryNotFoundError):

@@ -12,6 +12,7 @@ from transformers.utils import logging as transformers_logging
 
 from persona_geometry.errors import InputError
 from persona_geometry.gpu import kernels
+from persona_geometry.model.checkpoint import check_loading
 from persona_geometry.model.hub import model_folder
 
 
@@ -55,7 +56,8 @@ def load_model(settings: dict[str, Any], device: str = "auto") -> LanguageModel:
         device: "cpu", "cuda", or "auto" (a GPU where there is one).
 
     Raises:
-        InputError: no such device, or a head whose logits cannot be repeated from its inputs.
+        InputError: no such device, weights that are not the model's, or a head whose logits
+            cannot be repeated from its inputs.
     """
     started = time.perf_counter()
     if device == "cuda" and not torch.cuda.is_available():
@@ -65,12 +67,18 @@ def load_model(settings: dict[str, Any], device: str = "auto") -> LanguageModel:
     transformers_logging.disable_progress_bar()
     folder = model_folder(settings)
     placed = {"device_map": "auto"} if settings["gpus"] > 1 else {}
-    network = AutoModelForCausalLM.from_pretrained(
+    loaded: Any = AutoModelForCausalLM.from_pretrained(
         folder,
         dtype=getattr(torch, settings["dtype"]),
         attn_implementation=settings["attention"],
+        trust_remote_code=False,
+        ignore_mismatched_sizes=True,  # so that they are reported and refused
+        output_loading_info=True,
         **placed,
-    ).eval()
+    )
+    network, info = loaded
+    check_loading(info, (name for name, _ in network.named_modules()), str(folder))
+    network.eval()
     if not placed:
         network.to(device)
     network.requires_grad_(False)
@@ -78,7 +86,7 @@ def load_model(settings: dict[str, Any], device: str = "auto") -> LanguageModel:
         from persona_geometry.gpu.fused_layers import fuse
 
         fuse(network)
-    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     model = LanguageModel(
         network, tokenizer, _blocks(network), _head(network), time.perf_counter() - started
     )
