@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import jinja2
 import jinja2.ext
@@ -30,7 +30,7 @@ _ROLES = ("bos_token", "eos_token", "pad_token", "unk_token", "cls_token", "sep_
 class _Generation(jinja2.ext.Extension):
     """The tag `generation` that transformers adds to the language of templates."""
 
-    tags: ClassVar[set[str]] = {"generation"}
+    tags = {"generation"}  # noqa: RUF012
 
     def parse(self, parser: jinja2.parser.Parser) -> list[jinja2.nodes.Node]:
         next(parser.stream)
