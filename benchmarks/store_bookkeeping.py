@@ -20,7 +20,8 @@ import numpy as np
 import yaml
 
 from persona_geometry.files import write_atomically
-from persona_geometry.jobs.scoring import Settings, ShardJob, Task
+from persona_geometry.jobs.scoring import ShardJob
+from persona_geometry.jobs.task import Settings, Task
 from persona_geometry.store.store import PairBlock, Response, Store
 from persona_geometry.study.config import read_study
 from persona_geometry.study.recipes import fingerprint, items, model_key
@@ -112,7 +113,7 @@ def main() -> None:
     fill(store, [task for tasks in shards.values() for task in tasks])
     print(f"store filled in {time.perf_counter() - started:.0f} s")
 
-    settings = Settings(read.model, read.generation, read.scoring, read.response_system_prompt)
+    settings = Settings.of_study(read)
     started = time.perf_counter()
     for shard, tasks in shards.items():
         receipt = ShardJob(settings, store, lambda _line: None).run(tasks)

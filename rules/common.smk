@@ -1,12 +1,14 @@
 # The study, its recipes and the names of its files. Every helper of the rules is here.
 
 import json
+from dataclasses import asdict, replace
 from pathlib import Path
 
 
 from persona_geometry.errors import InputError
 from persona_geometry.model.hub import finding_message
 from persona_geometry.jobs.size import batch_tokens, memory_mb, runtime_minutes
+from persona_geometry.jobs.task import Settings
 from persona_geometry.study.recipes import fingerprint, items, model_key
 from persona_geometry.study.schedule import Sharding, shard_cells, shard_responses
 from persona_geometry.store.store import Store
@@ -25,10 +27,10 @@ try:
         ITEMS = {item.prompt.name: item for item in items(STUDY, FINGERPRINT)}
         SHARDS = shard_cells(
             list(ITEMS.values()),
-            STUDY.execution["prompts_per_gpu_job"],
+            STUDY.execution.prompts_per_gpu_job,
             STORE.receipts(),
         )
-        if STUDY.generation["backend"] == "vllm":
+        if STUDY.generation.backend == "vllm":
             RESPONSE_SHARDS = shard_responses(
                 list(ITEMS.values()), STORE.receipts("responses")
             )
@@ -142,7 +144,7 @@ def scoring_minutes(wildcards, input, attempt):
         weight_bytes(input),
         len(SHARDS.planned[wildcards.shard]),
         len(STUDY.personas),
-        STUDY.generation["max_new_tokens"],
+        STUDY.generation.max_new_tokens,
         attempt,
     )
 
@@ -153,36 +155,26 @@ def generation_minutes(wildcards, input, attempt):
         weight_bytes(input),
         len(RESPONSE_SHARDS.planned[wildcards.shard]),
         0,
-        STUDY.generation["max_new_tokens"],
+        STUDY.generation.max_new_tokens,
         attempt,
     )
 
 
 def scoring_batch(wildcards, attempt):
     """Tokens of a forward batch, fewer at every retry."""
-    return batch_tokens(STUDY.execution["batch_tokens"], attempt)
+    return batch_tokens(STUDY.execution.batch_tokens, attempt)
 
 
-def model_settings():
-    """What of the config every GPU job needs."""
-    return {
-        "model": STUDY.model,
-        "generation": STUDY.generation,
-        "scoring": STUDY.scoring,
-        "response_system_prompt": STUDY.response_system_prompt,
-        "device": STUDY.execution["device"],
-    }
-
-
-def scoring_settings(wildcards, resources):
-    """What of the config a scoring job needs."""
-    return {**model_settings(), "batch_tokens": resources.batch_tokens}
+def settings(wildcards, resources):
+    """What of the config a GPU job needs."""
+    batch = resources.get("batch_tokens", 0)
+    return asdict(replace(Settings.of_study(STUDY), batch_tokens=batch))
 
 
 def study_title():
     return (
         f"Study {STUDY.name}: {len(STUDY.personas)} personas, {len(STUDY.prompts)} prompts, "
-        f"model {STUDY.model.get('path') or STUDY.model['name']}"
+        f"model {STUDY.model.path or STUDY.model.name}"
     )
 
 
@@ -198,10 +190,10 @@ def alignment_inputs():
         named["by_prompt"] = results("js_by_prompt.npz")
     if "cosine" not in STUDY.rdm:
         named["vectors"] = results("vectors.npz")
-    if STUDY.alignment["outcomes"]:
-        named["outcomes"] = STUDY.alignment["outcomes"]
-    if STUDY.alignment["covariates"]:
-        named["covariates"] = STUDY.alignment["covariates"]
+    if STUDY.alignment.outcomes:
+        named["outcomes"] = STUDY.alignment.outcomes
+    if STUDY.alignment.covariates:
+        named["covariates"] = STUDY.alignment.covariates
     return named
 
 
@@ -212,7 +204,7 @@ def input_files():
         "personas": config["personas"],
         "prompts": config["prompts"],
     }
-    return files | {f"rdm.{kind}": rdm["file"] for kind, rdm in STUDY.rdm.items()}
+    return files | {f"rdm.{kind}": rdm.file for kind, rdm in STUDY.rdm.items()}
 
 
 def study_receipts():
@@ -226,7 +218,7 @@ def study_receipts():
 def measure_name():
     """The divergence, as figures name it."""
     names = {"js": "JS divergence", "half_jeffreys": "Half-Jeffreys divergence"}
-    return names[STUDY.divergence["estimator"]]
+    return names[STUDY.divergence.estimator]
 
 
 def figures():

@@ -15,7 +15,7 @@ if STUDY.needs_model:
         conda:
             "../envs/cpu.yaml"
         params:
-            model=STUDY.model,
+            model=asdict(STUDY.model),
             layers=STUDY.layers,
             fingerprint=FINGERPRINT,
             source=STUDY.source,
@@ -38,9 +38,9 @@ if STUDY.needs_model:
                 (i.key, i.response, list(i.cells.values())) for i in ITEMS.values()
             ],
             gpu_jobs=gpu_jobs(),
-            max_new_tokens=STUDY.generation["max_new_tokens"],
-            keep_states=STUDY.scoring["keep_states"],
-            model=STUDY.model,
+            max_new_tokens=STUDY.generation.max_new_tokens,
+            keep_states=STUDY.scoring.keep_states,
+            model=asdict(STUDY.model),
             model_key=MODEL_KEY,
             title=study_title(),
         message:

@@ -18,7 +18,11 @@ rule write_run_record:
         study=STUDY.name,
         repository=workflow.basedir,
         inputs=input_files(),
-        model=STUDY.model | {"fingerprint": FINGERPRINT} if STUDY.needs_model else None,
+        model=(
+            asdict(STUDY.model) | {"fingerprint": FINGERPRINT}
+            if STUDY.needs_model
+            else None
+        ),
         receipts=study_receipts(),
         benchmarks=results("benchmarks"),
     message:

@@ -1,7 +1,7 @@
 # Responses by vLLM: one GPU job for all that the store lacks. With the transformers backend the
 # scoring job generates them, with the model that it has loaded anyway.
 
-if STUDY.needs_model and STUDY.generation["backend"] == "vllm":
+if STUDY.needs_model and STUDY.generation.backend == "vllm":
 
     rule generate_responses:
         input:
@@ -16,9 +16,9 @@ if STUDY.needs_model and STUDY.generation["backend"] == "vllm":
             shard=one_of(RESPONSE_SHARDS.planned),
         conda:
             "../envs/gpu.yaml"
-        threads: 8 * STUDY.model["gpus"]
+        threads: 8 * STUDY.model.gpus
         resources:
-            gpu=STUDY.model["gpus"],
+            gpu=STUDY.model.gpus,
             mem_mb=job_memory,
             runtime=generation_minutes,
         params:
@@ -26,7 +26,7 @@ if STUDY.needs_model and STUDY.generation["backend"] == "vllm":
             model_key=MODEL_KEY,
             prompts=lambda w: first_names(RESPONSE_SHARDS.planned[w.shard]),
             tasks=response_tasks,
-            settings=model_settings(),
+            settings=settings,
         message:
             "GPU job: start vLLM once, generate what the store lacks of: {params.prompts}"
         script:

@@ -20,9 +20,9 @@ if STUDY.needs_model:
             shard=one_of(SHARDS.planned),
         conda:
             "../envs/gpu.yaml"
-        threads: 8 * STUDY.model["gpus"]
+        threads: 8 * STUDY.model.gpus
         resources:
-            gpu=STUDY.model["gpus"],
+            gpu=STUDY.model.gpus,
             mem_mb=job_memory,
             runtime=scoring_minutes,
             batch_tokens=scoring_batch,
@@ -32,7 +32,7 @@ if STUDY.needs_model:
             prompts=lambda w: first_names(SHARDS.planned[w.shard]),
             tasks=shard_tasks,
             personas={p.name: p.system_prompt for p in STUDY.personas},
-            settings=scoring_settings,
+            settings=settings,
         message:
             "GPU job: load the model once, score under every persona: {params.prompts}"
         script:
@@ -56,7 +56,7 @@ if STUDY.needs_model:
             response=lambda w: ITEMS[w.prompt].response,
             user=lambda w: ITEMS[w.prompt].prompt.text,
             cells=lambda w: ITEMS[w.prompt].cells,
-            cutoffs=STUDY.divergence["cutoffs"],
+            cutoffs=STUDY.divergence.cutoffs,
         message:
             "Publish the divergences of prompt {wildcards.prompt}"
         script:

@@ -6,9 +6,11 @@ from persona_geometry.jobs.plan import describe, make_plan
 from persona_geometry.logs import job_log
 from persona_geometry.model.hub import known_config
 from persona_geometry.store.store import Store
+from persona_geometry.study.sections import Model
 
 params = snakemake.params
 with job_log(snakemake.log[0]) as report:
+    model = Model(**params.model)
     store = Store(params.store)
     past = [json.loads(path.read_bytes()) for path in store.root.glob("receipts/*.json")]
     plan = make_plan(
@@ -17,8 +19,8 @@ with job_log(snakemake.log[0]) as report:
         params.gpu_jobs,
         params.max_new_tokens,
         params.keep_states,
-        4 if params.model["dtype"] == "float32" else 2,
-        known_config(params.model),
+        4 if model.dtype == "float32" else 2,
+        known_config(model),
         [receipt for receipt in past if receipt["model"] == params.model_key],
     )
     report(describe(plan, params.title))

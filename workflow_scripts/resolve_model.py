@@ -7,10 +7,11 @@ from persona_geometry.files import write_atomically
 from persona_geometry.logs import job_log
 from persona_geometry.model.hub import describe_model
 from persona_geometry.study.config import check_model_layers
+from persona_geometry.study.sections import Model
 
 params = snakemake.params
 with job_log(snakemake.log[0]) as report:
-    described = describe_model(params.model, report)
+    described = describe_model(Model(**params.model), report)
     check_model_layers(params.layers, described["config"], params.source)
     content = {"fingerprint": params.fingerprint, **described}
     write_atomically(Path(snakemake.output.model), json.dumps(content, indent=1).encode())

@@ -110,7 +110,7 @@ def gpu_seconds(job) -> float:
 
 
 def tasks_of(n_prompts: int, n_personas: int, tag: str):
-    from persona_geometry.jobs.scoring import Task
+    from persona_geometry.jobs.task import Task
 
     return [
         Task(
@@ -127,19 +127,15 @@ def tasks_of(n_prompts: int, n_personas: int, tag: str):
 def parts(folder: Path, checkpoint: Path, tokens: int, dtype: str, n_many: int, n_prompts: int):
     import torch
 
-    from persona_geometry.jobs.scoring import Settings, ShardJob
+    from persona_geometry.jobs.scoring import ShardJob
+    from persona_geometry.jobs.task import Settings
     from persona_geometry.store.store import Store
+    from persona_geometry.study.sections import Generation, Model, Scoring
 
     settings = Settings(
-        model={
-            "path": str(checkpoint),
-            "dtype": dtype,
-            "attention": "sdpa",
-            "system_role": "native",
-            "gpus": 1,
-        },
-        generation={"backend": "transformers", "max_new_tokens": tokens},
-        scoring={"end_of_turn": False, "retokenize": False, "keep_states": True},
+        model=Model.of(path=str(checkpoint), dtype=dtype),
+        generation=Generation.of(max_new_tokens=tokens),
+        scoring=Scoring.of(),
         response_system_prompt="",
     )
     store = Store(folder / "parts-store")

@@ -14,10 +14,10 @@ from persona_geometry.errors import InputError
 from persona_geometry.model.checkpoint import INDEX, WEIGHTS
 from persona_geometry.model.fingerprint import fingerprint_folder, loaded_files
 from persona_geometry.model.hub import describe_model
+from persona_geometry.study.sections import Model
 
 ROOT = Path(__file__).parents[2]
 UP = "model.layers.1.mlp.up_proj.weight"
-SETTINGS = {"dtype": "float32", "attention": "sdpa", "gpus": 1}
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def folder(random_model: Path, tmp_path: Path) -> Path:
 
 
 def describe(folder: Path) -> dict[str, Any]:
-    return describe_model({"path": str(folder)}, print)
+    return describe_model(Model.of(path=str(folder)), print)
 
 
 def edit_tensors(folder: Path, change: Callable[[dict[str, np.ndarray]], object]) -> None:
@@ -470,7 +470,7 @@ def test_weights_are_never_made_up_at_load(
 
     edit_tensors(folder, damage)
     with pytest.raises(InputError, match=sentence):
-        load_model({"path": str(folder), **SETTINGS}, "cpu")
+        load_model(Model.of(path=str(folder), dtype="float32"), "cpu")
 
 
 def test_head_that_is_tied_is_not_missing_at_load(folder: Path) -> None:
@@ -478,7 +478,8 @@ def test_head_that_is_tied_is_not_missing_at_load(folder: Path) -> None:
 
     edit_json(folder, tie_word_embeddings=True)
     edit_tensors(folder, lambda t: t.pop("lm_head.weight"))
-    assert load_model({"path": str(folder), **SETTINGS}, "cpu").network.lm_head.weight.shape[0]
+    network = load_model(Model.of(path=str(folder), dtype="float32"), "cpu").network
+    assert network.lm_head.weight is network.model.embed_tokens.weight
 
 
 # The fingerprint

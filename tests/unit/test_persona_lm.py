@@ -77,21 +77,22 @@ def test_divergences_of_the_embedded_study_agree_with_float64(tmp_path: Path) ->
     import torch
     import yaml
 
-    from persona_geometry.jobs.scoring import Settings, ShardJob, Task
+    from persona_geometry.jobs.scoring import ShardJob
+    from persona_geometry.jobs.task import Settings, Task
     from persona_geometry.model.chat import render
     from persona_geometry.model.forcing import teacher_force
     from persona_geometry.model.loading import load_model
     from persona_geometry.rdms.publish import prompt_divergences
     from persona_geometry.store.store import Store
-    from persona_geometry.study.config import DEFAULTS
+    from persona_geometry.study.sections import Generation, Model, Scoring
     from persona_geometry.study.tables import read_personas, read_prompts
 
     config = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
-    model_settings = DEFAULTS["model"] | config["model"] | {"path": str(MODEL)}
+    model_settings = Model.of(**config["model"] | {"path": str(MODEL)})
     settings = Settings(
         model=model_settings,
-        generation=DEFAULTS["generation"] | config["generation"],
-        scoring=DEFAULTS["scoring"],
+        generation=Generation.of(**config["generation"]),
+        scoring=Scoring.of(),
         response_system_prompt="",
         device="cpu",
     )
@@ -101,7 +102,9 @@ def test_divergences_of_the_embedded_study_agree_with_float64(tmp_path: Path) ->
     store = Store(tmp_path)
     ShardJob(settings, store, lambda _line: None).run([task])
     response = store.need_response(task.response)
-    result = prompt_divergences(store, task.item, response, list(task.cells), [])["js"][0]
+    result = prompt_divergences(
+        store, task.item, response, {key: key for key in task.cells}, []
+    ).js[0]
 
     model = load_model(model_settings, "cpu")
     prompts = [render(model.tokenizer, p.system_prompt, prompt.text) for p in personas]

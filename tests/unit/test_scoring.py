@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from persona_geometry.errors import InputError
-from persona_geometry.jobs.scoring import Settings, ShardJob, Task
+from persona_geometry.jobs.scoring import ShardJob
+from persona_geometry.jobs.task import Settings, Task
 from persona_geometry.model import forcing
 from persona_geometry.model.chat import render, scored_tokens
 from persona_geometry.model.forcing import teacher_force
@@ -19,6 +20,7 @@ from persona_geometry.model.generation.transformers_backend import generate
 from persona_geometry.model.loading import LanguageModel, load_model
 from persona_geometry.rdms.publish import prompt_divergences
 from persona_geometry.store.store import Response, Store
+from persona_geometry.study.sections import Generation, Model, Scoring
 
 SYSTEMS = ["", "You are a surgeon.", "You are a poet and you love the sea.", "@template", "Bah!"]
 
@@ -26,15 +28,9 @@ SYSTEMS = ["", "You are a surgeon.", "You are a poet and you love the sea.", "@t
 @pytest.fixture(scope="module")
 def settings(random_model: Path) -> Settings:
     return Settings(
-        model={
-            "path": str(random_model),
-            "dtype": "float32",
-            "attention": "sdpa",
-            "system_role": "native",
-            "gpus": 1,
-        },
-        generation={"backend": "transformers", "max_new_tokens": 20},
-        scoring={"end_of_turn": False, "retokenize": False, "keep_states": True},
+        model=Model.of(path=str(random_model), dtype="float32"),
+        generation=Generation.of(max_new_tokens=20),
+        scoring=Scoring.of(),
         response_system_prompt="",
         device="cpu",
     )
@@ -152,7 +148,7 @@ def test_stored_divergences_agree_with_float64(
     task = make_task(SYSTEMS)
     ShardJob(settings, store, lambda _line: None).run([task])
     response = store.read_response(task.response)
-    result = prompt_divergences(store, task.item, response, list(task.cells), [8])
+    result = prompt_divergences(store, task.item, response, {key: key for key in task.cells}, [8])
     log_p = []
     for system in SYSTEMS:
         prompt = render(model.tokenizer, system, task.user)
@@ -166,11 +162,11 @@ def test_stored_divergences_agree_with_float64(
             mixture = torch.logaddexp(p, q) - math.log(2)
             js = 0.5 * ((p.exp() * (p - mixture)).sum(-1) + (q.exp() * (q - mixture)).sum(-1))
             kl = (p.exp() * (p - q)).sum(-1)
-            assert abs(result["js"][-1, i, j] - float(js.mean())) < 1e-6
-            assert abs(result["js"][0, i, j] - float(js[:8].mean())) < 1e-6
-            assert abs(result["kl"][-1, i, j] - float(kl.mean())) < 1e-5
-    jeffreys = result["half_jeffreys"]
-    assert np.allclose(jeffreys, (result["kl"] + result["kl"].transpose(0, 2, 1)) / 2)
+            assert abs(result.js[-1, i, j] - float(js.mean())) < 1e-6
+            assert abs(result.js[0, i, j] - float(js[:8].mean())) < 1e-6
+            assert abs(result.kl[-1, i, j] - float(kl.mean())) < 1e-5
+    jeffreys = result.half_jeffreys
+    assert np.allclose(jeffreys, (result.kl + result.kl.transpose(0, 2, 1)) / 2)
 
 
 def test_new_pairs_need_no_old_forward_pass_where_states_are_kept(
@@ -178,9 +174,7 @@ def test_new_pairs_need_no_old_forward_pass_where_states_are_kept(
 ) -> None:
     for keep_states, forced in ((True, 1), (False, 4)):
         store = Store(tmp_path / str(keep_states))
-        kept = Settings(
-            **{**vars(settings), "scoring": {**settings.scoring, "keep_states": keep_states}}
-        )
+        kept = replace(settings, scoring=Scoring.of(keep_states=keep_states))
         ShardJob(kept, store, lambda _line: None).run([make_task(SYSTEMS[:3])])
         job = ShardJob(kept, store, lambda _line: None)
         counted: list[int] = []
@@ -198,8 +192,12 @@ def test_new_pairs_need_no_old_forward_pass_where_states_are_kept(
         ShardJob(kept, one_go, lambda _line: None).run([make_task(SYSTEMS[:4])])
         matrices = [
             prompt_divergences(
-                s, "item-q", s.read_response("response-q"), list(make_task(SYSTEMS[:4]).cells), []
-            )["js"]
+                s,
+                "item-q",
+                s.read_response("response-q"),
+                {key: key for key in make_task(SYSTEMS[:4]).cells},
+                [],
+            ).js
             for s in (store, one_go)
         ]
         assert np.abs(matrices[0] - matrices[1]).max() < 1e-6
@@ -247,8 +245,12 @@ def test_grouped_prompts_are_stored_like_prompts_alone(
             ShardJob(settings, store, lambda _line: None).run(tasks(n_personas))
         return {
             task.item: prompt_divergences(
-                store, task.item, store.read_response(task.response), list(task.cells), []
-            )["js"]
+                store,
+                task.item,
+                store.read_response(task.response),
+                {key: key for key in task.cells},
+                [],
+            ).js
             for task in tasks(4)
         }
 
@@ -327,7 +329,7 @@ def test_logits_that_are_not_finite_name_their_prompt(
 def test_full_store_loads_no_model(settings: Settings, tmp_path: Path) -> None:
     store = Store(tmp_path)
     first = ShardJob(settings, store, lambda _line: None).run([make_task(SYSTEMS)])
-    broken = Settings(**{**vars(settings), "model": {"path": "/nowhere"}})
+    broken = replace(settings, model=Model.of(path="/nowhere"))
     again = ShardJob(broken, store, lambda _line: None).run([make_task(SYSTEMS)])
     assert again["cells"] == first["cells"] and again["account"]["cells"] == 0
 
@@ -372,9 +374,7 @@ def test_soft_capped_and_scaled_heads_are_repeated(tmp_path: Path, random_model:
         folder = tmp_path / name
         shutil.copytree(random_model, folder)
         network.save_pretrained(folder)
-        loaded = load_model(
-            {"path": str(folder), "dtype": "float32", "attention": "eager", "gpus": 1}, "cpu"
-        )
+        loaded = load_model(Model.of(path=str(folder), dtype="float32", attention="eager"), "cpu")
         assert len(loaded.blocks) == 2
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from persona_geometry.gpu.stopwatch import Stopwatch
-from persona_geometry.jobs.scoring import Account, Settings, Task, store_response
+from persona_geometry.jobs.scoring import store_response
+from persona_geometry.jobs.task import Account, Settings, Task
 from persona_geometry.model.chat import render
 from persona_geometry.model.generation.ending import end_tokens
 from persona_geometry.model.generation.vllm_backend import device_use, engine, generate
@@ -77,16 +78,17 @@ def _generate(
     folder = model_folder(model)
     tokenizer = AutoTokenizer.from_pretrained(folder)
     prompts = [
-        render(tokenizer, settings.response_system_prompt, task.user, model["system_role"])
+        render(tokenizer, settings.response_system_prompt, task.user, model.system_role)
         for task in tasks
     ]
     ends = end_tokens(_generation_config(folder), tokenizer)
-    limit = generation["max_new_tokens"]
+    limit = generation.max_new_tokens
     watch = Stopwatch(account.seconds)
     longest = max(map(len, prompts)) + limit
     with ExitStack() as running:
         with watch.program("load"):
-            llm = running.enter_context(engine(folder, model, generation, longest, settings.device))
+            share = generation.gpu_memory_utilization
+            llm = running.enter_context(engine(folder, model, share, longest, settings.device))
         report(f"vLLM started in {account.seconds['load']:.1f} s")
         progress = Progress(len(tasks), report)
 
@@ -96,7 +98,7 @@ def _generate(
             progress.add()
 
         with watch.program("generate"):
-            generate(llm, tokenizer, prompts, ends, limit, generation["seed"], save)
+            generate(llm, tokenizer, prompts, ends, limit, save)
         account.device, account.peak_gpu_bytes = device_use()
     account.packages = package_versions()
 

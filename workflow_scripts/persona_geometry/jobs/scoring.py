@@ -9,7 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from functools import cached_property, partial
 from itertools import compress
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ import numpy as np
 from persona_geometry.errors import InputError
 from persona_geometry.gpu import kernels
 from persona_geometry.gpu.stopwatch import Stopwatch
+from persona_geometry.jobs.task import Account, Settings, Task
 from persona_geometry.report.run_record import package_versions
 from persona_geometry.store.store import DIVERGENCES, Cell, PairBlock, Response, Store
 
@@ -32,51 +33,6 @@ WRITERS = 8
 AHEAD = 2
 GROUP_CELLS = 16  # forward passes that fill a GPU
 GROUP_BYTES = 1 << 30  # stored states that are read together: 580 cells at 7B and 256 tokens
-
-
-@dataclass(frozen=True)
-class Task:
-    """An item's recipe in full, as a GPU job needs it.
-
-    Attributes:
-        name: the prompt's name, for messages.
-        user: the prompt's text.
-        item, response: keys.
-        cells: cell key to system prompt.
-    """
-
-    name: str
-    user: str
-    item: str
-    response: str
-    cells: dict[str, str]
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What of a study's config a GPU job needs."""
-
-    model: dict[str, Any]
-    generation: dict[str, Any]
-    scoring: dict[str, Any]
-    response_system_prompt: str
-    device: str = "auto"
-    batch_tokens: int = 0
-
-
-@dataclass
-class Account:
-    """What a job did, for its receipt: counts, seconds a stage, device, peak memory, versions."""
-
-    responses: int = 0
-    cells: int = 0
-    pairs: int = 0
-    seconds: dict[str, float] = field(
-        default_factory=lambda: {"load": 0.0, "generate": 0.0, "force": 0.0, "diverge": 0.0}
-    )
-    device: str | None = None
-    peak_gpu_bytes: int | None = None
-    packages: dict[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -206,9 +162,9 @@ class ShardJob:
         from persona_geometry.model.loading import hidden_size
 
         fill = self._cells_a_group()
-        values = self.settings.generation["max_new_tokens"] * hidden_size(self.model.network)
+        values = self.settings.generation.max_new_tokens * hidden_size(self.model.network)
         most_paired = GROUP_BYTES // (values * self.model.dtype.itemsize)
-        keeps = self.settings.scoring["keep_states"]
+        keeps = self.settings.scoring.keep_states
         group: list[_Lacking] = []
         new = paired = 0
         for lacking in todo:
@@ -231,14 +187,14 @@ class ShardJob:
             return
         from persona_geometry.model.generation.transformers_backend import generate
 
-        if self.settings.generation["backend"] != "transformers":
+        if self.settings.generation.backend != "transformers":
             raise InputError(
                 f"The response to prompt '{lacking[0].name}' is not in the store, although a "
                 f"receipt certifies it; run 'python workflow_scripts/manage_store.py verify "
                 f"--repair' and then the workflow again."
             )
         prompts = [self._rendered(self.settings.response_system_prompt, t.user) for t in lacking]
-        limit = self.settings.generation["max_new_tokens"]
+        limit = self.settings.generation.max_new_tokens
 
         def save(index: int, response: Response) -> None:
             store_response(self.store, lacking[index], response, self.settings)
@@ -261,8 +217,8 @@ class ShardJob:
                 ids = scored_tokens(
                     tokenizer,
                     response.token_ids,
-                    end_of_turn=scoring["end_of_turn"],
-                    retokenize=scoring["retokenize"],
+                    end_of_turn=scoring.end_of_turn,
+                    retokenize=scoring.retokenize,
                 )
                 states = self._read_states(lacking, response, len(ids), readers)
                 begun.append((lacking, response, ids, states))
@@ -299,7 +255,7 @@ class ShardJob:
     def _rendered(self, system_prompt: str, user: str) -> list[int]:
         from persona_geometry.model.chat import render
 
-        return render(self.model.tokenizer, system_prompt, user, self.settings.model["system_role"])
+        return render(self.model.tokenizer, system_prompt, user, self.settings.model.system_role)
 
     def _read_states(
         self, lacking: _Lacking, response: Response, n_tokens: int, readers: ThreadPoolExecutor
@@ -365,7 +321,7 @@ class ShardJob:
         if not keys:
             return []
         names = ["last_prompt_token", "response_mean"]
-        if self.settings.scoring["keep_states"]:
+        if self.settings.scoring.keep_states:
             names.append("states")
         arrived = to_host(
             {
@@ -439,8 +395,8 @@ def store_response(store: Store, task: Task, response: Response, settings: Setti
             f"it from the prompt table."
         )
     recipe = {
-        "model": settings.model,
-        "generation": settings.generation,
+        "model": asdict(settings.model),
+        "generation": asdict(settings.generation),
         "system_prompt": settings.response_system_prompt,
         "user": task.user,
     }

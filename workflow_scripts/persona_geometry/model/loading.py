@@ -1,6 +1,5 @@
 """Loading a causal language model, and its parts that the measurements need."""
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +13,7 @@ from persona_geometry.errors import InputError
 from persona_geometry.gpu import kernels
 from persona_geometry.model.checkpoint import check_loading
 from persona_geometry.model.hub import model_folder
+from persona_geometry.study.sections import Model
 
 
 @dataclass(frozen=True)
@@ -25,14 +25,12 @@ class LanguageModel:
         tokenizer: its tokenizer.
         blocks: its decoder blocks; layer L is the output of blocks[L].
         head: head inputs (..., d) to float32 logits (..., V).
-        load_seconds: how long loading took.
     """
 
     network: Any
     tokenizer: Any
     blocks: nn.ModuleList
     head: Callable[[Tensor], Tensor]
-    load_seconds: float
 
     @property
     def device(self) -> torch.device:
@@ -48,35 +46,34 @@ class LanguageModel:
         return self.network.dtype
 
 
-def load_model(settings: dict[str, Any], device: str = "auto") -> LanguageModel:
-    """Load a model as a study's `model` section says.
+def load_model(model: Model, device: str = "auto") -> LanguageModel:
+    """Load a model.
 
     Args:
-        settings: path, or name and revision; dtype, attention, gpus.
+        model: a study's `model` section.
         device: "cpu", "cuda", or "auto" (a GPU where there is one).
 
     Raises:
         InputError: no such device, weights that are not the model's, or a head whose logits
             cannot be repeated from its inputs.
     """
-    started = time.perf_counter()
     if device == "cuda" and not torch.cuda.is_available():
         raise InputError("execution.device is 'cuda', but torch sees no GPU on this machine.")
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     transformers_logging.disable_progress_bar()
-    folder = model_folder(settings)
-    placed = {"device_map": "auto"} if settings["gpus"] > 1 else {}
-    loaded: Any = AutoModelForCausalLM.from_pretrained(
+    folder = model_folder(model)
+    placed = {"device_map": "auto"} if model.gpus > 1 else {}
+    whole: Any = AutoModelForCausalLM.from_pretrained(
         folder,
-        dtype=getattr(torch, settings["dtype"]),
-        attn_implementation=settings["attention"],
+        dtype=getattr(torch, model.dtype),
+        attn_implementation=model.attention,
         trust_remote_code=False,
         ignore_mismatched_sizes=True,  # so that they are reported and refused
         output_loading_info=True,
         **placed,
     )
-    network, info = loaded
+    network, info = whole
     check_loading(info, (name for name, _ in network.named_modules()), str(folder))
     network.eval()
     if not placed:
@@ -87,11 +84,9 @@ def load_model(settings: dict[str, Any], device: str = "auto") -> LanguageModel:
 
         fuse(network)
     tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-    model = LanguageModel(
-        network, tokenizer, _blocks(network), _head(network), time.perf_counter() - started
-    )
-    _check_head(model)
-    return model
+    loaded = LanguageModel(network, tokenizer, _blocks(network), _head(network))
+    _check_head(loaded)
+    return loaded
 
 
 def hidden_size(network: Any) -> int:

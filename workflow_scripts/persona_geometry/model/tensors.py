@@ -120,13 +120,14 @@ def _layers(tensors: Mapping[str, Tensor]) -> dict[int, dict[str, tuple[int, ...
     return dict(next(iter(stacks.values()))) if len(stacks) == 1 else {}
 
 
-def _depth(text: Mapping[str, Any]) -> int | None:
+def depth_of(text: Mapping[str, Any]) -> int | None:
+    """Number of decoder layers of a text decoder, where its config says."""
     names = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
     return next((text[name] for name in names if isinstance(text.get(name), int)), None)
 
 
 def _check_depth(layers: Mapping[int, Any], text: Mapping[str, Any], source: str) -> None:
-    depth = _depth(text)
+    depth = depth_of(text)
     if depth is None:
         return
     missing = sorted(set(range(depth)) - set(layers))
@@ -237,7 +238,7 @@ def _check_alike(
     )
     if by_layer or text.get("model_type") in _UNEVEN:
         return
-    depth = _depth(text) or len(layers)
+    depth = depth_of(text) or len(layers)
     kinds = text.get("layer_types") or []
     sharing = depth - (text.get("num_kv_shared_layers") or 0)
     groups: dict[tuple[Any, bool], dict[int, Mapping[str, tuple[int, ...]]]] = defaultdict(dict)

@@ -47,15 +47,15 @@ def model_key(study: Study, fingerprint: str) -> str:
     return digest(
         kind="model",
         fingerprint=fingerprint,
-        dtype=study.model["dtype"],
-        attention=study.model["attention"],
+        dtype=study.model.dtype,
+        attention=study.model.attention,
     )
 
 
 def items(study: Study, fingerprint: str) -> list[Item]:
     """The recipes of a study, one item a prompt, in the order of the prompt table."""
     model = model_key(study, fingerprint)
-    system_role = study.model["system_role"]
+    system_role = study.model.system_role
     return [_item(study, model, system_role, prompt) for prompt in study.prompts]
 
 
@@ -64,8 +64,8 @@ def _item(study: Study, model: str, system_role: str, prompt: Prompt) -> Item:
         kind="response",
         method=METHOD,
         model=model,
-        backend=study.generation["backend"],
-        max_new_tokens=study.generation["max_new_tokens"],
+        backend=study.generation.backend,
+        max_new_tokens=study.generation.max_new_tokens,
         system_role=system_role,
         system=study.response_system_prompt,
         user=prompt.text,
@@ -73,8 +73,8 @@ def _item(study: Study, model: str, system_role: str, prompt: Prompt) -> Item:
     item = digest(
         kind="item",
         response=response,
-        end_of_turn=study.scoring["end_of_turn"],
-        retokenize=study.scoring["retokenize"],
+        end_of_turn=study.scoring.end_of_turn,
+        retokenize=study.scoring.retokenize,
     )
     cells = {p.name: digest(kind="cell", item=item, system=p.system_prompt) for p in study.personas}
     return Item(prompt, item, response, cells)
@@ -82,6 +82,6 @@ def _item(study: Study, model: str, system_role: str, prompt: Prompt) -> Item:
 
 def fingerprint(study: Study, cache: Path | None = None) -> str:
     """Fingerprint of a study's model: of its files, or of its name and pinned commit."""
-    if "path" in study.model:
-        return fingerprint_folder(study.model["path"], cache)
-    return f"{study.model['name']}@{study.model['revision']}"
+    if study.model.path is not None:
+        return fingerprint_folder(study.model.path, cache)
+    return study.model.source

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -10,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
+from persona_geometry.rdms.rdm import Rdm
 from persona_geometry.report.figures.style import PALETTE, readable, styled
 from persona_geometry.rsa.pairs import pair_table
 
@@ -23,10 +23,9 @@ LEADER = {"arrowstyle": "-", "lw": 0.4, "color": "0.4", "shrinkA": 1, "shrinkB":
 
 
 def scatter(
-    personas: list[str],
     clusters: dict[str, str],
-    cosine: np.ndarray,
-    js: np.ndarray,
+    cosine: Rdm,
+    divergence: Rdm,
     layer: int,
     statistics: dict[str, Any],
     measure: str,
@@ -34,14 +33,13 @@ def scatter(
     """Draw pairs by relation, and circle and name the largest residual pairs.
 
     Args:
-        personas: N names without the anchor.
         clusters: fine cluster of every clustered persona.
-        cosine, js: (N, N) RDMs.
+        cosine, divergence: RDMs of the personas without the anchor.
         layer: layer of the cosine distances.
         statistics: `layers.{layer}` of alignment.json.
         measure: name of the divergence, for its axis.
     """
-    table = pd.DataFrame(pair_table(personas, clusters, cosine, js, None))
+    table = pd.DataFrame(pair_table(clusters, cosine, divergence))
     figure = styled(4.8, 3.7)
     axis = figure.subplots()
     for relation, (label, marker, color) in RELATIONS.items():
