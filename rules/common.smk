@@ -1,6 +1,7 @@
 # The study, its recipes and the names of its files. Every helper of the rules is here.
 
 import json
+import os
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -183,13 +184,19 @@ def published(kind, ending):
     return expand(results(f"{kind}/{{prompt}}.{ending}"), prompt=STUDY.prompt_names)
 
 
-def alignment_inputs():
+def study_rdms():
     """The RDMs, and what only a measured RDM has beside it."""
     named = {"cosine": results("cosine_matrix.json"), "js": results("js_matrix.json")}
     if "js" not in STUDY.rdm:
         named["by_prompt"] = results("js_by_prompt.npz")
     if "cosine" not in STUDY.rdm:
         named["vectors"] = results("vectors.npz")
+    return named
+
+
+def alignment_inputs():
+    """What the comparison reads."""
+    named = study_rdms()
     if STUDY.alignment.outcomes:
         named["outcomes"] = STUDY.alignment.outcomes
     if STUDY.alignment.covariates:
@@ -197,14 +204,22 @@ def alignment_inputs():
     return named
 
 
+def config_files():
+    """The study's config files, in the order in which they were read."""
+    return [os.path.relpath(path) for path in workflow.configfiles]
+
+
 def input_files():
     """The files that people write for a study."""
-    files = {
-        "config": STUDY.source,
-        "personas": config["personas"],
-        "prompts": config["prompts"],
-    }
-    return files | {f"rdm.{kind}": rdm.file for kind, rdm in STUDY.rdm.items()}
+    outcomes = STUDY.alignment.outcomes
+    return [
+        *config_files(),
+        config["personas"],
+        config["prompts"],
+        *(rdm.file for rdm in STUDY.rdm.values()),
+        *STUDY.alignment.covariates,
+        *([outcomes] if outcomes else []),
+    ]
 
 
 def study_receipts():
@@ -213,6 +228,22 @@ def study_receipts():
         return []
     cells = {str(STORE.receipt_path(shard)) for shard in SHARDS.shard_of.values()}
     return response_receipts(ITEMS.values()) + sorted(cells)
+
+
+def study_benchmarks():
+    """Where Snakemake times the study's jobs; those of earlier layers, prompts or models are not
+    among them."""
+    names = ["js_matrix", "cosine_rdms", "align", "plot_heatmaps", "plot_layers"]
+    names += [f"plot_scatter/{layer}" for layer in STUDY.layers] + ["write_summary"]
+    if STUDY.needs_model:
+        names += ["resolve_model"]
+        names += [f"publish_prompt/{prompt}" for prompt in STUDY.prompt_names]
+        for rule, shards in (
+            ("generate_responses", RESPONSE_SHARDS),
+            ("teacher_force", SHARDS),
+        ):
+            names += [f"{rule}/{shard}" for shard in set(shards.shard_of.values())]
+    return sorted(map(bench_path, names))
 
 
 def measure_name():

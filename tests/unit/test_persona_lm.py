@@ -70,9 +70,11 @@ def test_behavior_follows_the_system_prompt_of_unseen_personas() -> None:
     assert right < 0.4 < 1.0 < wrong
 
 
-def test_divergences_of_the_embedded_study_agree_with_float64(tmp_path: Path) -> None:
-    """Every pair of a prompt of the shipped study, and batches against one persona at a time."""
+def test_divergences_of_the_embedded_study_agree_with_float64(device: str, tmp_path: Path) -> None:
+    """A sample of the pairs of a prompt of the shipped study, each persona forced alone."""
     import math
+    from itertools import combinations
+    from random import Random
 
     import torch
     import yaml
@@ -80,7 +82,6 @@ def test_divergences_of_the_embedded_study_agree_with_float64(tmp_path: Path) ->
     from persona_geometry.jobs.scoring import ShardJob
     from persona_geometry.jobs.task import Settings, Task
     from persona_geometry.model.chat import render
-    from persona_geometry.model.forcing import teacher_force
     from persona_geometry.model.loading import load_model
     from persona_geometry.rdms.publish import prompt_divergences
     from persona_geometry.store.store import Store
@@ -94,7 +95,7 @@ def test_divergences_of_the_embedded_study_agree_with_float64(tmp_path: Path) ->
         generation=Generation.of(**config["generation"]),
         scoring=Scoring.of(),
         response_system_prompt="",
-        device="cpu",
+        device=device,
     )
     personas = read_personas(ROOT / config["personas"])
     prompt = read_prompts(ROOT / config["prompts"])[1]
@@ -107,19 +108,15 @@ def test_divergences_of_the_embedded_study_agree_with_float64(tmp_path: Path) ->
     ).js[0]
 
     model = load_model(model_settings, "cpu")
-    prompts = [render(model.tokenizer, p.system_prompt, prompt.text) for p in personas]
-    turns = [(prompt, response.token_ids) for prompt in prompts]
-    together = teacher_force(model, turns)
-    alone = teacher_force(model, turns, batch_tokens=1)
-    for batched, single in zip(together, alone, strict=True):
-        torch.testing.assert_close(batched.states, single.states, atol=1e-5, rtol=1e-5)
-    log_p = []
-    for ids in prompts:
+
+    def log_probabilities(persona: int) -> torch.Tensor:
+        ids = render(model.tokenizer, personas[persona].system_prompt, prompt.text)
         logits = model.network(torch.tensor([ids + response.token_ids])).logits
-        log_p.append(torch.log_softmax(logits[0, len(ids) - 1 : -1].double(), -1))
-    for i, p in enumerate(log_p):
-        for j in range(i):
-            q = log_p[j]
+        return torch.log_softmax(logits[0, len(ids) - 1 : -1].double(), -1)
+
+    with torch.inference_mode():
+        for i, j in Random(0).sample(list(combinations(range(len(personas)), 2)), 8):
+            p, q = log_probabilities(i), log_probabilities(j)
             mixture = torch.logaddexp(p, q) - math.log(2)
             js = 0.5 * ((p.exp() * (p - mixture)).sum(-1) + (q.exp() * (q - mixture)).sum(-1))
-            assert abs(float(js.mean()) - result[i, j]) < 1e-6
+            assert abs(float(js.mean()) - result[i, j]) < (1e-6 if device == "cpu" else 1e-5)

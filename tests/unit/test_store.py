@@ -4,6 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
 
 from persona_geometry import files
 from persona_geometry.errors import InputError
@@ -65,16 +68,18 @@ def test_bfloat16_is_kept_as_bits(store: Store) -> None:
     assert np.array_equal(packing.as_float32(read), values.float().numpy())
 
 
-@pytest.mark.parametrize("values", [1, 2, 15, 16, 17, 256])
-def test_packing_gives_back_every_bit(values: int) -> None:
-    rng = np.random.default_rng(values)
-    for size in (0, 1, 2, 15, 16, 1001):
-        upper, lower = rng.integers(0, values, size), rng.integers(0, 256, size)
-        bits = (upper << 8 | lower).astype(np.uint16)
-        packed = packing.pack(bits)
-        assert np.array_equal(packing.unpack(packed, (size, 1)), bits[:, None])
-        if values <= packing.CODES:
-            assert packed.size <= 1.5 * size + packing.CODES + 1
+@given(data=st.data(), upper_bytes=st.sets(st.integers(0, 255), min_size=1, max_size=20))
+def test_packing_gives_back_every_bit(data: st.DataObject, upper_bytes: set[int]) -> None:
+    """Arrays of any shape, with few different upper bytes (as in hidden states) or too many."""
+    shape = data.draw(array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=9))
+    upper = data.draw(arrays(np.uint16, shape, elements=st.sampled_from(sorted(upper_bytes))))
+    lower = data.draw(arrays(np.uint16, shape, elements=st.integers(0, 255)))
+    bits = upper << 8 | lower
+    packed = packing.pack(bits)
+    unpacked = packing.unpack(packed, shape)
+    assert unpacked.dtype == np.uint16 and np.array_equal(unpacked, bits)
+    if len(upper_bytes) <= packing.CODES:
+        assert packed.size <= 1.5 * bits.size + packing.CODES + 1
 
 
 def test_missing_counts_cells_and_pairs(store: Store) -> None:

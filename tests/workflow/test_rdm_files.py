@@ -10,9 +10,8 @@ from scipy.stats import spearmanr
 
 from persona_geometry.rdms.rdm import read_similarities, read_tsv, write_tsv
 
-from .conftest import ROOT, Workspace
+from .conftest import Workspace
 
-PUBLISHED = ROOT.parent / "shared" / "reference" / "cosine_matrix.json"
 NAMES = ["poet", "surgeon", "nurse", "villain", "sailor", "judge", "anchor"]
 LAYERS = [2, 5]
 
@@ -107,30 +106,26 @@ def test_whole_study_from_files_matches_names_and_needs_no_model(files: Workspac
         assert float(divergence) == divergences[place]
     assert "not evaluated" in files.result("summary.md").read_text()
     record = json.loads(files.result("run.json").read_text())
-    assert record["inputs_sha256"]["rdm.cosine"] == sha256(cosine) and record["model"] is None
+    assert record["inputs_sha256"]["cosine.json"] == sha256(cosine) and record["model"] is None
 
 
-@pytest.mark.skipif(not PUBLISHED.exists(), reason="the published cosine matrix is not here")
-def test_published_cosines_are_compared_and_another_file_is_refused(files: Workspace) -> None:
-    names = read_similarities(PUBLISHED)[10][0]
-    files.personas = [(name, "", f"You are {name}.") for name in names]
-    files.config |= {"anchor": "no_persona", "geometry": {"layers": [10], "headline_layer": 10}}
-    write_divergences(files.folder / "js.tsv", sorted(names), np.random.default_rng(1))
-    files.config["rdm"] = {
-        "cosine": {"file": str(PUBLISHED), "sha256": "0" * 64},
-        "js": {"file": "js.tsv"},
-    }
+def test_expected_cosines_are_compared_and_another_file_is_refused(files: Workspace) -> None:
+    rng = np.random.default_rng(1)
+    cosine, js = files.folder / "cosine.json", files.folder / "js.tsv"
+    write_cosines(cosine, rng)
+    write_divergences(js, sorted(NAMES), rng)
+    expected = {"file": "cosine.json", "sha256": "0" * 64}
+    files.config["rdm"] = {"cosine": expected, "js": {"file": "js.tsv"}}
     target = "results/test/alignment.json"
-    message = f"has SHA-256 {sha256(PUBLISHED)}, but the config expects {'0' * 64}"
+    message = f"has SHA-256 {sha256(cosine)}, but the config expects {'0' * 64}"
     assert message in files.run(target, fails=True)
     assert not files.result("cosine_matrix.json").exists()
 
-    files.config["rdm"]["cosine"]["sha256"] = sha256(PUBLISHED)
+    expected["sha256"] = sha256(cosine)
     files.run(target)
     alignment = json.loads(files.result("alignment.json").read_text())
-    others = [name for name in names if name != "no_persona"]
-    rho = correlation_by_label(PUBLISHED, files.folder / "js.tsv", 10, others)
-    headline = alignment["layers"]["10"]
+    others = [name for name in NAMES if name != "anchor"]
+    headline = alignment["layers"]["5"]
+    rho = correlation_by_label(cosine, js, 5, others)
     assert headline["spearman"] == pytest.approx(rho, abs=1e-9)
-    assert (alignment["n_pairs"], headline["with_anchor"]["n_pairs"]) == (171, 190)
-    assert len(alignment["layer_curve"]) == len(read_similarities(PUBLISHED))
+    assert (alignment["n_pairs"], headline["with_anchor"]["n_pairs"]) == (15, 21)

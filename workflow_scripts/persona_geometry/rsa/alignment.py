@@ -12,13 +12,14 @@ from persona_geometry.rsa.layer import Layer
 from persona_geometry.rsa.layer_tests import LayerTests
 from persona_geometry.rsa.noise_ceiling import noise_ceiling
 from persona_geometry.rsa.ranks import rsa
+from persona_geometry.study.sections import Alignment
 
 NEAR_UNIFORM = 0.97
 
 
 def align(
     geometries: Geometries,
-    settings: Mapping[str, Any],
+    settings: Alignment,
     layers: Sequence[int],
     headline_layer: int,
     study: str,
@@ -31,8 +32,8 @@ def align(
         geometries: both geometries, anchor included where it was measured.
         settings: the config's `alignment` section, with defaults.
         layers: configured layers, for which everything is computed.
-        headline_layer: the layer of the gates that name none.
-        study, estimator: written into the result.
+        headline_layer: written into the result.
+        study, estimator: the same.
         progress: told what is being computed.
 
     Returns:
@@ -45,12 +46,11 @@ def align(
     for layer in layers:
         progress(f"statistics of layer {layer}")
         statistics = plain(Layer(layer, geometries, primary, tests, settings).statistics())
-        statistics["gates"] = gates.evaluate(settings["gates"], statistics)
+        statistics["gates"] = gates.evaluate(settings.gates, statistics)
         results[str(layer)] = statistics
     own = [
-        {"layer": layer, **gates.evaluate([gate], results[str(layer)])[0]}
-        for gate in settings["gates"]
-        for layer in [gate.get("layer", headline_layer)]
+        {"layer": gate.layer, **gates.evaluate([gate], results[str(gate.layer)])[0]}
+        for gate in settings.gates
     ]
     top_of_layer = {int(layer): s["top_residual_pairs"] for layer, s in results.items()}
     return plain(
@@ -63,8 +63,8 @@ def align(
             "anchor": geometries.anchor,
             "headline_layer": headline_layer,
             "estimator": estimator,
-            "permutations": settings["permutations"],
-            "seed": settings["seed"],
+            "permutations": settings.permutations,
+            "seed": settings.seed,
             "layers": results,
             "gates": own,
             "all_gates_pass": all(gate["status"] == "pass" for gate in own) if own else None,
@@ -78,10 +78,10 @@ def align(
     )
 
 
-def _noise_ceiling(primary: Geometries, settings: Mapping[str, Any]) -> dict | None:
-    if not (primary.by_prompt and settings["noise_ceiling_splits"]):
+def _noise_ceiling(primary: Geometries, settings: Alignment) -> dict | None:
+    if not (primary.by_prompt and settings.noise_ceiling_splits):
         return None
-    splits, seed = settings["noise_ceiling_splits"], settings["seed"]
+    splits, seed = settings.noise_ceiling_splits, settings.seed
     return noise_ceiling(primary.by_prompt["full"], splits, seed)
 
 

@@ -1,7 +1,6 @@
 """Every statistic of one layer. Names and definitions are those of docs/statistics.md."""
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +16,7 @@ from persona_geometry.rsa.outcomes import outcomes_comparison
 from persona_geometry.rsa.permutation import mantel, partial_mantel
 from persona_geometry.rsa.power import stratified_power
 from persona_geometry.rsa.ranks import rsa
+from persona_geometry.study.sections import Alignment
 
 PARTIAL_MANTEL_CAPTION = (
     "Not valid as a test of its own where both matrices are structured beyond the covariates "
@@ -39,7 +39,7 @@ class Layer:
     whole: Geometries
     primary: Geometries
     tests: LayerTests
-    settings: Mapping[str, Any]
+    settings: Alignment
 
     @property
     def place(self) -> int:
@@ -89,9 +89,9 @@ class Layer:
             "stratified_power": stratified_power(
                 self.cosine,
                 [self.primary.clusters.get(name) for name in self.cosine.names],
-                self.settings["seed"],
+                self.settings.seed,
                 divergence=self.divergence,
-                permutations=self.settings["permutations"],
+                permutations=self.settings.permutations,
             ),
         }
 
@@ -186,11 +186,11 @@ class Layer:
         return {**rho, "ratio": ratio}
 
     def _robustness(self) -> dict[str, Any]:
-        named = [name for name in self.settings["leave_out"] if name in self.cosine.names]
+        named = [name for name in self.settings.leave_out if name in self.cosine.names]
         return {
             "jackknife": sensitivity.jackknife(self.cosine, self.divergence),
             "leave_out": {name: self._left_out(name) for name in named},
-            "bootstrap": self._bootstrap() if self.settings["bootstrap"] else None,
+            "bootstrap": self._bootstrap() if self.settings.bootstrap else None,
         }
 
     def _left_out(self, name: str) -> dict[str, float | None]:
@@ -209,18 +209,18 @@ class Layer:
             self.cosine,
             self.divergence,
             stacks["full"] if stacks else None,
-            self.settings["bootstrap"],
-            self.settings["seed"],
+            self.settings.bootstrap,
+            self.settings.seed,
         )
 
     def _pairs(self) -> dict[str, Any]:
-        rest, k = self.tests.residuals[self.number], self.settings["top_k"]
+        rest, k = self.tests.residuals[self.number], self.settings.top_k
         magnitude = pairs.residual_magnitudes(rest) if rest.spearman is not None else None
         table = pairs.pair_table(self.primary.clusters, self.cosine, self.divergence, magnitude)
         top = pairs.top_residual_pairs(table, k)
         return {
             "top_residual_pairs": top,
-            "predictions": pairs.check_predictions(table, top, self.settings["predictions"]),
+            "predictions": pairs.check_predictions(table, top, self.settings.predictions),
             "agreeing_pairs": pairs.agreeing_pairs(table, k),
             "disagreeing_pairs": pairs.disagreeing_pairs(table, k),
         }
@@ -256,8 +256,8 @@ class Layer:
             self.cosine,
             self.divergence,
             self.primary.outcomes,
-            self.settings["bootstrap"],
-            self.settings["seed"],
+            self.settings.bootstrap,
+            self.settings.seed,
         )
 
 

@@ -1,11 +1,11 @@
 """The permutation tests of a study, which share their permutations between layers."""
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 from persona_geometry.rsa.geometries import Geometries
 from persona_geometry.rsa.permutation import Null, Permutations, mantel
 from persona_geometry.rsa.residual import Residuals, radial_residuals
+from persona_geometry.study.sections import Alignment
 
 
 class LayerTests:
@@ -27,10 +27,10 @@ class LayerTests:
         whole: Geometries,
         primary: Geometries,
         layers: Sequence[int],
-        settings: Mapping[str, Any],
+        settings: Alignment,
         progress: Callable[[str], object],
     ) -> None:
-        n, count, seed = len(primary.personas), settings["permutations"], settings["seed"]
+        n, count, seed = len(primary.personas), settings.permutations, settings.seed
         divergence = primary.divergence["full"]
         self.layers, self.all_layers = list(layers), sorted(primary.cosine)
         self.free = Permutations.free(n, count, seed)

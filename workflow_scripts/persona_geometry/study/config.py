@@ -15,7 +15,6 @@ from persona_geometry.study.sections import (
     Alignment,
     Divergence,
     Execution,
-    Gate,
     Generation,
     Geometry,
     Model,
@@ -96,10 +95,7 @@ def read_study(config: dict[str, Any], source: str = "the config") -> Study:
     """
     _check_schema(config, source)
     geometry = Geometry.of(**config["geometry"])
-    gates = [
-        Gate.of(**{"layer": geometry.headline_layer, **gate})
-        for gate in config["alignment"]["gates"]
-    ]
+    gates = [{"layer": geometry.headline_layer, **g} for g in config["alignment"]["gates"]]
     study = Study(
         name=config["study"],
         source=source,

@@ -133,6 +133,12 @@ class Alignment(Section):
     outcomes: str | None
     gates: list[Gate]
 
+    @classmethod
+    def of(cls, **given: Any) -> Self:
+        """The section, with gates as the config has them or as `Gate`s."""
+        gates = [one if isinstance(one, Gate) else Gate.of(**one) for one in given["gates"]]
+        return super().of(**{**given, "gates": gates})
+
 
 @dataclass(frozen=True)
 class RdmFile(Section):

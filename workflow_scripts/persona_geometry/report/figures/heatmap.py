@@ -4,13 +4,21 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from scipy.cluster.hierarchy import leaves_list, linkage
 
 from persona_geometry.rdms.rdm import Rdm
-from persona_geometry.report.figures.style import NEUTRAL, PAGE, cluster_colors, readable, styled
+from persona_geometry.report.figures.style import (
+    NEUTRAL,
+    PAGE,
+    cluster_colors,
+    empty_figure,
+    in_house_style,
+    readable,
+)
 
 MOST_LABELS = 60
 
@@ -18,9 +26,10 @@ MOST_LABELS = 60
 def hierarchical_order(rdm: Rdm) -> list[int]:
     """Leaf order of average linkage, which puts near personas beside each other."""
     tree = linkage(rdm.vector, "average", optimal_ordering=True)
-    return leaves_list(tree).tolist()
+    return [int(leaf) for leaf in leaves_list(tree)]
 
 
+@in_house_style
 def heatmaps(
     clusters: dict[str, str],
     cosine: Rdm,
@@ -45,7 +54,7 @@ def heatmaps(
         "Alphabetical order": sorted(range(n), key=lambda i: personas[i]),
     }
     colors = cluster_colors(clusters)
-    figure = styled(PAGE, PAGE * 1.03 if n <= MOST_LABELS else PAGE * 0.9)
+    figure = empty_figure(PAGE, PAGE * 1.03 if n <= MOST_LABELS else PAGE * 0.9)
     panels = ((cosine, f"Cosine distance, layer {layer}"), (divergence, f"{measure} (nats)"))
     axes = figure.subplots(2, 2)
     for row, (rdm, name) in zip(axes, panels, strict=True):
@@ -68,7 +77,9 @@ def heatmaps(
     return figure, table
 
 
-def _label(axis, names: Sequence[str], clusters: dict[str, str], colors: dict[str, str]) -> None:
+def _label(
+    axis: Axes, names: Sequence[str], clusters: dict[str, str], colors: dict[str, str]
+) -> None:
     n = len(names)
     axis.spines[:].set_visible(False)
     axis.tick_params(length=0, pad=6.5)  # beyond the strips, which reach 5.5 points at most

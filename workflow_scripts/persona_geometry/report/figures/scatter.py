@@ -10,7 +10,7 @@ from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
 from persona_geometry.rdms.rdm import Rdm
-from persona_geometry.report.figures.style import PALETTE, readable, styled
+from persona_geometry.report.figures.style import PALETTE, empty_figure, in_house_style, readable
 from persona_geometry.rsa.pairs import pair_table
 
 RELATIONS = {
@@ -22,6 +22,7 @@ RELATIONS = {
 LEADER = {"arrowstyle": "-", "lw": 0.4, "color": "0.4", "shrinkA": 1, "shrinkB": 4, "patchA": None}
 
 
+@in_house_style
 def scatter(
     clusters: dict[str, str],
     cosine: Rdm,
@@ -40,7 +41,7 @@ def scatter(
         measure: name of the divergence, for its axis.
     """
     table = pd.DataFrame(pair_table(clusters, cosine, divergence))
-    figure = styled(4.8, 3.7)
+    figure = empty_figure(4.8, 3.7)
     axis = figure.subplots()
     for relation, (label, marker, color) in RELATIONS.items():
         rows = table[table["relation"] == relation]
@@ -72,7 +73,7 @@ def scatter(
     return figure, table.drop(columns="magnitude")
 
 
-def _name(figure: Figure, axis: Axes, table: pd.DataFrame, top: list[dict]) -> None:
+def _name(figure: Figure, axis: Axes, table: pd.DataFrame, top: list[dict[str, Any]]) -> None:
     """Circle points and write their names beside them, where they cover the least."""
     if not top:
         return
@@ -86,7 +87,8 @@ def _name(figure: Figure, axis: Axes, table: pd.DataFrame, top: list[dict]) -> N
     )
     figure.draw_without_rendering()
     figure.set_layout_engine("none")  # names must not move the axes they were placed in
-    renderer, box = FigureCanvasAgg(figure).get_renderer(), axis.get_window_extent()
+    renderer = FigureCanvasAgg(figure).get_renderer()  # type: ignore[no-untyped-call]
+    box = axis.get_window_extent()
     points = axis.transData.transform(table[["cosine", "js"]].to_numpy())
     radius = renderer.points_to_pixels(4)
     circled = axis.transData.transform([(row["cosine"], row["js"]) for row in top])
