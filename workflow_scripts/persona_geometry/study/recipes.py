@@ -70,14 +70,20 @@ def _item(study: Study, model: str, system_role: str, prompt: Prompt) -> Item:
         system=study.response_system_prompt,
         user=prompt.text,
     )
-    item = digest(
-        kind="item",
-        response=response,
-        end_of_turn=study.scoring.end_of_turn,
-        retokenize=study.scoring.retokenize,
-    )
+    item = item_key(response, study.scoring.end_of_turn, study.scoring.retokenize)
     cells = {p.name: digest(kind="cell", item=item, system=p.system_prompt) for p in study.personas}
     return Item(prompt, item, response, cells)
+
+
+def item_key(response: str, end_of_turn: bool, retokenize: bool) -> str:
+    """Key of what is measured on a response, by how its tokens are scored."""
+    return digest(kind="item", response=response, end_of_turn=end_of_turn, retokenize=retokenize)
+
+
+def items_on(response: str) -> list[str]:
+    """Keys of every item that can rest on a response."""
+    either = (False, True)
+    return [item_key(response, end, anew) for end in either for anew in either]
 
 
 def fingerprint(study: Study, cache: Path | None = None) -> str:
