@@ -73,7 +73,9 @@ def _verify(store: Store, arguments: argparse.Namespace) -> int:
 
 
 def _prune(store: Store, arguments: argparse.Namespace) -> int:
-    studies = [read_study(yaml.safe_load(Path(path).read_text()), source=path) for path in arguments.keep]
+    studies = [
+        read_study(yaml.safe_load(Path(path).read_text()), source=path) for path in arguments.keep
+    ]
     named = {study.name for study in studies} | set(arguments.forget)
     unnamed = sorted(studies_beside(store) - named)
     if unnamed:

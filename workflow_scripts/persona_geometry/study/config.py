@@ -73,6 +73,14 @@ class Study:
         """False when both RDMs come from files."""
         return not {"cosine", "js"} <= set(self.rdm)
 
+    @property
+    def title(self) -> str:
+        """The study in a line, for a terminal."""
+        return (
+            f"Study {self.name}: {len(self.personas)} personas, {len(self.prompts)} prompts, "
+            f"model {self.model.path or self.model.name}"
+        )
+
     @cached_property
     def response_system_prompt(self) -> str:
         """System prompt under which the shared response is generated."""

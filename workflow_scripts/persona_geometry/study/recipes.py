@@ -7,6 +7,7 @@ drawn from them, and equal keys of two studies are one result.
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,11 @@ class Item:
     key: str
     response: str
     cells: dict[str, str]
+
+    @classmethod
+    def of_plain(cls, plain: Mapping[str, Any]) -> "Item":
+        """The item that `dataclasses.asdict` made plain."""
+        return cls(**{**plain, "prompt": Prompt(**plain["prompt"])})
 
 
 def model_key(study: Study, fingerprint: str) -> str:
