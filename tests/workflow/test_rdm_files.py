@@ -5,10 +5,9 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.stats import spearmanr
-
-from persona_geometry.rdms.rdm import read_similarities, read_tsv, write_tsv
 
 from .conftest import Workspace
 
@@ -47,18 +46,24 @@ def write_cosines(path: Path, rng: np.random.Generator) -> None:
 
 def write_divergences(path: Path, names: list[str], rng: np.random.Generator) -> None:
     matrix = np.triu(rng.uniform(0, 0.6, (len(names), len(names))), 1)
-    write_tsv(path, names, matrix + matrix.T)
+    pd.DataFrame(matrix + matrix.T, names, names).to_csv(path, sep="\t")
+
+
+def distances(cosine: Path, js: Path, layer: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Both files as tables with names on both sides."""
+    content = json.loads(cosine.read_text())[f"layer_{layer}"]
+    names = content["persona_names"]
+    return (
+        1 - pd.DataFrame(content["matrix"], names, names),
+        pd.read_csv(js, sep="\t", index_col=0, float_precision="round_trip"),
+    )
 
 
 def correlation_by_label(cosine: Path, js: Path, layer: int, personas: list[str]) -> float:
     """Spearman's correlation, pair by named pair."""
-    names, similarities = read_similarities(cosine)[layer]
-    js_names, divergences = read_tsv(js)
     pairs = [(a, b) for k, a in enumerate(personas) for b in personas[k + 1 :]]
-    return spearmanr(
-        [1 - similarities[names.index(a), names.index(b)] for a, b in pairs],
-        [divergences[js_names.index(a), js_names.index(b)] for a, b in pairs],
-    ).statistic
+    x, y = ([table.loc[a, b] for a, b in pairs] for table in distances(cosine, js, layer))
+    return spearmanr(x, y).statistic
 
 
 def sha256(path: Path) -> str:
@@ -96,14 +101,11 @@ def test_whole_study_from_files_matches_names_and_needs_no_model(files: Workspac
     names = ["heatmaps", "layers", "layer_curve", "scatter_layer_2", "scatter_layer_5"]
     assert figures == {f"{name}.{ending}" for name in names for ending in ("png", "pdf", "tsv")}
     drawn = [line.split("\t") for line in files.result("figures/heatmaps.tsv").open()]
-    layer_names, similarities = read_similarities(cosine)[5]
-    js_names, divergences = read_tsv(js)
+    cosines, divergences = distances(cosine, js, 5)
     assert len(drawn) == 16
     for first, second, distance, divergence in drawn[1:]:
-        place = layer_names.index(first), layer_names.index(second)
-        assert float(distance) == pytest.approx(1 - similarities[place], abs=1e-9)
-        place = js_names.index(first), js_names.index(second)
-        assert float(divergence) == divergences[place]
+        assert float(distance) == pytest.approx(cosines.loc[first, second], abs=1e-9)
+        assert float(divergence) == divergences.loc[first, second]
     assert "not evaluated" in files.result("summary.md").read_text()
     record = json.loads(files.result("run.json").read_text())
     assert record["inputs_sha256"]["cosine.json"] == sha256(cosine) and record["model"] is None
