@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -49,21 +50,22 @@ def write_divergences(path: Path, names: list[str], rng: np.random.Generator) ->
     pd.DataFrame(matrix + matrix.T, names, names).to_csv(path, sep="\t")
 
 
-def distances(cosine: Path, js: Path, layer: int) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Both files as tables with names on both sides."""
-    content = json.loads(cosine.read_text())[f"layer_{layer}"]
+def cosines(path: Path, layer: int) -> pd.DataFrame:
+    """Distances of a layer by names, read without the library."""
+    content = json.loads(path.read_text())[f"layer_{layer}"]
     names = content["persona_names"]
-    return (
-        1 - pd.DataFrame(content["matrix"], names, names),
-        pd.read_csv(js, sep="\t", index_col=0, float_precision="round_trip"),
-    )
+    return pd.DataFrame(1 - np.array(content["matrix"]), names, names)
+
+
+def divergences(path: Path) -> pd.DataFrame:
+    return pd.read_csv(path, sep="\t", index_col=0)
 
 
 def correlation_by_label(cosine: Path, js: Path, layer: int, personas: list[str]) -> float:
     """Spearman's correlation, pair by named pair."""
-    pairs = [(a, b) for k, a in enumerate(personas) for b in personas[k + 1 :]]
-    x, y = ([table.loc[a, b] for a, b in pairs] for table in distances(cosine, js, layer))
-    return spearmanr(x, y).statistic
+    x, y = cosines(cosine, layer), divergences(js)
+    pairs = list(combinations(personas, 2))
+    return spearmanr([x.loc[pair] for pair in pairs], [y.loc[pair] for pair in pairs]).statistic
 
 
 def sha256(path: Path) -> str:
@@ -101,11 +103,11 @@ def test_whole_study_from_files_matches_names_and_needs_no_model(files: Workspac
     names = ["heatmaps", "layers", "layer_curve", "scatter_layer_2", "scatter_layer_5"]
     assert figures == {f"{name}.{ending}" for name in names for ending in ("png", "pdf", "tsv")}
     drawn = [line.split("\t") for line in files.result("figures/heatmaps.tsv").open()]
-    cosines, divergences = distances(cosine, js, 5)
+    x, y = cosines(cosine, 5), divergences(js)
     assert len(drawn) == 16
     for first, second, distance, divergence in drawn[1:]:
-        assert float(distance) == pytest.approx(cosines.loc[first, second], abs=1e-9)
-        assert float(divergence) == divergences.loc[first, second]
+        assert float(distance) == pytest.approx(x.loc[first, second], abs=1e-9)
+        assert float(divergence) == pytest.approx(y.loc[first, second], abs=1e-12)
     assert "not evaluated" in files.result("summary.md").read_text()
     record = json.loads(files.result("run.json").read_text())
     assert record["inputs_sha256"]["cosine.json"] == sha256(cosine) and record["model"] is None

@@ -1,11 +1,13 @@
-"""Divergence RDMs: what was published of each prompt, stacked and averaged."""
+"""Divergences: of each prompt, stacked and averaged, and of one pair token by token."""
 
 from collections.abc import Mapping
 
 import numpy as np
 
+from persona_geometry.errors import InputError
 from persona_geometry.rdms.files import PromptDivergences
 from persona_geometry.rdms.rdm import Rdm, RdmStack, checked
+from persona_geometry.store.store import Store
 
 REMEDY = "run 'python workflow_scripts/manage_store.py verify'"
 
@@ -43,3 +45,31 @@ def stacks_of_prompts(
 def mean_rdms(stacks: Mapping[str, RdmStack]) -> dict[str, Rdm]:
     """Cutoff to the RDM averaged over prompts."""
     return {cutoff: stack.mean() for cutoff, stack in stacks.items()}
+
+
+def token_divergences(
+    store: Store, item: str, first: str, second: str
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Divergences of two cells of an item at every scored token, in nats.
+
+    Args:
+        store: the store.
+        item: the item's key.
+        first, second: keys of two of its cells.
+
+    Returns:
+        (T,) JS, KL(first‖second) and KL(second‖first).
+
+    Raises:
+        InputError: the store does not have the pair.
+    """
+    for path in store.pair_blocks(item):
+        block = store.read_pairs(path)
+        for place, cells in enumerate(np.array(block.cells)[block.pairs].tolist()):
+            if cells == [first, second]:
+                return block.js[place], block.kl_pq[place], block.kl_qp[place]
+            if cells == [second, first]:
+                return block.js[place], block.kl_qp[place], block.kl_pq[place]
+    raise InputError(
+        f"The store {store.root} no longer has these divergences; run the workflow again."
+    )
