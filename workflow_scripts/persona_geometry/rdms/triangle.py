@@ -23,4 +23,5 @@ def doubled_ranks(values: np.ndarray) -> np.ndarray:
 
     Products of such ranks are sums of whole numbers, exact in float64 up to two million values.
     """
-    return np.rint(2.0 * rankdata(values, axis=-1))
+    ranks: np.ndarray = rankdata(values, axis=-1)
+    return np.rint(2.0 * ranks)
