@@ -239,7 +239,7 @@ class Store:
             self.root.glob(f"{RECEIPTS[kind]}/*.json"),
             key=lambda f: (f.stat().st_mtime_ns, f.name),
         )
-        return {f.stem: frozenset(json.loads(f.read_bytes())[kind]) for f in files}
+        return {file.stem: self.read_receipt(file.stem, kind).keys for file in files}
 
     # Models
 
