@@ -69,6 +69,15 @@ def one_of(names):
     return "|".join(map(re.escape, names)) or "(?!)"
 
 
+def open_shards(sharding):
+    """The shards that a GPU rule may make: those without a receipt, which nothing brings back.
+
+    A scheduler's job was told its shard before it reads this. Where a receipt has come in the
+    meantime, it finds everything in the store.
+    """
+    return sharding.planned if workflow.is_main_process else sharding.shards
+
+
 def receipt_of(wildcards):
     """The receipt, finished or planned, that certifies a prompt's cells."""
     return str(STORE.receipt_path(SHARDS.shard_of[wildcards.prompt]))
@@ -94,7 +103,7 @@ def scoring_minutes(wildcards, input, attempt):
     """Time limit of a shard's GPU job."""
     return runtime_minutes(
         weight_bytes(),
-        len(SHARDS.planned[wildcards.shard]),
+        len(SHARDS.shards[wildcards.shard]),
         len(STUDY.personas),
         STUDY.generation.max_new_tokens,
         attempt,
@@ -105,7 +114,7 @@ def generation_minutes(wildcards, input, attempt):
     """Time limit of the job that generates responses."""
     return runtime_minutes(
         weight_bytes(),
-        len(RESPONSE_SHARDS.planned[wildcards.shard]),
+        len(RESPONSE_SHARDS.shards[wildcards.shard]),
         0,
         STUDY.generation.max_new_tokens,
         attempt,

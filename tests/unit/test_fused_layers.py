@@ -32,7 +32,7 @@ models = {
     "gemma": transformers.GemmaForCausalLM(transformers.GemmaConfig(**size)),
     "cohere": transformers.CohereForCausalLM(transformers.CohereConfig(**size)),
 }
-ids = torch.randint(50, (4, 8)).to(device)
+ids = torch.randint(50, (2, 6)).to(device)
 found = {}
 for name, network in models.items():
     for module in network.modules():

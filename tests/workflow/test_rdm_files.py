@@ -2,13 +2,13 @@
 
 import hashlib
 import json
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.stats import spearmanr
-
-from persona_geometry.rdms.rdm import read_similarities, read_tsv, write_tsv
 
 from .conftest import Workspace
 
@@ -47,18 +47,25 @@ def write_cosines(path: Path, rng: np.random.Generator) -> None:
 
 def write_divergences(path: Path, names: list[str], rng: np.random.Generator) -> None:
     matrix = np.triu(rng.uniform(0, 0.6, (len(names), len(names))), 1)
-    write_tsv(path, names, matrix + matrix.T)
+    pd.DataFrame(matrix + matrix.T, names, names).to_csv(path, sep="\t")
+
+
+def cosines(path: Path, layer: int) -> pd.DataFrame:
+    """Distances of a layer by names, read without the library."""
+    content = json.loads(path.read_text())[f"layer_{layer}"]
+    names = content["persona_names"]
+    return pd.DataFrame(1 - np.array(content["matrix"]), names, names)
+
+
+def divergences(path: Path) -> pd.DataFrame:
+    return pd.read_csv(path, sep="\t", index_col=0)
 
 
 def correlation_by_label(cosine: Path, js: Path, layer: int, personas: list[str]) -> float:
     """Spearman's correlation, pair by named pair."""
-    names, similarities = read_similarities(cosine)[layer]
-    js_names, divergences = read_tsv(js)
-    pairs = [(a, b) for k, a in enumerate(personas) for b in personas[k + 1 :]]
-    return spearmanr(
-        [1 - similarities[names.index(a), names.index(b)] for a, b in pairs],
-        [divergences[js_names.index(a), js_names.index(b)] for a, b in pairs],
-    ).statistic
+    x, y = cosines(cosine, layer), divergences(js)
+    pairs = list(combinations(personas, 2))
+    return spearmanr([x.loc[pair] for pair in pairs], [y.loc[pair] for pair in pairs]).statistic
 
 
 def sha256(path: Path) -> str:
@@ -96,14 +103,11 @@ def test_whole_study_from_files_matches_names_and_needs_no_model(files: Workspac
     names = ["heatmaps", "layers", "layer_curve", "scatter_layer_2", "scatter_layer_5"]
     assert figures == {f"{name}.{ending}" for name in names for ending in ("png", "pdf", "tsv")}
     drawn = [line.split("\t") for line in files.result("figures/heatmaps.tsv").open()]
-    layer_names, similarities = read_similarities(cosine)[5]
-    js_names, divergences = read_tsv(js)
+    x, y = cosines(cosine, 5), divergences(js)
     assert len(drawn) == 16
     for first, second, distance, divergence in drawn[1:]:
-        place = layer_names.index(first), layer_names.index(second)
-        assert float(distance) == pytest.approx(1 - similarities[place], abs=1e-9)
-        place = js_names.index(first), js_names.index(second)
-        assert float(divergence) == divergences[place]
+        assert float(distance) == pytest.approx(x.loc[first, second], abs=1e-9)
+        assert float(divergence) == pytest.approx(y.loc[first, second], abs=1e-12)
     assert "not evaluated" in files.result("summary.md").read_text()
     record = json.loads(files.result("run.json").read_text())
     assert record["inputs_sha256"]["cosine.json"] == sha256(cosine) and record["model"] is None

@@ -16,6 +16,7 @@ from persona_geometry.model.generation.vllm_backend import device_use, engine, g
 from persona_geometry.model.hub import model_folder
 from persona_geometry.report.run_record import package_versions
 from persona_geometry.store.store import Response, Store
+from persona_geometry.study.recipes import items_on
 
 REPORT_SECONDS = 1.0
 
@@ -84,6 +85,8 @@ class MissingResponses:
 def store_response(store: Store, task: Task, response: Response, settings: Settings) -> None:
     """Store a response with its recipe.
 
+    Where the store had lost it, cells and pairs that were computed on another one go.
+
     Raises:
         InputError: the model said nothing, so there is nothing to score.
     """
@@ -98,6 +101,7 @@ def store_response(store: Store, task: Task, response: Response, settings: Setti
         "system_prompt": settings.response_system_prompt,
         "user": task.user,
     }
+    store.drop_results(items_on(task.response), other_than=response)
     store.write_response(task.response, response, recipe)
 
 

@@ -3,7 +3,7 @@
 Nothing here waits for the GPU: results leave as pending writes, which wait.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -211,27 +211,39 @@ class GroupScorer:
         return [{key: next(forced) for key in ready.rendered} for ready in prepared]
 
     def _cell_writes(self, ready: Prepared, forced: dict[str, Forced]) -> list[PendingWrite]:
-        """Send what is kept of forward passes off the GPU, in the model's precision."""
-        task, cells = ready.lacking.task, ready.lacking.cells
-        if not cells:
-            return []
+        """Send what is kept of forward passes off the GPU, in the model's precision.
+
+        Stored cells that had to be run again, for want of their states, get these.
+        """
+        task, keep_states = ready.lacking.task, self.settings.scoring.keep_states
+        new = ready.lacking.cells
+        again = [cell for cell in forced if cell not in new] if keep_states else []
         names = ["last_prompt_token", "response_mean"]
-        if self.settings.scoring.keep_states:
+        if keep_states:
             names.append("final_hidden_states")
-        arrived = to_host(
-            {
-                name: torch.stack([getattr(forced[c], name) for c in cells]).to(self.model.dtype)
-                for name in names
-            }
-        )
-        return [
-            PendingWrite(
-                task.name,
-                arrived,
-                partial(_store_cell, self.store, task, cell, row, ready.response.sha256),
-            )
-            for row, cell in enumerate(cells)
-        ]
+        writes = []
+        if new:
+            arrived = self._to_host(forced, new, names)
+            rest = ready.response.sha256
+            writes += [
+                PendingWrite(
+                    task.name, arrived, partial(_store_cell, self.store, task, cell, row, rest)
+                )
+                for row, cell in enumerate(new)
+            ]
+        if again:
+            arrived = self._to_host(forced, again, ["final_hidden_states"])
+            writes += [
+                PendingWrite(task.name, arrived, partial(_add_states, self.store, task, cell, row))
+                for row, cell in enumerate(again)
+            ]
+        return writes
+
+    def _to_host(
+        self, forced: dict[str, Forced], cells: Sequence[str], names: Sequence[str]
+    ) -> Callable[[], dict[str, Tensor]]:
+        stacked = {name: torch.stack([getattr(forced[c], name) for c in cells]) for name in names}
+        return to_host({name: tensor.to(self.model.dtype) for name, tensor in stacked.items()})
 
     def _pair_write(self, ready: Prepared, states: dict[str, Tensor]) -> PendingWrite:
         """Queue the divergences of the missing pairs, from states (T, d) by cell."""
@@ -270,6 +282,12 @@ def _store_cell(
         response_sha256=response_sha256,
     )
     store.write_cell(task.item, cell, kept)
+
+
+def _add_states(store: Store, task: Task, cell: str, row: int, arrived: dict[str, Tensor]) -> None:
+    """Give a cell that was stored without its states one row of what arrived."""
+    states = as_array(arrived["final_hidden_states"][row])
+    store.add_final_hidden_states(task.item, cell, states)
 
 
 def _store_pairs(

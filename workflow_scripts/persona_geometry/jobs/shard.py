@@ -57,21 +57,24 @@ class ShardJob:
             f"{len(tasks)} prompts: {sum(len(one.cells) for one in todo)} cells and "
             f"{sum(len(one.pairs) for one in todo)} pairs to compute"
         )
+        generated = self.generate(tasks)
+        if generated:
+            todo = lacking_items(self.store, tasks)
         if todo:
-            self.generate([one.task for one in todo])
             self._score(todo)
+        if todo or generated:
             self._note_device()
         return self.account
 
-    def generate(self, tasks: Sequence[Task]) -> None:
-        """Generate and store the responses that the store lacks.
+    def generate(self, tasks: Sequence[Task]) -> bool:
+        """Generate and store the responses that the store lacks; whether there were any.
 
         Raises:
             InputError: one is missing that a job of its own should have generated.
         """
         missing = MissingResponses(tasks, self.settings, self.store, self.account, self.report)
         if not missing.tasks:
-            return
+            return False
         if self.settings.generation.backend != "transformers":
             self.store.need_response(missing.tasks[0].response)
         from persona_geometry.model.generation.transformers_backend import generate
@@ -80,6 +83,7 @@ class ShardJob:
         prompts = missing.prompts(model.tokenizer)
         with self.watch.program("generate"):
             generate(model, prompts, self.settings.generation.max_new_tokens, missing.saver())
+        return True
 
     def _score(self, todo: Sequence[Lacking]) -> None:
         from persona_geometry.jobs.scoring import GroupScorer

@@ -11,6 +11,7 @@ from transformers.utils import logging as transformers_logging
 
 from persona_geometry.errors import InputError
 from persona_geometry.gpu import kernels
+from persona_geometry.model.checkpoint import check_loading
 from persona_geometry.model.hub import model_folder
 from persona_geometry.study.sections import Model
 
@@ -53,7 +54,8 @@ def load_model(model: Model, device: str = "auto") -> LanguageModel:
         device: "cpu", "cuda", or "auto" (a GPU where there is one).
 
     Raises:
-        InputError: no such device, or a head whose logits cannot be repeated from its inputs.
+        InputError: no such device, weights that are not the model's, or a head whose logits
+            cannot be repeated from its inputs.
     """
     if device == "cuda" and not torch.cuda.is_available():
         raise InputError("execution.device is 'cuda', but torch sees no GPU on this machine.")
@@ -62,12 +64,18 @@ def load_model(model: Model, device: str = "auto") -> LanguageModel:
     transformers_logging.disable_progress_bar()
     folder = model_folder(model)
     placed = {"device_map": "auto"} if model.gpus > 1 else {}
-    network = AutoModelForCausalLM.from_pretrained(
+    whole: Any = AutoModelForCausalLM.from_pretrained(
         folder,
         dtype=getattr(torch, model.dtype),
         attn_implementation=model.attention,
+        trust_remote_code=False,
+        ignore_mismatched_sizes=True,  # so that they are reported and refused
+        output_loading_info=True,
         **placed,
-    ).eval()
+    )
+    network, info = whole
+    check_loading(info, (name for name, _ in network.named_modules()), str(folder))
+    network.eval()
     if not placed:
         network.to(device)
     network.requires_grad_(False)
@@ -75,7 +83,7 @@ def load_model(model: Model, device: str = "auto") -> LanguageModel:
         from persona_geometry.gpu.fused_layers import fuse
 
         fuse(network)
-    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     loaded = LanguageModel(network, tokenizer, _blocks(network), _lm_head(network))
     _check_head(loaded)
     return loaded

@@ -11,11 +11,12 @@ Every file is written beside its place and renamed into it, so a file that exist
 carries a checksum, so that damage is found. Reading needs no torch.
 """
 
+import contextlib
 import hashlib
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -126,12 +127,12 @@ class Store:
         path = self.response_path(key)
         if not path.is_file():
             return None
+        content = _read_object(path)
         try:
-            content = json.loads(path.read_bytes())
             response = Response(**content["response"])
-        except (ValueError, KeyError, TypeError) as error:
+        except (KeyError, TypeError) as error:
             raise _damaged(path) from error
-        if content["sha256"] != response.sha256:
+        if content.get("sha256") != response.sha256:
             raise _damaged(path)
         return response
 
@@ -189,6 +190,11 @@ class Store:
         arrays = {name: pack(a) if a.dtype == np.uint16 else a for name, a in named.items()}
         _write(self.cell_path(item, key), arrays, {**meta, "response_sha256": cell.response_sha256})
 
+    def add_final_hidden_states(self, item: str, key: str, states: np.ndarray) -> None:
+        """Give a cell that was stored without its states these, and leave the rest as it is."""
+        stored = self.read_cell(item, key, with_states=False)
+        self.write_cell(item, key, replace(stored, final_hidden_states=states))
+
     # Pairs
 
     def pair_blocks(self, item: str) -> list[Path]:
@@ -208,6 +214,19 @@ class Store:
         name = hashlib.sha256(meta["cells"].encode() + arrays["pairs"].tobytes()).hexdigest()[:20]
         _write(self.root / "items" / item / "pairs" / f"{name}.safetensors", arrays, meta)
 
+    # What cells and pairs rest on
+
+    def response_under(self, path: Path) -> str:
+        """Hash of the response that a stored cell or block of pairs was computed on."""
+        return _read_metadata(path)["response_sha256"]
+
+    def drop_results(self, items: Iterable[str], other_than: Response) -> None:
+        """Remove what items hold that was computed on another response than the given one."""
+        for item in items:
+            for path in (self.root / "items" / item).glob("*/*.safetensors"):
+                if self.response_under(path) != other_than.sha256:
+                    path.unlink()
+
     # Receipts
 
     def receipt_path(self, shard: str, kind: Certified = "cells") -> Path:
@@ -225,21 +244,28 @@ class Store:
             InputError: it is not there, or damaged.
         """
         path = self.receipt_path(shard, kind)
+        if not path.is_file():
+            raise _missing(path)
+        content = _read_object(path)
         try:
-            content = json.loads(path.read_bytes())
-            return Receipt(frozenset(content[kind]), content["model"], content["account"])
-        except FileNotFoundError:
-            raise _missing(path) from None
-        except (ValueError, KeyError, TypeError) as error:
+            return Receipt(_certified(content, kind), content["model"], content["account"])
+        except (KeyError, TypeError) as error:
             raise _damaged(path) from error
 
     def receipts(self, kind: Certified = "cells") -> dict[str, frozenset[str]]:
-        """Shard to certified cells or responses, the oldest receipt first."""
+        """Shard to certified cells or responses, the oldest receipt first.
+
+        A damaged receipt certifies nothing.
+        """
         files = sorted(
             self.root.glob(f"{RECEIPTS[kind]}/*.json"),
             key=lambda f: (f.stat().st_mtime_ns, f.name),
         )
-        return {file.stem: self.read_receipt(file.stem, kind).keys for file in files}
+        certified = {}
+        for file in files:
+            with contextlib.suppress(InputError, KeyError, TypeError):
+                certified[file.stem] = _certified(_read_object(file), kind)
+        return certified
 
     # Models
 
@@ -255,9 +281,9 @@ class Store:
 
         Raises:
             FileNotFoundError: the model is not resolved yet.
+            InputError: it is damaged.
         """
-        content: dict[str, Any] = json.loads(self.model_path(key).read_bytes())
-        return content
+        return _read_object(self.model_path(key))
 
     # What is missing
 
@@ -302,7 +328,7 @@ def _read(path: Path, skip: Iterable[str] = ()) -> tuple[dict[str, np.ndarray], 
     try:
         with safe_open(path, framework="numpy") as stream:
             arrays = {name: stream.get_tensor(name) for name in stream.keys() if name not in skip}
-            meta = stream.metadata()
+            meta = stream.metadata() or {}
     except FileNotFoundError:
         raise _missing(path) from None
     except SafetensorError as error:
@@ -310,6 +336,31 @@ def _read(path: Path, skip: Iterable[str] = ()) -> tuple[dict[str, np.ndarray], 
     if any(meta.get(f"sha256.{name}") != _checksum(array) for name, array in arrays.items()):
         raise _damaged(path)
     return arrays, meta
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    """Read a JSON object."""
+    try:
+        content = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise _damaged(path) from error
+    if not isinstance(content, dict):
+        raise _damaged(path)
+    return content
+
+
+def _certified(content: Mapping[str, Any], kind: Certified) -> frozenset[str]:
+    if not isinstance(content[kind], list):
+        raise TypeError(f"{kind} are not listed")
+    return frozenset(content[kind])
+
+
+def _read_metadata(path: Path) -> dict[str, str]:
+    try:
+        with safe_open(path, framework="numpy") as stream:
+            return stream.metadata() or {}
+    except SafetensorError as error:
+        raise _damaged(path) from error
 
 
 def _pairs_in(path: Path) -> tuple[list[str], np.ndarray]:
@@ -342,17 +393,9 @@ def on_another_response(path: Path) -> InputError:
 
 
 def is_whole(path: Path) -> bool:
-    """Whether a stored file can be read and agrees with its checksum."""
-    if path.suffix == ".json":
-        try:
-            content = json.loads(path.read_bytes())
-            return "response" not in content or (
-                Response(**content["response"]).sha256 == content["sha256"]
-            )
-        except (ValueError, KeyError, TypeError):
-            return False
+    """Whether a cell or a block of pairs can be read and agrees with its checksum."""
     try:
-        _read(path)
+        meta = _read(path)[1]
     except InputError:
         return False
-    return True
+    return "response_sha256" in meta

@@ -23,10 +23,12 @@ class Sharding:
     """How a study's prompts are served.
 
     Attributes:
-        planned: shard to its items, for the shards without a receipt.
+        shards: shard to its items, for all that the items are cut into.
+        planned: those of them that are still to be computed.
         shard_of: prompt name to the shard, finished or planned, that serves it.
     """
 
+    shards: dict[str, list[Item]]
     planned: dict[str, list[Item]]
     shard_of: dict[str, str]
 
@@ -66,7 +68,7 @@ def schedule_jobs(
     response_receipts: Mapping[str, frozenset[str]],
 ) -> Schedule:
     """Find the GPU jobs of a study from its recipes and the receipts in the store."""
-    responses = Sharding({}, {})
+    responses = Sharding({}, {}, {})
     if study.generation.backend == "vllm":
         responses = shard_responses(items, response_receipts)
     per_job = study.execution.prompts_per_gpu_job
@@ -130,4 +132,5 @@ def _shard(
             planned_for[item.prompt.name],
         )
     open_shards = set(shard_of.values()) - set(receipts)
-    return Sharding({s: group for s, group in shards.items() if s in open_shards}, shard_of)
+    planned = {shard: group for shard, group in shards.items() if shard in open_shards}
+    return Sharding(shards, planned, shard_of)
