@@ -13,7 +13,7 @@ if STUDY.needs_model and STUDY.generation.backend == "vllm":
         benchmark:
             bench_path("generate_responses/{shard}")
         wildcard_constraints:
-            shard=one_of(RESPONSE_SHARDS.planned),
+            shard=one_of(open_shards(RESPONSE_SHARDS)),
         conda:
             "../envs/gpu.yaml"
         threads: 8 * STUDY.model.gpus
@@ -24,8 +24,11 @@ if STUDY.needs_model and STUDY.generation.backend == "vllm":
         params:
             store=str(STORE.root),
             model_key=MODEL_KEY,
-            prompts=lambda w: first_names(RESPONSE_SHARDS.planned[w.shard]),
-            tasks=response_tasks,
+            prompts=lambda w: first_names(RESPONSE_SHARDS.shards[w.shard]),
+            recipes=lambda w: [
+                asdict(replace(item, cells={}))
+                for item in RESPONSE_SHARDS.shards[w.shard]
+            ],
             settings=settings,
         message:
             "GPU job: start vLLM once, generate what the store lacks of: {params.prompts}"

@@ -24,12 +24,8 @@ from persona_geometry.study.sections import Model
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 MODEL = Model.of(name="owner/model", revision=COMMIT)
-FILES = {
-    "config.json": b'{"num_hidden_layers": 2}',
-    "model.safetensors": b"weights",
-    "tokenizer.json": b"{}",
-    "README.md": b"not wanted",
-}
+EMBEDDED = Path(__file__).parents[2] / "resources" / "persona-lm"
+FILES = {file.name: file.read_bytes() for file in EMBEDDED.iterdir()}
 
 
 class Hub(ThreadingHTTPServer):
@@ -223,7 +219,7 @@ def snapshot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_cached_model_is_found_without_the_client(snapshot: Path) -> None:
     assert cached_snapshot("owner/model", COMMIT) == model_folder(MODEL) == snapshot
-    assert known_config(MODEL) == {"num_hidden_layers": 2}
+    assert known_config(MODEL) == json.loads(FILES["config.json"])
     assert finding_message(MODEL) == "Find owner/model at 0123456789ab in the local cache"
     assert cached_snapshot("owner/model", COMMIT[::-1]) is None
 

@@ -79,7 +79,7 @@ def test_divergences_of_the_embedded_study_agree_with_float64(device: str, tmp_p
     import torch
     import yaml
 
-    from persona_geometry.jobs.scoring import ShardJob
+    from persona_geometry.jobs.shard import ShardJob
     from persona_geometry.jobs.task import Settings, Task
     from persona_geometry.model.chat import render
     from persona_geometry.model.loading import load_model

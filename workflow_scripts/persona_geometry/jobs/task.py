@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from persona_geometry.study.config import Study
+from persona_geometry.study.recipes import Item
 from persona_geometry.study.sections import Generation, Model, Scoring
 
 
@@ -24,6 +25,12 @@ class Task:
     item: str
     response: str
     cells: dict[str, str]
+
+    @classmethod
+    def of(cls, item: Item, system_prompts: Mapping[str, str]) -> "Task":
+        """The task of an item, with the system prompts of its personas by name."""
+        cells = {key: system_prompts[persona] for persona, key in item.cells.items()}
+        return cls(item.prompt.name, item.prompt.text, item.key, item.response, cells)
 
 
 @dataclass(frozen=True)

@@ -5,16 +5,16 @@ that cannot be had is known before a GPU is asked for.
 """
 
 import contextlib
-import json
 import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from persona_geometry.errors import InputError
+from persona_geometry.model.checkpoint import inspect_checkpoint, read_config, weight_files
 from persona_geometry.study.sections import Model
 
-WEIGHT_FILES = ("*.safetensors", "*.json", "*.txt", "*.model", "*.jinja")
+WANTED = ("*.safetensors", "*.json", "*.txt", "*.model", "*.tiktoken", "*.jinja")
 
 
 def cache_folder() -> Path:
@@ -56,7 +56,7 @@ def known_config(model: Model) -> dict[str, Any] | None:
     """A model's config.json, where it is on this machine already."""
     if model.path is None and not cached_snapshot(*model.hub):
         return None
-    return json.loads((model_folder(model) / "config.json").read_text())
+    return read_config(model_folder(model))
 
 
 def finding_message(model: Model) -> str:
@@ -80,29 +80,19 @@ def describe_model(model: Model, report: Callable[[str], None]) -> dict[str, Any
         "source" (folder, or name and commit), "config" (its config.json) and "weight_bytes".
 
     Raises:
-        InputError: the model is not there, is gated, or cannot be reached.
+        InputError: the model is not there, is gated, cannot be reached, or is no whole causal
+            language model.
     """
     folder = Path(model.path) if model.path is not None else _snapshot(*model.hub, report)
-    weights = sorted(folder.glob("*.safetensors"))
-    if not weights:
-        raise InputError(
-            f"The model {model.source} has no .safetensors weights; convert it to them."
-        )
-    return {
-        "source": model.source,
-        "config": json.loads((folder / "config.json").read_text()),
-        "weight_bytes": sum(file.stat().st_size for file in weights),
-    }
+    return {"source": model.source, **inspect_checkpoint(folder, model.source)}
 
 
 def _has_weights(folder: Path) -> bool:
     """Whether a folder holds a config and every weight file that its index names, if it has one."""
-    index = folder / "model.safetensors.index.json"
-    if index.is_file():
-        shards = set(json.loads(index.read_text())["weight_map"].values())
-    else:
-        shards = {"model.safetensors"}
-    return all((folder / file).is_file() for file in {"config.json", *shards})
+    try:
+        return bool(weight_files(folder)) and (folder / "config.json").is_file()
+    except InputError:
+        return False
 
 
 def _snapshot(name: str, revision: str, report: Callable[[str], None]) -> Path:
@@ -112,7 +102,7 @@ def _snapshot(name: str, revision: str, report: Callable[[str], None]) -> Path:
     fetch: dict[str, Any] = {
         "repo_id": name,
         "revision": revision,
-        "allow_patterns": list(WEIGHT_FILES),
+        "allow_patterns": list(WANTED),
     }
     try:
         with contextlib.suppress(errors.LocalEntryNotFoundError):

@@ -11,6 +11,7 @@ from transformers.utils import logging as transformers_logging
 
 from persona_geometry.errors import InputError
 from persona_geometry.gpu import kernels
+from persona_geometry.model.checkpoint import check_loading
 from persona_geometry.model.hub import model_folder
 from persona_geometry.study.sections import Model
 
@@ -23,13 +24,13 @@ class LanguageModel:
         network: the causal LM, in evaluation mode.
         tokenizer: its tokenizer.
         blocks: its decoder blocks; layer L is the output of blocks[L].
-        head: head inputs (..., d) to float32 logits (..., V).
+        lm_head: head inputs (..., d) to float32 logits (..., V).
     """
 
     network: Any
     tokenizer: Any
     blocks: nn.ModuleList
-    head: Callable[[Tensor], Tensor]
+    lm_head: Callable[[Tensor], Tensor]
 
     @property
     def device(self) -> torch.device:
@@ -53,7 +54,8 @@ def load_model(model: Model, device: str = "auto") -> LanguageModel:
         device: "cpu", "cuda", or "auto" (a GPU where there is one).
 
     Raises:
-        InputError: no such device, or a head whose logits cannot be repeated from its inputs.
+        InputError: no such device, weights that are not the model's, or a head whose logits
+            cannot be repeated from its inputs.
     """
     if device == "cuda" and not torch.cuda.is_available():
         raise InputError("execution.device is 'cuda', but torch sees no GPU on this machine.")
@@ -62,12 +64,18 @@ def load_model(model: Model, device: str = "auto") -> LanguageModel:
     transformers_logging.disable_progress_bar()
     folder = model_folder(model)
     placed = {"device_map": "auto"} if model.gpus > 1 else {}
-    network = AutoModelForCausalLM.from_pretrained(
+    whole: Any = AutoModelForCausalLM.from_pretrained(
         folder,
         dtype=getattr(torch, model.dtype),
         attn_implementation=model.attention,
+        trust_remote_code=False,
+        ignore_mismatched_sizes=True,  # so that they are reported and refused
+        output_loading_info=True,
         **placed,
-    ).eval()
+    )
+    network, info = whole
+    check_loading(info, (name for name, _ in network.named_modules()), str(folder))
+    network.eval()
     if not placed:
         network.to(device)
     network.requires_grad_(False)
@@ -75,8 +83,8 @@ def load_model(model: Model, device: str = "auto") -> LanguageModel:
         from persona_geometry.gpu.fused_layers import fuse
 
         fuse(network)
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    loaded = LanguageModel(network, tokenizer, _blocks(network), _head(network))
+    tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    loaded = LanguageModel(network, tokenizer, _blocks(network), _lm_head(network))
     _check_head(loaded)
     return loaded
 
@@ -96,7 +104,7 @@ def _blocks(network: Any) -> nn.ModuleList:
     )
 
 
-def _head(network: Any) -> Callable[[Tensor], Tensor]:
+def _lm_head(network: Any) -> Callable[[Tensor], Tensor]:
     """The model's own head, with its products accumulated and returned in float32.
 
     A bfloat16 head rounds a logit of 20 to steps of 0.125, which would swamp small divergences.
@@ -113,7 +121,7 @@ def _head(network: Any) -> Callable[[Tensor], Tensor]:
         transposed = weight.float().t()
     mixed = weight.is_cuda and weight.dtype != torch.float32
 
-    def head(states: Tensor) -> Tensor:
+    def lm_head(states: Tensor) -> Tensor:
         rows = states.reshape(-1, states.shape[-1]).to(transposed.dtype)
         logits = torch.mm(rows, transposed, torch.float32) if mixed else rows @ transposed
         if bias is not None:
@@ -124,14 +132,14 @@ def _head(network: Any) -> Callable[[Tensor], Tensor]:
             logits = softcap * torch.tanh(logits / softcap)
         return logits.view(*states.shape[:-1], -1)
 
-    return head
+    return lm_head
 
 
 @torch.inference_mode()
 def _check_head(model: LanguageModel) -> None:
     ids = torch.tensor([[1, 5, 9, 2, 7, 3]], device=model.device)
     states = model.network.base_model(input_ids=ids, use_cache=False).last_hidden_state
-    ours = model.head(states.to(model.head_device))
+    ours = model.lm_head(states.to(model.head_device))
     theirs = model.network(input_ids=ids, use_cache=False).logits.float().to(ours.device)
     worst = float((ours - theirs).abs().max() / theirs.abs().max().clamp_min(1.0))
     allowed = 1e-4 if model.dtype == torch.float32 else 2e-2

@@ -6,7 +6,13 @@ import numpy as np
 
 from persona_geometry.errors import InputError
 from persona_geometry.rdms.files import PromptDivergences
-from persona_geometry.store.store import DIVERGENCES, Response, Store
+from persona_geometry.store.store import (
+    DIVERGENCES,
+    REPAIR,
+    Response,
+    Store,
+    on_another_response,
+)
 
 
 def cutoff_labels(cutoffs: Sequence[int]) -> list[str]:
@@ -45,10 +51,7 @@ def prompt_divergences(
     for path in store.pair_blocks(item):
         block = store.read_pairs(path)
         if block.response_sha256 != response.sha256:
-            raise InputError(
-                f"{path} was computed on another response than the one stored; run 'python "
-                f"workflow_scripts/manage_store.py verify --repair' and then the workflow again."
-            )
+            raise on_another_response(path)
         n_tokens = block.js.shape[1]
         places = np.array([index.get(cell, -1) for cell in block.cells])[block.pairs]
         row = np.flatnonzero((places >= 0).all(1))
@@ -64,8 +67,7 @@ def prompt_divergences(
     if np.isnan(js).any():
         raise InputError(
             f"The store lacks {int(np.isnan(js[0]).sum()) // 2} pairs of item {item} although a "
-            f"receipt certifies them; run 'python workflow_scripts/manage_store.py verify "
-            f"--repair' and then the workflow again."
+            f"receipt certifies them; {REPAIR}"
         )
     return PromptDivergences(
         personas=list(cells_of),

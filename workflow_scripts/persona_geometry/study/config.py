@@ -1,6 +1,5 @@
 """A study: one config file, checked and read into one object."""
 
-import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -9,6 +8,8 @@ from typing import Any
 import jsonschema
 
 from persona_geometry.errors import InputError
+from persona_geometry.model.checkpoint import read_config
+from persona_geometry.model.tensors import depth_of, text_config
 from persona_geometry.rsa.gates import check_name
 from persona_geometry.study.sections import (
     Alignment,
@@ -71,6 +72,14 @@ class Study:
     def needs_model(self) -> bool:
         """False when both RDMs come from files."""
         return not {"cosine", "js"} <= set(self.rdm)
+
+    @property
+    def title(self) -> str:
+        """The study in a line, for a terminal."""
+        return (
+            f"Study {self.name}: {len(self.personas)} personas, {len(self.prompts)} prompts, "
+            f"model {self.model.path or self.model.name}"
+        )
 
     @cached_property
     def response_system_prompt(self) -> str:
@@ -209,7 +218,7 @@ def _check_layers(study: Study) -> None:
             f"{study.source}: model.path '{folder}' holds no config.json; "
             f"give the folder of a Hugging Face checkpoint."
         )
-    check_model_layers(study.layers, json.loads((folder / "config.json").read_text()), study.source)
+    check_model_layers(study.layers, read_config(folder), study.source)
 
 
 def check_model_layers(layers: list[int], model_config: dict[str, Any], source: str) -> None:
@@ -223,7 +232,7 @@ def check_model_layers(layers: list[int], model_config: dict[str, Any], source: 
     Raises:
         InputError: a layer is not below num_hidden_layers.
     """
-    depth = model_config.get("text_config", model_config).get("num_hidden_layers")
+    depth = depth_of(text_config(model_config))
     for layer in layers:
         if depth is not None and layer >= depth:
             raise InputError(

@@ -95,6 +95,11 @@ class Divergence(Section):
     estimator: Literal["js", "half_jeffreys"]
     cutoffs: list[int]
 
+    @property
+    def label(self) -> str:
+        """The divergence, as figures name it."""
+        return {"js": "JS divergence", "half_jeffreys": "Half-Jeffreys divergence"}[self.estimator]
+
 
 @dataclass(frozen=True)
 class Geometry(Section):
