@@ -199,7 +199,7 @@ def _refuse_day(_format: str) -> str:
 
 def _closing_tokens(tokenizer: Any, arguments: Mapping[str, Any]) -> list[int]:
     messages = [{"role": "user", "content": "-"}, {"role": "assistant", "content": _MARK}]
-    before, mark, after = _apply_template(tokenizer, messages, arguments, False).partition(_MARK)
+    _, mark, after = _apply_template(tokenizer, messages, arguments, False).partition(_MARK)
     if not mark:
         raise InputError(
             "The model's chat template drops the answer, so that nothing says how one ends; set "

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from persona_geometry.errors import InputError
-from persona_geometry.model.chat import DAY, render, render_text, scored_tokens, tokenize
+from persona_geometry.model.chat import render, render_text, scored_tokens, tokenize
 from persona_geometry.model.tokenizer_files import template_variables
 from persona_geometry.study.sections import Model
 from persona_geometry.study.tables import TEMPLATE_DEFAULT
 
 # Two personas and two prompts that nobody writes, with what templates are known to change.
-_SYSTEM = "Mark 1: <É & 'x'>\n\n  Be Brief.", "Mark 2, ß: be LONG\tand \"so on\" </s1>."
+_SYSTEM = "Mark 1: <É & 'x'>\n\n  Be Brief.", 'Mark 2, ß: be LONG\tand "so on" </s1>.'
 _USER = "Mark 3: {x} \\n is  it?", "Mark 4 – «WHO»\n\n\n& why?"
 
 _RESERVED = {"messages", "add_generation_prompt", "tools", "documents", "raise_exception"}
