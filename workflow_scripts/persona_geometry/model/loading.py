@@ -3,21 +3,29 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
 from persona_geometry.errors import InputError
 from persona_geometry.gpu import kernels
+from persona_geometry.model.attention import attention_kernel
 from persona_geometry.model.hub import model_folder
+
+Batching = Literal["padded", "equal", "alone"]
+Decoding = Literal["captured", "padded", "equal", "alone", "uncached"]
 
 
 @dataclass(frozen=True)
 class LanguageModel:
-    """A loaded model.
+    """A loaded model, and how it may be run.
+
+    The ways to run it are the slowest ones, right for every causal model, until
+    `selftest.check_model` has seen that the model allows faster ones.
 
     Attributes:
         network: the causal LM, in evaluation mode.
@@ -25,6 +33,11 @@ class LanguageModel:
         blocks: its decoder blocks; layer L is the output of blocks[L].
         head: head inputs (..., d) to float32 logits (..., V).
         load_seconds: how long loading took.
+        batching: what a forward pass may hold: rows "padded" on the right to one length, rows of
+            "equal" length, or a row "alone".
+        decoding: how answers are generated: with the steps "captured" as a CUDA graph, by
+            transformers with rows "padded" on the left, of "equal" length or "alone", or alone
+            and "uncached", every step a whole forward pass.
     """
 
     network: Any
@@ -32,6 +45,8 @@ class LanguageModel:
     blocks: nn.ModuleList
     head: Callable[[Tensor], Tensor]
     load_seconds: float
+    batching: Batching = "alone"
+    decoding: Decoding = "uncached"
 
     @property
     def device(self) -> torch.device:
@@ -46,6 +61,19 @@ class LanguageModel:
     def dtype(self) -> torch.dtype:
         return self.network.dtype
 
+    @property
+    def body(self) -> Any:
+        """What runs the blocks and gives the head's inputs as `last_hidden_state`."""
+        base = self.network.base_model
+        if base is not self.network:
+            return base
+        return next(m for m in self.network.modules() if self.blocks in m.children())
+
+    @property
+    def state_size(self) -> int:
+        """Width d of the head's inputs; in some models it is not the width of the blocks."""
+        return self.network.get_output_embeddings().weight.shape[1]
+
 
 def load_model(settings: dict[str, Any], device: str = "auto") -> LanguageModel:
     """Load a model as a study's `model` section says.
@@ -55,7 +83,8 @@ def load_model(settings: dict[str, Any], device: str = "auto") -> LanguageModel:
         device: "cpu", "cuda", or "auto" (a GPU where there is one).
 
     Raises:
-        InputError: no such device, or a head whose logits cannot be repeated from its inputs.
+        InputError: no such device, not a decoder-only language model, or an attention kernel that
+            it does not have.
     """
     started = time.perf_counter()
     if device == "cuda" and not torch.cuda.is_available():
@@ -65,11 +94,8 @@ def load_model(settings: dict[str, Any], device: str = "auto") -> LanguageModel:
     transformers_logging.disable_progress_bar()
     folder = model_folder(settings)
     placed = {"device_map": "auto"} if settings["gpus"] > 1 else {}
-    network = AutoModelForCausalLM.from_pretrained(
-        folder,
-        dtype=getattr(torch, settings["dtype"]),
-        attn_implementation=settings["attention"],
-        **placed,
+    network = _network(
+        folder, settings["attention"], dtype=getattr(torch, settings["dtype"]), **placed
     ).eval()
     if not placed:
         network.to(device)
@@ -79,22 +105,45 @@ def load_model(settings: dict[str, Any], device: str = "auto") -> LanguageModel:
 
         fuse(network)
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    model = LanguageModel(
+    return LanguageModel(
         network, tokenizer, _blocks(network), _head(network), time.perf_counter() - started
     )
-    _check_head(model)
-    return model
 
 
 def hidden_size(network: Any) -> int:
     return network.config.get_text_config().hidden_size
 
 
+def _network(folder: Path, attention: str, **options: Any) -> Any:
+    config = AutoConfig.from_pretrained(folder)
+    if config.is_encoder_decoder or type(config) not in AutoModelForCausalLM._model_mapping:
+        raise InputError(
+            f"The model in {folder} is of type {config.model_type}, which transformers does not "
+            f"load as a decoder-only language model; name such a model."
+        )
+    kernel = attention_kernel(attention, config.to_dict())
+    try:
+        return AutoModelForCausalLM.from_pretrained(folder, attn_implementation=kernel, **options)
+    except (ValueError, ImportError) as error:
+        if "attention" not in str(error) and "flash_attn" not in str(error).lower():
+            raise
+        raise InputError(
+            f"model.attention is '{attention}', which {config.model_type} models cannot be run "
+            f"with here ({_first_sentence(error)}); set it to 'eager'."
+        ) from error
+
+
+def _first_sentence(error: Exception) -> str:
+    return str(error).split(". ")[0].split("\n")[0].rstrip(".")
+
+
 def _blocks(network: Any) -> nn.ModuleList:
+    """The text decoder's blocks: a multimodal model may have a vision tower that is as deep."""
     depth = network.config.get_text_config().num_hidden_layers
-    for module in network.modules():
-        if isinstance(module, nn.ModuleList) and len(module) == depth:
-            return module
+    for root in (network.get_decoder(), network.base_model):
+        for module in root.modules():
+            if isinstance(module, nn.ModuleList) and len(module) == depth:
+                return module
     raise InputError(
         f"The model ({type(network).__name__}) has no list of {depth} decoder blocks; "
         f"it is not a decoder-only transformer that this workflow can measure."
@@ -109,9 +158,13 @@ def _head(network: Any) -> Callable[[Tensor], Tensor]:
     projection = network.get_output_embeddings()
     weight, bias = projection.weight, getattr(projection, "bias", None)
     config = network.config.get_text_config()
-    softcap = getattr(config, "final_logit_softcapping", None)
-    scale = getattr(config, "logit_scale", None) or 1.0
-    scale /= getattr(config, "logits_scaling", None) or 1.0
+
+    def configured(*names: str) -> float | None:
+        return next((v for name in names if (v := getattr(config, name, None))), None)
+
+    softcap = configured("final_logit_softcapping", "logits_soft_cap", "output_logit_soft_cap")
+    scale = configured("logit_scale", "lm_head_multiplier") or 1.0
+    scale /= configured("logits_scaling") or 1.0
     if weight.dtype == torch.float32 or weight.is_cuda:
         transposed = weight.t()
     else:
@@ -130,19 +183,3 @@ def _head(network: Any) -> Callable[[Tensor], Tensor]:
         return logits.view(*states.shape[:-1], -1)
 
     return head
-
-
-@torch.inference_mode()
-def _check_head(model: LanguageModel) -> None:
-    ids = torch.tensor([[1, 5, 9, 2, 7, 3]], device=model.device)
-    states = model.network.base_model(input_ids=ids, use_cache=False).last_hidden_state
-    ours = model.head(states.to(model.head_device))
-    theirs = model.network(input_ids=ids, use_cache=False).logits.float().to(ours.device)
-    worst = float((ours - theirs).abs().max() / theirs.abs().max().clamp_min(1.0))
-    allowed = 1e-4 if model.dtype == torch.float32 else 2e-2
-    if not worst <= allowed:
-        raise InputError(
-            f"The model's logits cannot be repeated from its last hidden states (relative "
-            f"difference {worst:.1e}, {allowed:.0e} allowed): {type(model.network).__name__} "
-            f"computes its head in a way that this workflow does not know."
-        )
