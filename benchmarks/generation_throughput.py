@@ -30,8 +30,9 @@ def measure(backend: str, count: int, limit: int, folder: Path) -> dict[str, flo
     """Seconds to start and to answer, and what was answered, in this process."""
     started = time.perf_counter()
     from persona_geometry.model.chat import render
+    from persona_geometry.study.sections import Model
 
-    model = {"path": str(folder), "dtype": "float32", "attention": "sdpa", "gpus": 1}
+    model = Model.of(path=str(folder), dtype="float32")
     answers = {}
     if backend == "transformers":
         from persona_geometry.model.generation.transformers_backend import generate
@@ -49,12 +50,11 @@ def measure(backend: str, count: int, limit: int, folder: Path) -> dict[str, flo
 
         tokenizer = AutoTokenizer.from_pretrained(folder)
         prompts = [render(tokenizer, "", text) for text in texts(count)]
-        generation = {"seed": 42, "gpu_memory_utilization": 0.9}
         longest = max(map(len, prompts)) + limit
         ends = [tokenizer.eos_token_id]
-        with engine(folder, model, generation, longest) as llm:
+        with engine(folder, model, 0.9, longest) as llm:
             ready = time.perf_counter()
-            generate(llm, tokenizer, prompts, ends, limit, 42, answers.__setitem__)
+            generate(llm, tokenizer, prompts, ends, limit, answers.__setitem__)
             ended = time.perf_counter()
     return {
         "start": ready - started,

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import beta, spearmanr
 
+from persona_geometry.rdms.rdm import Rdm, RdmStack
+from persona_geometry.rdms.triangle import vectorize
 from persona_geometry.rsa.bootstrap import bootstrap_intervals
 from persona_geometry.rsa.noise_ceiling import noise_ceiling
 from persona_geometry.rsa.outcomes import outcomes_comparison
@@ -41,6 +43,19 @@ SCENARIOS = (
     Scenario("strong agreement, five clusters, new ones every time", 0.95, 0.4, "new"),
     Scenario("strong agreement, much noise", 0.95, 1.2),
 )
+
+
+def names_of(matrix: np.ndarray) -> tuple[str, ...]:
+    return tuple(f"p{k}" for k in range(matrix.shape[-1]))
+
+
+def named(matrix: np.ndarray) -> Rdm:
+    return Rdm.from_square(names_of(matrix), matrix)
+
+
+def stacked(matrices: np.ndarray) -> RdmStack:
+    prompts = tuple(f"q{k}" for k in range(len(matrices)))
+    return RdmStack(names_of(matrices), prompts, vectorize(matrices))
 
 
 def draw_personas(
@@ -140,8 +155,9 @@ def coverage_table() -> None:
                 means.append(truth.mean())
                 for k in range(STUDIES):
                     vectors, js = draw()
+                    cosine, stack = named(cosine_distances(vectors)), stacked(js)
                     interval = bootstrap_intervals(
-                        vectors, cosine_distances(vectors), js, RESAMPLES, k
+                        vectors, cosine, stack.mean(), stack, RESAMPLES, k
                     )[varied]
                     repeated.append(interval["low"] <= truth.mean() <= interval["high"])
                     limited.append(interval["low"] <= limit <= interval["high"])
@@ -166,7 +182,7 @@ def ceiling_table() -> None:
             _, js = measure(scenario, personas, draw_axes(scenario, rng), rng)
             means = limit.mean(axis=0)[upper], js.mean(axis=0)[upper]
             reached.append(spearmanr(*means).statistic)
-            ceilings.append(noise_ceiling(js, 100, block)["rho_ceiling"])
+            ceilings.append(noise_ceiling(stacked(js), 100, block)["rho_ceiling"])
         print(f"| {scenario.name} | {np.mean(reached):.3f} | {np.mean(ceilings):.3f} |", flush=True)
 
 
@@ -213,7 +229,8 @@ def outcome_study(owner: str, blur: float, rng: np.random.Generator) -> tuple:
         for j in range(n)
         if i != j and (i + j) % 3
     ]
-    return cosine, js, [str(i) for i in range(n)], outcomes
+    names = [str(i) for i in range(n)]
+    return Rdm.from_square(names, cosine), Rdm.from_square(names, js), outcomes
 
 
 if __name__ == "__main__":

@@ -15,8 +15,12 @@ from collections.abc import Callable
 
 import numpy as np
 
-from persona_geometry.rsa.alignment import Geometries, align
-from persona_geometry.rsa.permutation import Relabelings, mantel
+from persona_geometry.rdms.rdm import Rdm, RdmStack
+from persona_geometry.rdms.triangle import vectorize
+from persona_geometry.rsa.alignment import align
+from persona_geometry.rsa.geometries import Geometries
+from persona_geometry.rsa.permutation import Permutations, mantel
+from persona_geometry.study.sections import Alignment
 
 MANTEL_SIZES = ((19, 28, 100_000), (200, 4, 10_000))
 CLUSTER_SIZES = (4, 3, 2, 2)
@@ -28,7 +32,7 @@ SETTINGS = {
     "predictions": [["p12", "p11"]],
     "bootstrap": 1000,
     "noise_ceiling_splits": 200,
-    "gates": [{"statistic": "spearman", "comparison": ">", "threshold": 0.5}],
+    "gates": [{"statistic": "spearman", "comparison": ">", "threshold": 0.5, "layer": 10}],
 }
 
 
@@ -55,16 +59,19 @@ def study(n: int = 20, prompts: int = 20, width: int = 3584) -> Geometries:
         cutoff: cosine_distances(base + 3 * rng.standard_normal((prompts, n, width))) / 4
         for cutoff in ("8", "32", "full")
     }
-    names = [f"p{i}" for i in range(n - 1)] + ["anchor"]
+    names = (*(f"p{i}" for i in range(n - 1)), "anchor")
+    labels_of_prompts = tuple(f"q{i}" for i in range(prompts))
+    stacks = {
+        cutoff: RdmStack(names, labels_of_prompts, vectorize(values))
+        for cutoff, values in by_prompt.items()
+    }
     labels = np.repeat(range(len(CLUSTER_SIZES)), CLUSTER_SIZES)
     return Geometries(
-        personas=names,
         anchor="anchor",
         clusters={names[i]: f"cluster {label}" for i, label in enumerate(labels)},
-        cosine=cosine,
-        js={cutoff: values.mean(0) for cutoff, values in by_prompt.items()},
-        prompts=[f"q{i}" for i in range(prompts)],
-        js_by_prompt=by_prompt,
+        cosine={x: Rdm.from_square(names, d) for x, d in cosine.items()},
+        divergence={cutoff: stack.mean() for cutoff, stack in stacks.items()},
+        by_prompt=stacks,
         vectors={x: values.astype(np.float32) for x, values in vectors.items()},
     )
 
@@ -82,11 +89,13 @@ def compare(n: int, layers: int, permutations: int, repeats: int) -> str:
 
     rng = np.random.default_rng(n)
     matrices = [cosine_distances(rng.standard_normal((n, 30))) for _ in range(layers + 1)]
-    *fixed, moved = matrices
+
     *skbio_fixed, skbio_moved = [DistanceMatrix(matrix) for matrix in matrices]
 
     def ours() -> None:
-        mantel(fixed, moved, Relabelings.free(n, permutations, 0)).p_values()
+        names = tuple(map(str, range(n)))
+        *fixed, moved = [Rdm.from_square(names, matrix) for matrix in matrices]
+        mantel(fixed, moved, Permutations.free(n, permutations, 0)).p_values()
 
     def theirs() -> None:
         for matrix in skbio_fixed:
@@ -114,8 +123,9 @@ def main() -> None:
 
     whole = study()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    settings = Alignment.of(**SETTINGS)
     wall, processor = timed(
-        lambda: align(whole, SETTINGS, [10, 15, 20, 25], 10, "speed", "js", lambda _line: None)
+        lambda: align(whole, settings, [10, 15, 20, 25], 10, "speed", "js", lambda _line: None)
     )
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     print("| whole alignment | wall s | processor s | peak MB | of it inputs and imports |")

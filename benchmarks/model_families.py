@@ -10,12 +10,8 @@ unpadded row at a time. Writes docs/models.md.
 
 import argparse
 import itertools
-import logging
-import sys
 import tempfile
-import traceback
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
@@ -26,14 +22,19 @@ import transformers
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from torch import Tensor
 from torch.nn.functional import cosine_similarity, log_softmax
-from transformers import PreTrainedTokenizerFast
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
 
 from persona_geometry.divergence import pairwise_divergences
 from persona_geometry.errors import InputError
+from persona_geometry.files import write_text
 from persona_geometry.model.chat import render
-from persona_geometry.model.forcing import teacher_force
+from persona_geometry.model.checkpoint import inspect_checkpoint
+from persona_geometry.model.forcing import Forced, teacher_force
 from persona_geometry.model.generation.transformers_backend import generate
-from persona_geometry.model.loading import load_model
+from persona_geometry.model.loading import LanguageModel, load_model
+from persona_geometry.model.selftest import check_model, sample_turns
+from persona_geometry.store.store import Response
+from persona_geometry.study.sections import Model
 
 PAGE = Path(__file__).parents[1] / "docs" / "models.md"
 DATE = "2026-11-25"
@@ -45,6 +46,7 @@ SYSTEMS = (
     "You are a careful surgeon who answers briefly, and who never guesses.",
     "@template",
 )
+PAIRS = list(itertools.combinations(range(len(SYSTEMS)), 2))
 QUESTIONS = ("How do you start a day?", "Why?")
 TEMPLATE = (
     "{% if messages[0]['role'] != 'system' %}<|im_start|>system\nYou are a helpful assistant."
@@ -61,7 +63,7 @@ SIZE: dict[str, Any] = {
     "num_attention_heads": 4,
     "num_key_value_heads": 2,
     "max_position_embeddings": 1024,
-    "initializer_range": 0.3,
+    "initializer_range": 0.25,
     "pad_token_id": 0,
     "bos_token_id": 1,
     "eos_token_id": 2,
@@ -76,7 +78,7 @@ class Family:
         name: as people call it.
         kind: what the names of its classes in transformers begin with.
         options: of its configuration, beyond SIZE.
-        suffix: what the name of its model class ends with.
+        suffix: what the name of its model class ends with, or the whole name.
         blocks: where that model keeps its decoder blocks.
     """
 
@@ -86,13 +88,17 @@ class Family:
     suffix: str = "ForCausalLM"
     blocks: str = "model.layers"
 
+    @property
+    def model(self) -> str:
+        return self.suffix if hasattr(transformers, self.suffix) else self.kind + self.suffix
+
 
 def rotary(**scaling: Any) -> dict[str, Any]:
     return {"rope_parameters": {"rope_theta": 10000.0, **scaling}}
 
 
 def alternating(*kinds: str) -> dict[str, Any]:
-    return {"layer_types": [kind for kind, _ in zip(itertools.cycle(kinds), range(3), strict=False)]}
+    return {"layer_types": list(itertools.islice(itertools.cycle(kinds), 3))}
 
 
 WINDOW = {"sliding_window": 48}
@@ -161,7 +167,10 @@ FAMILIES = [
         "Llama 3.1, 3.2, 3.3",
         "Llama",
         rotary(
-            rope_type="llama3", factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0,
+            rope_type="llama3",
+            factor=8.0,
+            low_freq_factor=1.0,
+            high_freq_factor=4.0,
             original_max_position_embeddings=64,
         ),
     ),
@@ -177,35 +186,77 @@ FAMILIES = [
         {**rotary(rope_type="dynamic", factor=4.0), "max_position_embeddings": 100},
     ),
     Family("Llama, is_causal: false", "Llama", {**rotary(), "is_causal": False}),
-    Family("Llama 4", "Llama4Text", {**LOCAL_EXPERTS, "head_dim": 8, "intermediate_size_mlp": 64, "attention_chunk_size": 64, "interleave_moe_layer_step": 1}, suffix="Llama4ForCausalLM"),
+    Family(
+        "Llama 4",
+        "Llama4Text",
+        {
+            **LOCAL_EXPERTS,
+            "head_dim": 8,
+            "intermediate_size_mlp": 64,
+            "attention_chunk_size": 64,
+            "interleave_moe_layer_step": 1,
+        },
+        suffix="Llama4ForCausalLM",
+    ),
     Family("Qwen2, Qwen2.5", "Qwen2", {}),
     Family("Qwen2-MoE", "Qwen2Moe", {**EXPERTS, "shared_expert_intermediate_size": 32}),
     Family("Qwen3", "Qwen3", {"head_dim": 8}),
     Family("Qwen3-MoE", "Qwen3Moe", {**EXPERTS, "head_dim": 8}),
     Family("Qwen3-Next", "Qwen3Next", {**EXPERTS, **LINEAR, "shared_expert_intermediate_size": 32}),
     Family("Qwen3.5", "Qwen3_5Text", LINEAR, suffix="Qwen3_5ForCausalLM"),
-    Family("Qwen3.5-MoE", "Qwen3_5MoeText", {**EXPERTS, **LINEAR, "shared_expert_intermediate_size": 32}, suffix="Qwen3_5MoeForCausalLM"),
+    Family(
+        "Qwen3.5-MoE",
+        "Qwen3_5MoeText",
+        {**EXPERTS, **LINEAR, "shared_expert_intermediate_size": 32},
+        suffix="Qwen3_5MoeForCausalLM",
+    ),
     Family("Gemma 1", "Gemma", {"head_dim": 8}),
-    Family("Gemma 2", "Gemma2", {**GEMMA, "attn_logit_softcapping": 2.0, "final_logit_softcapping": 5.0}),
+    Family(
+        "Gemma 2",
+        "Gemma2",
+        {**GEMMA, "attn_logit_softcapping": 2.0, "final_logit_softcapping": 5.0},
+    ),
     Family("Gemma 3, text", "Gemma3Text", GEMMA, suffix="Gemma3ForCausalLM"),
     Family(
         "Gemma 3, multimodal",
         "Gemma3",
-        {**pictured("gemma3_text", {"model_type": "siglip_vision_model"}, **GEMMA), "mm_tokens_per_image": 4},
+        {
+            **pictured("gemma3_text", {"model_type": "siglip_vision_model"}, **GEMMA),
+            "mm_tokens_per_image": 4,
+        },
         suffix="ForConditionalGeneration",
         blocks=LISTED,
     ),
-    Family("Gemma 3, bidirectional", "Gemma3Text", {**GEMMA, "use_bidirectional_attention": True}, suffix="Gemma3ForCausalLM"),
+    Family(
+        "Gemma 3, bidirectional",
+        "Gemma3Text",
+        {**GEMMA, "use_bidirectional_attention": True},
+        suffix="Gemma3ForCausalLM",
+    ),
     Family(
         "Gemma 3n, text",
         "Gemma3nText",
-        {**SLIDING, "head_dim": 8, "num_kv_shared_layers": 0, "laurel_rank": 4, "hidden_size_per_layer_input": 8, "vocab_size_per_layer_input": WORDS, "activation_sparsity_pattern": [0.0] * 3},
+        {
+            **SLIDING,
+            "head_dim": 8,
+            "num_kv_shared_layers": 0,
+            "laurel_rank": 4,
+            "hidden_size_per_layer_input": 8,
+            "vocab_size_per_layer_input": WORDS,
+            "activation_sparsity_pattern": [0.0] * 3,
+        },
         suffix="Gemma3nForCausalLM",
     ),
     Family(
         "Gemma 4, text",
         "Gemma4Text",
-        {**SLIDING, "head_dim": 8, "global_head_dim": 8, "hidden_size_per_layer_input": 8, "vocab_size_per_layer_input": WORDS},
+        {
+            **SLIDING,
+            "head_dim": 8,
+            "global_head_dim": 8,
+            "hidden_size_per_layer_input": 8,
+            "vocab_size_per_layer_input": WORDS,
+        },
         suffix="Gemma4ForCausalLM",
     ),
     Family("VaultGemma", "VaultGemma", {**GEMMA, "attn_logit_softcapping": 2.0}),
@@ -217,18 +268,40 @@ FAMILIES = [
     Family("Phi-3, Phi-4", "Phi3", WINDOW),
     Family("Phi-3 (longrope)", "Phi3", {**rotary(**LONG), "original_max_position_embeddings": 100}),
     Family("Phi-3.5-MoE", "Phimoe", {**LOCAL_EXPERTS, **rotary()}),
-    Family("Phi-4-multimodal", "Phi4Multimodal", {**rotary(), "vision_config": {**VISION, "crop_size": 28}, "audio_config": {"hidden_size": 32, "intermediate_size": 64, "num_blocks": 2, "num_attention_heads": 4}}),
+    Family(
+        "Phi-4-multimodal",
+        "Phi4Multimodal",
+        {
+            **rotary(),
+            "vision_config": {**VISION, "crop_size": 28},
+            "audio_config": {
+                "hidden_size": 32,
+                "intermediate_size": 64,
+                "num_blocks": 2,
+                "num_attention_heads": 4,
+            },
+        },
+    ),
     Family("OLMo", "Olmo", {}),
     Family("OLMo 2", "Olmo2", {}),
     Family("OLMo 3", "Olmo3", SLIDING),
     Family("OLMo hybrid", "OlmoHybrid", {**LINEAR, "linear_num_key_heads": 4}),
     Family("OLMoE", "Olmoe", EXPERTS),
-    Family("Granite", "Granite", {"logits_scaling": 4.0, "residual_multiplier": 0.5, "embedding_multiplier": 2.0}),
+    Family(
+        "Granite",
+        "Granite",
+        {"logits_scaling": 4.0, "residual_multiplier": 0.5, "embedding_multiplier": 2.0},
+    ),
     Family("GraniteMoe", "GraniteMoe", {**LOCAL_EXPERTS, "logits_scaling": 4.0}),
     Family(
         "Granite 4 (GraniteMoeHybrid)",
         "GraniteMoeHybrid",
-        {**LOCAL_EXPERTS, **STATE_SPACE, **alternating("mamba", "attention"), "shared_intermediate_size": 32},
+        {
+            **LOCAL_EXPERTS,
+            **STATE_SPACE,
+            **alternating("mamba", "attention"),
+            "shared_intermediate_size": 32,
+        },
     ),
     Family("Command R (Cohere)", "Cohere", {"logit_scale": 0.25}),
     Family("Command R7B (Cohere2)", "Cohere2", {**SLIDING, "logit_scale": 0.25}),
@@ -236,16 +309,77 @@ FAMILIES = [
     Family("DeepSeek V2", "DeepseekV2", {**LATENT, "head_dim": 8}),
     Family("DeepSeek V3", "DeepseekV3", {**LATENT, "n_group": 1, "topk_group": 1}),
     Family("Mamba", "Mamba", {"state_size": 8, "time_step_rank": 4}, blocks="backbone.layers"),
-    Family("Mamba 2", "Mamba2", {"num_heads": 8, "head_dim": 8, "state_size": 8, "n_groups": 1, "chunk_size": 16}, blocks="backbone.layers"),
-    Family("Falcon Mamba", "FalconMamba", {"state_size": 8, "time_step_rank": 4}, blocks="backbone.layers"),
-    Family("Jamba", "Jamba", {"num_experts": 2, "num_experts_per_tok": 1, "attn_layer_period": 2, "attn_layer_offset": 1, "expert_layer_offset": 0, "mamba_d_state": 8, "mamba_dt_rank": 4}),
+    Family(
+        "Mamba 2",
+        "Mamba2",
+        {"num_heads": 8, "head_dim": 8, "state_size": 8, "n_groups": 1, "chunk_size": 16},
+        blocks="backbone.layers",
+    ),
+    Family(
+        "Falcon Mamba",
+        "FalconMamba",
+        {"state_size": 8, "time_step_rank": 4},
+        blocks="backbone.layers",
+    ),
+    Family(
+        "Jamba",
+        "Jamba",
+        {
+            "num_experts": 2,
+            "num_experts_per_tok": 1,
+            "attn_layer_period": 2,
+            "attn_layer_offset": 1,
+            "expert_layer_offset": 0,
+            "mamba_d_state": 8,
+            "mamba_dt_rank": 4,
+        },
+    ),
     Family("Bamba", "Bamba", {**STATE_SPACE, "attn_layer_indices": [1]}),
-    Family("Zamba2", "Zamba2", {"layers_block_type": ["mamba", "hybrid", "mamba"], "n_mamba_heads": 8, "mamba_d_state": 8, "mamba_headdim": 8, "chunk_size": 16, "num_key_value_heads": 4, "num_hidden_layers": 3}),
+    Family(
+        "Zamba2",
+        "Zamba2",
+        {
+            "layers_block_type": ["mamba", "hybrid", "mamba"],
+            "n_mamba_heads": 8,
+            "mamba_d_state": 8,
+            "mamba_headdim": 8,
+            "chunk_size": 16,
+            "num_key_value_heads": 4,
+            "num_hidden_layers": 3,
+        },
+    ),
     Family("Falcon-H1", "FalconH1", {**STATE_SPACE, "lm_head_multiplier": 0.5}),
-    Family("Nemotron-H", "NemotronH", {"layers_block_type": ["mamba", "attention", "mlp"], "head_dim": 8, "ssm_state_size": 8, "mamba_num_heads": 8, "mamba_head_dim": 8, "n_groups": 1, "chunk_size": 16}),
-    Family("RecurrentGemma", "RecurrentGemma", {"num_key_value_heads": 1, "head_dim": 8, "lru_width": 32, "attention_window_size": 16, "block_types": ["recurrent", "attention"]}),
+    Family(
+        "Nemotron-H",
+        "NemotronH",
+        {
+            "layers_block_type": ["mamba", "attention", "mlp"],
+            "head_dim": 8,
+            "ssm_state_size": 8,
+            "mamba_num_heads": 8,
+            "mamba_head_dim": 8,
+            "n_groups": 1,
+            "chunk_size": 16,
+        },
+    ),
+    Family(
+        "RecurrentGemma",
+        "RecurrentGemma",
+        {
+            "num_key_value_heads": 1,
+            "head_dim": 8,
+            "lru_width": 32,
+            "attention_window_size": 16,
+            "block_types": ["recurrent", "attention"],
+        },
+    ),
     Family("LFM2", "Lfm2", alternating("conv", "full_attention")),
-    Family("xLSTM", "xLSTM", {"num_heads": 4, "qk_dim_factor": 0.5, "num_blocks": 3}, blocks="backbone.blocks"),
+    Family(
+        "xLSTM",
+        "xLSTM",
+        {"num_heads": 4, "qk_dim_factor": 0.5, "num_blocks": 3},
+        blocks="backbone.blocks",
+    ),
     Family("RWKV", "Rwkv", {"attention_hidden_size": 32}, blocks="rwkv.blocks"),
     Family("SmolLM3", "SmolLM3", {"no_rope_layer_interval": 2}),
     Family("StarCoder 2", "Starcoder2", WINDOW),
@@ -254,42 +388,158 @@ FAMILIES = [
     Family("BLOOM (ALiBi)", "Bloom", {}, blocks=STACKED),
     Family("MPT (ALiBi)", "Mpt", {}, blocks="transformer.blocks"),
     Family("GPT-2", "GPT2", {}, suffix="LMHeadModel", blocks=STACKED),
-    Family("GPT-Neo", "GPTNeo", {"attention_types": [[["global", "local", "global"], 1]], "window_size": 16}, blocks=STACKED),
+    Family(
+        "GPT-Neo",
+        "GPTNeo",
+        {"attention_types": [[["global", "local", "global"], 1]], "window_size": 16},
+        blocks=STACKED,
+    ),
     Family("GPT-NeoX", "GPTNeoX", {}, blocks="gpt_neox.layers"),
     Family("GPT-J", "GPTJ", {"rotary_dim": 4}, blocks=STACKED),
     Family("GPT-BigCode", "GPTBigCode", {}, blocks=STACKED),
     Family("CodeGen", "CodeGen", {"rotary_dim": 4}, blocks=STACKED),
     Family("OPT", "OPT", {"ffn_dim": 64}, blocks="model.decoder.layers"),
-    Family("OPT-350m (narrow head)", "OPT", {"ffn_dim": 64, "word_embed_proj_dim": 16, "do_layer_norm_before": False}, blocks="model.decoder.layers"),
+    Family(
+        "OPT-350m (narrow head)",
+        "OPT",
+        {"ffn_dim": 64, "word_embed_proj_dim": 16, "do_layer_norm_before": False},
+        blocks="model.decoder.layers",
+    ),
     Family("StableLM", "StableLm", {}),
     Family("Nemotron", "Nemotron", {}),
     Family("GLM-4 (glm)", "Glm", {"head_dim": 8}),
     Family("GLM-4 (glm4)", "Glm4", {"head_dim": 8}),
-    Family("GLM-4.5 (glm4_moe)", "Glm4Moe", {"head_dim": 8, "n_routed_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 32, "first_k_dense_replace": 1}),
+    Family(
+        "GLM-4.5 (glm4_moe)",
+        "Glm4Moe",
+        {
+            "head_dim": 8,
+            "n_routed_experts": 4,
+            "num_experts_per_tok": 2,
+            "moe_intermediate_size": 32,
+            "first_k_dense_replace": 1,
+        },
+    ),
     Family("ERNIE 4.5", "Ernie4_5", {"head_dim": 8}),
     Family("EXAONE 4", "Exaone4", SLIDING),
     Family("Hunyuan", "HunYuanDenseV1", {"head_dim": 8}),
     Family("Seed-OSS", "SeedOss", {"head_dim": 8}),
-    Family("MiniCPM 3", "MiniCPM3", {"num_key_value_heads": 4, "kv_lora_rank": 16, "q_lora_rank": 16, "qk_rope_head_dim": 8, "qk_nope_head_dim": 8, "v_head_dim": 8}),
-    Family("MiniMax", "MiniMax", {**LOCAL_EXPERTS, "head_dim": 8, "block_size": 16, **alternating("linear_attention", "full_attention")}),
+    Family(
+        "MiniCPM 3",
+        "MiniCPM3",
+        {
+            "num_key_value_heads": 4,
+            "kv_lora_rank": 16,
+            "q_lora_rank": 16,
+            "qk_rope_head_dim": 8,
+            "qk_nope_head_dim": 8,
+            "v_head_dim": 8,
+        },
+    ),
+    Family(
+        "MiniMax",
+        "MiniMax",
+        {
+            **LOCAL_EXPERTS,
+            "head_dim": 8,
+            "block_size": 16,
+            **alternating("linear_attention", "full_attention"),
+        },
+    ),
     Family("Apertus", "Apertus", {}),
-    Family("Kimi Linear", "KimiLinear", {}),#SLOW
-    Family("JetMoe", "JetMoe", {"num_local_experts": 4, "num_experts_per_tok": 2, "kv_channels": 8, "num_key_value_heads": 2}),
+    Family(
+        "Kimi Linear",
+        "KimiLinear",
+        {
+            **LATENT,
+            "linear_head_dim": 8,
+            "linear_num_heads": 4,
+            "num_experts": 4,
+            "num_local_experts": 4,
+        },
+    ),
+    Family(
+        "JetMoe",
+        "JetMoe",
+        {
+            "num_local_experts": 4,
+            "num_experts_per_tok": 2,
+            "kv_channels": 8,
+            "num_key_value_heads": 2,
+        },
+    ),
     Family("Doge", "Doge", {}),
     Family("DiffLlama", "DiffLlama", {}),
     Family("NanoChat", "NanoChat", {"head_dim": 8, "final_logit_softcapping": 5.0}),
-    Family("XGLM", "XGLM", {"ffn_dim": 64, "num_layers": 3}),
-    Family("BERT as a decoder", "Bert", {"is_decoder": True}, suffix="LMHeadModel", blocks="bert.encoder.layer"),
+    Family(
+        "BERT as a decoder",
+        "Bert",
+        {"is_decoder": True},
+        suffix="LMHeadModel",
+        blocks="bert.encoder.layer",
+    ),
     Family("BERT, not a decoder", "Bert", {}, suffix="LMHeadModel", blocks="bert.encoder.layer"),
     Family("RoBERTa as a decoder", "Roberta", {"is_decoder": True}, blocks="roberta.encoder.layer"),
     Family("ModernBERT decoder", "ModernBertDecoder", {}),
-    Family("XLNet", "XLNet", {"d_inner": 64, "d_head": 8}, suffix="LMHeadModel", blocks="transformer.layer"),
-    Family("ALBERT (one shared block)", "Albert", {"embedding_size": 16}, suffix="ForMaskedLM", blocks="albert.encoder.albert_layer_groups"),
-    Family("T5 (encoder-decoder)", "T5", {"d_kv": 8, "d_ff": 64, "num_layers": 3, "decoder_start_token_id": 0}, suffix="ForConditionalGeneration", blocks="decoder.block"),
-    Family("BART (encoder-decoder)", "Bart", {"encoder_layers": 3, "decoder_layers": 3, "encoder_ffn_dim": 64, "decoder_ffn_dim": 64, "encoder_attention_heads": 4, "decoder_attention_heads": 4}, suffix="ForConditionalGeneration", blocks="model.decoder.layers"),
-    Family("LLaVA", "Llava", {**pictured("llama", {"model_type": "clip_vision_model"}), "image_token_index": 258}, suffix="ForConditionalGeneration", blocks=LISTED),
-    Family("Qwen2-VL", "Qwen2VL", {"text_config": {**SIZE, **rotary(mrope_section=[2, 1, 1])}, "vision_config": {"depth": 3, "embed_dim": 32, "num_heads": 4, "hidden_size": 32}}, suffix="ForConditionalGeneration", blocks=LISTED),
-    Family("Mistral 3 (vision)", "Mistral3", pictured("mistral", {"model_type": "pixtral", "head_dim": 8}), suffix="ForConditionalGeneration", blocks=LISTED),
+    Family(
+        "XLNet",
+        "XLNet",
+        {"d_inner": 64, "d_head": 8},
+        suffix="LMHeadModel",
+        blocks="transformer.layer",
+    ),
+    Family(
+        "ALBERT (one shared block)",
+        "Albert",
+        {"embedding_size": 16},
+        suffix="ForMaskedLM",
+        blocks="albert.encoder.albert_layer_groups",
+    ),
+    Family(
+        "T5 (encoder-decoder)",
+        "T5",
+        {"d_kv": 8, "d_ff": 64, "num_layers": 3, "decoder_start_token_id": 0},
+        suffix="ForConditionalGeneration",
+        blocks="decoder.block",
+    ),
+    Family(
+        "BART (encoder-decoder)",
+        "Bart",
+        {
+            "encoder_layers": 3,
+            "decoder_layers": 3,
+            "encoder_ffn_dim": 64,
+            "decoder_ffn_dim": 64,
+            "encoder_attention_heads": 4,
+            "decoder_attention_heads": 4,
+        },
+        suffix="ForConditionalGeneration",
+        blocks="model.decoder.layers",
+    ),
+    Family(
+        "LLaVA",
+        "Llava",
+        {**pictured("llama", {"model_type": "clip_vision_model"}), "image_token_index": 258},
+        suffix="ForConditionalGeneration",
+        blocks=LISTED,
+    ),
+    Family(
+        "Qwen2-VL",
+        "Qwen2VL",
+        {
+            "text_config": {**SIZE, **rotary(mrope_section=[2, 1, 1])},
+            "vision_config": {"depth": 3, "embed_dim": 32, "num_heads": 4, "hidden_size": 32},
+        },
+        suffix="ForConditionalGeneration",
+        blocks=LISTED,
+    ),
+    Family(
+        "Mistral 3 (vision)",
+        "Mistral3",
+        pictured("mistral", {"model_type": "pixtral", "head_dim": 8}),
+        suffix="ForConditionalGeneration",
+        blocks=LISTED,
+    ),
 ]
 
 
@@ -299,13 +549,12 @@ def write_checkpoint(family: Family, folder: Path) -> None:
     known = {*config_class.__dataclass_fields__, *config_class.attribute_map}
     size = {name: value for name, value in SIZE.items() if name in known}
     config = config_class(**{**size, **family.options})
-    whole = family.suffix if family.suffix.startswith(family.kind[:5]) else family.kind + family.suffix
     torch.manual_seed(0)
-    network = getattr(transformers, whole)(config)
+    network = getattr(transformers, family.model)(config)
     with torch.no_grad():
         for name, weight in network.named_parameters():
             if weight.ndim >= 2 and "A_log" not in name:
-                weight.normal_(0, 0.3)
+                weight.normal_(0, 0.25)
     network.save_pretrained(folder)
     write_tokenizer(folder)
 
@@ -328,66 +577,66 @@ class Measured:
     """What a study takes from a model.
 
     Attributes:
-        js: (questions, pairs, tokens) divergences of the personas.
-        centroids: (2, personas, layers, width): of last prompt tokens, and of response means.
+        answers: token ids, a list a question.
+        js: (pairs, tokens) divergences of the personas, the questions' tokens one after the other.
+        centroids: (2, personas, layers, width) of last prompt tokens, and of response means.
     """
 
+    answers: list[list[int]]
     js: Tensor
     centroids: Tensor
+
+    @property
+    def cosines(self) -> Tensor:
+        first, second = zip(*PAIRS, strict=True)
+        return cosine_similarity(
+            self.centroids[:, list(first)], self.centroids[:, list(second)], dim=-1
+        )
 
 
 class Reference:
     """The plain model in float64, one unpadded row at a time."""
 
     def __init__(self, family: Family, folder: Path) -> None:
-        try:
-            load = transformers.AutoModelForCausalLM.from_pretrained
-            self.network = load(folder, dtype=torch.float64, attn_implementation="eager", experts_implementation="eager").eval()
-        except ValueError:
-            load = transformers.AutoModelForImageTextToText.from_pretrained
-            self.network = load(folder, dtype=torch.float64, attn_implementation="eager", experts_implementation="eager").eval()
+        self.network = AutoModelForCausalLM.from_pretrained(
+            folder,
+            dtype=torch.float64,
+            attn_implementation="eager",
+            experts_implementation="eager",
+        ).eval()
         self.blocks = reduce(getattr, family.blocks.split("."), self.network)
+
+    def measure(self, prompts: list[list[list[int]]]) -> Measured:
+        answers = [self.answer(rows[0]) for rows in prompts]
+        js, last, mean = [], [], []
+        for rows, answer in zip(prompts, answers, strict=True):
+            ran = [(len(row), *self.run(row + answer)) for row in rows]
+            log_p = [log_softmax(logits[n - 1 : -1], -1) for n, logits, _ in ran]
+            js.append(torch.stack([jensen_shannon(log_p[i], log_p[j]) for i, j in PAIRS]))
+            last.append(torch.stack([outputs[:, n - 1] for n, _, outputs in ran]))
+            mean.append(torch.stack([outputs[:, n:].mean(1) for n, _, outputs in ran]))
+        centroids = torch.stack([torch.stack(vectors).mean(0) for vectors in (last, mean)])
+        return Measured(answers, torch.cat(js, 1), centroids)
+
+    def answer(self, prompt: list[int]) -> list[int]:
+        ids = list(prompt)
+        while len(ids) < len(prompt) + NEW_TOKENS and ids[-1] != SIZE["eos_token_id"]:
+            ids.append(int(self.run(ids)[0][-1].argmax()))
+        return ids[len(prompt) :]
 
     @torch.no_grad()
     def run(self, ids: list[int]) -> tuple[Tensor, Tensor]:
         """Logits (T, V) and outputs of the blocks (L, T, d) of one row."""
-        seen: list[Tensor] = []
+        outputs: list[Tensor] = []
 
         def keep(_module: Any, _inputs: Any, output: Any) -> None:
-            seen.append((output[0] if isinstance(output, tuple) else output)[0])
+            outputs.append((output[0] if isinstance(output, tuple) else output)[0])
 
-        reset_rotary(self.network)
         hooks = [block.register_forward_hook(keep) for block in self.blocks]
         logits = self.network(input_ids=torch.tensor([ids]), use_cache=False).logits[0]
         for hook in hooks:
             hook.remove()
-        return logits.double(), torch.stack(seen).double()
-
-    def answer(self, prompt: list[int]) -> list[int]:
-        ids = list(prompt)
-        while len(ids) < len(prompt) + NEW_TOKENS:
-            ids.append(int(self.run(ids)[0][-1].argmax()))
-            if ids[-1] == SIZE["eos_token_id"]:
-                break
-        return ids[len(prompt) :]
-
-    def measure(self, prompts: list[list[list[int]]], responses: list[list[int]]) -> Measured:
-        js, last, mean = [], [], []
-        for rows, response in zip(prompts, responses, strict=True):
-            ran = [(len(row), *self.run(row + response)) for row in rows]
-            log_p = [log_softmax(logits[n - 1 : -1], -1) for n, logits, _ in ran]
-            js.append(torch.stack([jensen_shannon(p, q) for p, q in itertools.combinations(log_p, 2)]))
-            last.append(torch.stack([states[:, n - 1] for n, _, states in ran]))
-            mean.append(torch.stack([states[:, n:].mean(1) for n, _, states in ran]))
-        return Measured(torch.cat(js, 1), torch.stack([torch.stack(last).mean(0), torch.stack(mean).mean(0)]))
-
-
-def reset_rotary(network: Any) -> None:
-    """Forget the lengths of earlier rows: dynamic scaling keeps the longest it has seen."""
-    for module in network.modules():
-        if hasattr(module, "max_seq_len_cached") and hasattr(module, "original_inv_freq"):
-            module.max_seq_len_cached = module.original_max_seq_len
-            module.inv_freq = module.original_inv_freq
+        return logits.double(), torch.stack(outputs).double()
 
 
 def jensen_shannon(log_p: Tensor, log_q: Tensor) -> Tensor:
@@ -396,77 +645,171 @@ def jensen_shannon(log_p: Tensor, log_q: Tensor) -> Tensor:
     return ((p * (log_p - middle)).sum(-1) + (q * (log_q - middle)).sum(-1)) / 2
 
 
-def measure(folder: Path, prompts: list[list[list[int]]], responses: list[list[int]]) -> Any:
-    """The same, and the answers to the first prompts, by the way that a scoring job goes."""
-    settings = {"path": str(folder), "dtype": "float32", "attention": ATTENTION, "gpus": 1}
-    model = load_model(settings, "cpu")
-    if CHECK:
-        from persona_geometry.model.selftest import check_model
-        model = check_model(model, [(prompts[0][0], responses[0]), (prompts[1][1], responses[1]), (prompts[0][2], responses[0])])
-    answers: dict[int, Any] = {}
-    generate(model, [rows[0] for rows in prompts], NEW_TOKENS, answers.__setitem__)
-    turns = [(row, response) for rows, response in zip(prompts, responses, strict=True) for row in rows]
+def as_a_job_does(
+    model: LanguageModel, prompts: list[list[list[int]]], responses: list[list[int]]
+) -> Measured:
+    """Measure with a model that the self-test has passed, every row of the study in one batch."""
+    found: dict[int, Response] = {}
+    generate(model, [rows[0] for rows in prompts], NEW_TOKENS, found.__setitem__)
+    turns = [(row, one) for rows, one in zip(prompts, responses, strict=True) for row in rows]
     forced = teacher_force(model, turns)
-    js = []
-    n = len(SYSTEMS)
-    pairs = list(itertools.combinations(range(n), 2))
-    for place, response in enumerate(responses):
-        states = torch.stack([one.states for one in forced[place * n : (place + 1) * n]])
-        js.append(pairwise_divergences(lambda a, b: model.head(states[:, a:b]), n, len(response), pairs, device="cpu").js)
-    last, mean = (
-        torch.stack([getattr(one, name) for one in forced]).unflatten(0, (-1, n)).mean(0).double()
+    js = [
+        divergences(model, forced[first : first + len(SYSTEMS)])
+        for first in range(0, len(turns), len(SYSTEMS))
+    ]
+    centroids = [
+        torch.stack([getattr(one, name) for one in forced]).unflatten(0, (-1, len(SYSTEMS))).mean(0)
         for name in ("last_prompt_token", "response_mean")
-    )
-    return Measured(torch.cat(js, 1).double(), torch.stack([last, mean])), [answers[i].token_ids for i in range(len(prompts))], model
+    ]
+    answers = [found[place].token_ids for place in range(len(prompts))]
+    return Measured(answers, torch.cat(js, 1).cpu(), torch.stack(centroids).cpu().double())
 
 
-def cosines(centroids: Tensor) -> Tensor:
-    """(2, pairs, layers)"""
-    first, second = zip(*itertools.combinations(range(centroids.shape[1]), 2), strict=True)
-    return cosine_similarity(centroids[:, list(first)], centroids[:, list(second)], dim=-1)
+def divergences(model: LanguageModel, forced: list[Forced]) -> Tensor:
+    states = torch.stack([one.final_hidden_states for one in forced])
+    return pairwise_divergences(
+        lambda start, stop: model.lm_head(states[:, start:stop]),
+        *states.shape[:2],
+        PAIRS,
+        device=model.head_device,
+    ).js
 
 
-def row(family, folder):
+@dataclass(frozen=True)
+class Verdict:
+    """A family's row: why it is refused, or how it is run and how far that is from the reference.
+
+    Attributes:
+        ways: batching and decoding that the self-test chose.
+        effect: mean JS of the personas.
+        js, cosine: largest differences from the reference.
+        answers: whether the answers are the reference's.
+    """
+
+    refusal: str = ""
+    ways: tuple[str, str] = ("", "")
+    effect: float = 0.0
+    js: float = 0.0
+    cosine: float = 0.0
+    answers: bool = True
+
+    @property
+    def right(self) -> bool:
+        return max(self.js, self.cosine) < TOLERANCE and self.answers
+
+
+def judge(family: Family, folder: Path, device: str) -> Verdict:
     write_checkpoint(family, folder)
-    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
-    prompts = [[render(tokenizer, s, q) for s in SYSTEMS] for q in QUESTIONS]
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    prompts = [[render(tokenizer, system, user) for system in SYSTEMS] for user in QUESTIONS]
+    rows = sorted((row for of_question in prompts for row in of_question), key=len)
+    samples = sample_turns([rows[0], rows[len(rows) // 2], rows[-1]], NEW_TOKENS)
     try:
-        ref = Reference(family, folder)
-        responses = [ref.answer(rows[0]) for rows in prompts]
-        want = ref.measure(prompts, responses)
-    except Exception as e:
-        ref = None; want = repr(e)[:150]; responses = [[10, 11, 12, 13], [14, 15, 16]]
-        if DEBUG: traceback.print_exc()
-    try:
-        got, answers, model = measure(folder, prompts, responses)
-    except InputError as e:
-        return f"REFUSED {e}" + (f"   [ref {want}]" if ref is None else "")
-    except Exception as e:
-        if DEBUG: traceback.print_exc()
-        return f"CRASH {type(e).__name__} {str(e)[:150]!r}" + (f"   [ref {want}]" if ref is None else "")
-    if ref is None:
-        return f"RUNS, no reference {want}"
-    dj = float((got.js - want.js).abs().max())
-    try: dc = float((cosines(got.centroids) - cosines(want.centroids)).abs().max())
-    except Exception as e: dc = f"shape {tuple(got.centroids.shape)} {tuple(want.centroids.shape)}"
-    ok = dj < TOLERANCE and isinstance(dc, float) and dc < TOLERANCE and answers == responses
-    return f"{'ok ' if ok else 'WRONG'} js {dj:.1e} (mean {float(want.js.mean()):.2f}) cos {dc if isinstance(dc,str) else f'{dc:.1e}'} gen {answers == responses} {getattr(model, 'batching', '')} {getattr(model, 'decoding', '')}"
+        inspect_checkpoint(folder, "The model")
+        model = load_model(Model.of(path=str(folder), dtype="float32"), device)
+        model = check_model(model, samples)
+    except InputError as error:
+        return Verdict(str(error).replace(str(folder), "the folder"))
+    wanted = Reference(family, folder).measure(prompts)
+    ours = as_a_job_does(model, prompts, wanted.answers)
+    return Verdict(
+        ways=(model.batching, model.decoding),
+        effect=float(wanted.js.mean()),
+        js=float((ours.js - wanted.js).abs().max()),
+        cosine=float((ours.cosines - wanted.cosines).abs().max()),
+        answers=ours.answers == wanted.answers,
+    )
 
-import os, time
-ATTENTION = os.environ.get("ATT", "sdpa")
-CHECK = os.environ.get("CHECK")
-DEBUG = os.environ.get("DEBUG")
-if __name__ == "__main__":
+
+BATCHING = {
+    "padded": "",
+    "equal": "rows of one length at a time",
+    "alone": "rows one by one",
+}
+DECODING = {
+    "captured": "",
+    "padded": "",
+    "equal": "answers of one length at a time",
+    "alone": "answers one by one",
+    "uncached": "answers one by one, without a cache",
+}
+
+
+def line(family: Family, verdict: Verdict) -> str:
+    if verdict.refusal:
+        return f"| {family.name} | refused: {verdict.refusal} | | | | |"
+    batching, decoding = verdict.ways
+    how = "; ".join(filter(None, (BATCHING[batching], DECODING[decoding])))
+    return (
+        f"| {family.name} | {'right' if verdict.right else '**WRONG**'}{how and f' ({how})'} "
+        f"| {verdict.effect:.2f} | {verdict.js:.0e} | {verdict.cosine:.0e} "
+        f"| {'equal' if verdict.answers else '**not equal**'} |"
+    )
+
+
+INTRODUCTION = """# Model families
+
+Made by `python benchmarks/model_families.py` on {date}, with transformers {version} and torch
+{torch} on a CPU: {right} of {all} families are measured rightly, {refused} are refused, {wrong} are
+wrong.
+
+Each row is a tiny random checkpoint of a family (three blocks, 32 wide, weights large enough that
+personas differ), measured as a scoring job does it in float32: checked, loaded, tried by the
+self-test, its answers generated, all rows of a study of unequal length forced in one call, logits
+recomputed from the kept states, divergences and centroids taken. It is compared with the plain
+model of transformers in float64 with eager attention, one unpadded row at a time, its answers the
+likeliest tokens of repeated whole forward passes.
+
+- **right**: no divergence and no cosine of centroids is {tolerance:.0e} or more from the reference,
+  and the answers are the same tokens. In parentheses, what the self-test found that the family
+  needs; that is slower, and chosen by itself. What is in no parentheses is run in padded batches.
+- **refused**: the job ends with this sentence before anything is stored.
+- **JS**: the mean divergence of the personas, in nats; then the largest difference of any
+  divergence, and of any cosine, from the reference.
+
+The verdict is of a family's code in this version of transformers, not of a checkpoint: the
+self-test runs again whenever a model is loaded, on rows of the study at hand
+(`model/selftest.py`). On a GPU, answers are generated by captured steps where that gives what a
+forward pass gives. [`model.attention`](../config/README.md) was left at `auto`.
+
+| family | verdict | JS | largest ΔJS | largest Δcosine | answers |
+|---|---|---|---|---|---|
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("names", nargs="*", help="parts of names; nothing is written then")
+    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
+    arguments = parser.parse_args()
     warnings.filterwarnings("ignore")
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
-    wanted = sys.argv[1:]
-    for family in FAMILIES:
-        if wanted and not any(w.lower() in family.name.lower() for w in wanted): continue
+    parts = [part.lower() for part in arguments.names]
+    chosen = [f for f in FAMILIES if not parts or any(part in f.name.lower() for part in parts)]
+    verdicts = []
+    for family in chosen:
         with tempfile.TemporaryDirectory() as folder:
-            t = time.time()
-            try: out = row(family, Path(folder))
-            except Exception as e:
-                if DEBUG: traceback.print_exc()
-                out = f"BUILD {type(e).__name__} {str(e)[:200]!r}"
-        print(f"{family.name:32} {out}  {time.time()-t:.1f}s", flush=True)
+            verdicts.append(judge(family, Path(folder), arguments.device))
+        print(line(family, verdicts[-1]), verdicts[-1].ways, flush=True)
+    refused = sum(bool(verdict.refusal) for verdict in verdicts)
+    wrong = sum(not verdict.right for verdict in verdicts)
+    if chosen == FAMILIES and arguments.device == "cpu":
+        introduction = INTRODUCTION.format(
+            date=DATE,
+            version=transformers.__version__,
+            torch=torch.__version__.split("+")[0],
+            right=len(verdicts) - refused - wrong,
+            all=len(verdicts),
+            refused=refused,
+            wrong=wrong,
+            tolerance=TOLERANCE,
+        )
+        lines = [line(*row) for row in zip(chosen, verdicts, strict=True)]
+        write_text(PAGE, introduction + "\n".join(lines) + "\n")
+    if wrong:
+        raise SystemExit(f"{wrong} families are measured wrongly.")
+
+
+if __name__ == "__main__":
+    main()

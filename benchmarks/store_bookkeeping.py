@@ -8,20 +8,20 @@ the receipts in place and without them. A GPU takes about two seconds a prompt o
 """
 
 import argparse
-import json
 import os
 import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import yaml
 
-from persona_geometry.files import write_atomically
-from persona_geometry.jobs.scoring import Settings, ShardJob, Task
-from persona_geometry.store.store import PairBlock, Response, Store
+from persona_geometry.jobs.shard import ShardJob
+from persona_geometry.jobs.task import Settings, Task
+from persona_geometry.store.store import PairBlock, Receipt, Response, Store
 from persona_geometry.study.config import read_study
 from persona_geometry.study.recipes import fingerprint, items, model_key
 from persona_geometry.study.schedule import shard_cells
@@ -112,12 +112,13 @@ def main() -> None:
     fill(store, [task for tasks in shards.values() for task in tasks])
     print(f"store filled in {time.perf_counter() - started:.0f} s")
 
-    settings = Settings(read.model, read.generation, read.scoring, read.response_system_prompt)
+    settings = Settings.of_study(read)
+    key = model_key(read, mark)
     started = time.perf_counter()
     for shard, tasks in shards.items():
-        receipt = ShardJob(settings, store, lambda _line: None).run(tasks)
-        content = {"model": model_key(read, mark), **receipt}
-        write_atomically(store.receipt_path(shard), json.dumps(content).encode())
+        done = ShardJob(settings, store, lambda _line: None).run(tasks)
+        cells = frozenset(cell for task in tasks for cell in task.cells)
+        store.write_receipt(shard, Receipt(cells, key, asdict(done)))
     seconds = time.perf_counter() - started
     gpu = GPU_SECONDS * arguments.prompts * arguments.personas / 200
     print(

@@ -14,8 +14,9 @@ from collections.abc import Iterator
 import numpy as np
 from scipy.stats import beta
 
-from persona_geometry.rsa.permutation import Relabelings, mantel, partial_mantel
-from persona_geometry.rsa.residual import mean_marginals, without
+from persona_geometry.rdms.rdm import Rdm
+from persona_geometry.rsa.permutation import Permutations, mantel, partial_mantel
+from persona_geometry.rsa.residual import radial_residuals
 
 STUDIES, PERMUTATIONS, LAYERS = 2000, 499, 28
 STRATA = np.repeat(np.arange(12), [4, 3, 2, 2] + [1] * 8)
@@ -98,17 +99,21 @@ STRUCTURES = (
 )
 
 
+def named(matrix: np.ndarray) -> Rdm:
+    return Rdm.from_square(range(len(matrix)), matrix)
+
+
 def p_values(pair: Pair, covariate: np.ndarray, seed: int) -> list[float]:
     """Of the free, stratified and partial Mantel tests, and of that of the radial residuals."""
-    x, y = pair
-    free = Relabelings.free(N, PERMUTATIONS, seed)
-    within = Relabelings.within(STRATA.tolist(), 1000, seed)
-    residuals = [without(matrix, mean_marginals(matrix))[0] for matrix in pair]
+    x, y = map(named, pair)
+    free = Permutations.free(N, PERMUTATIONS, seed)
+    within = Permutations.within(STRATA.tolist(), 1000, seed)
+    rest = radial_residuals(x, y)
     nulls = (
         mantel([x], y, free),
         mantel([x], y, within),
-        partial_mantel(x, y, [covariate], free),
-        mantel([residuals[0]], residuals[1], free),
+        partial_mantel(x, y, [named(covariate)], free),
+        mantel([rest.x], rest.y, free),
     )
     return [float(null.p_values()[0]) for null in nulls]
 
@@ -138,9 +143,9 @@ def family_p_values(
 ) -> tuple[float, float]:
     """The smallest p of all layers, uncorrected and family-wise."""
     layers, other = layers_and_other(rng, likeness, clustered)
-    within = Relabelings.within(STRATA.tolist(), 1000, seed)
-    free = Relabelings.free(N, PERMUTATIONS, seed)
-    null = mantel(layers, other, within if clustered else free)
+    within = Permutations.within(STRATA.tolist(), 1000, seed)
+    free = Permutations.free(N, PERMUTATIONS, seed)
+    null = mantel(list(map(named, layers)), named(other), within if clustered else free)
     return float(null.p_values().min()), float(null.family_wise_p_values().min())
 
 

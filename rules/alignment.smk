@@ -23,7 +23,7 @@ rule align:
         clusters=STUDY.clusters,
         layers=STUDY.layers,
         headline_layer=STUDY.headline_layer,
-        settings=STUDY.alignment,
+        settings=asdict(STUDY.alignment),
     message:
         "Compare the geometries layer by layer and evaluate the gates"
     script:

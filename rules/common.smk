@@ -1,17 +1,24 @@
-# The study, its recipes and the names of its files. Every helper of the rules is here.
+# The study, its recipes and the names of its files: what the rules ask of the library.
 
-import json
-from pathlib import Path
+import os
+from dataclasses import asdict, replace
 
-
-from persona_geometry.errors import InputError
-from persona_geometry.model.hub import finding_message
-from persona_geometry.jobs.size import batch_tokens, memory_mb, runtime_minutes
-from persona_geometry.study.recipes import fingerprint, items, model_key
-from persona_geometry.study.schedule import Sharding, shard_cells, shard_responses
-from persona_geometry.store.store import Store
-from persona_geometry.study.config import read_study
 from snakemake.exceptions import WorkflowError
+
+try:
+    from persona_geometry.errors import InputError
+    from persona_geometry.jobs.size import batch_tokens, memory_mb, runtime_minutes
+    from persona_geometry.jobs.task import Settings
+    from persona_geometry.model.hub import finding_message
+    from persona_geometry.store.store import Store
+    from persona_geometry.study.config import read_study
+    from persona_geometry.study.recipes import fingerprint, items, model_key
+    from persona_geometry.study.schedule import first_names, schedule_jobs
+except ImportError as error:
+    raise WorkflowError(
+        f"The workflow's library cannot be imported ({error}): run 'pip install -e .' in "
+        f"{workflow.basedir}, in the environment of this snakemake."
+    ) from None
 
 STORE = Store("results/store")
 
@@ -22,18 +29,15 @@ try:
     if STUDY.needs_model:
         FINGERPRINT = fingerprint(STUDY, cache=STORE.root / "models")
         MODEL_KEY = model_key(STUDY, FINGERPRINT)
-        ITEMS = {item.prompt.name: item for item in items(STUDY, FINGERPRINT)}
-        SHARDS = shard_cells(
-            list(ITEMS.values()),
-            STUDY.execution["prompts_per_gpu_job"],
+        SCHEDULE = schedule_jobs(
+            STUDY,
+            items(STUDY, FINGERPRINT),
             STORE.receipts(),
+            STORE.receipts("responses"),
         )
-        if STUDY.generation["backend"] == "vllm":
-            RESPONSE_SHARDS = shard_responses(
-                list(ITEMS.values()), STORE.receipts("responses")
-            )
-        else:
-            RESPONSE_SHARDS = Sharding({}, {})
+        ITEMS = SCHEDULE.items
+        SHARDS = SCHEDULE.cells
+        RESPONSE_SHARDS = SCHEDULE.responses
 except InputError as error:
     raise WorkflowError(str(error)) from None
 
@@ -65,84 +69,43 @@ def one_of(names):
     return "|".join(map(re.escape, names)) or "(?!)"
 
 
+def open_shards(sharding):
+    """The shards that a GPU rule may make: those without a receipt, which nothing brings back.
+
+    A scheduler's job was told its shard before it reads this. Where a receipt has come in the
+    meantime, it finds everything in the store.
+    """
+    return sharding.planned if workflow.is_main_process else sharding.shards
+
+
 def receipt_of(wildcards):
     """The receipt, finished or planned, that certifies a prompt's cells."""
     return str(STORE.receipt_path(SHARDS.shard_of[wildcards.prompt]))
 
 
-def shard_tasks(wildcards):
-    """A shard's recipes, as its GPU job needs them."""
-    return [
-        {
-            "name": item.prompt.name,
-            "user": item.prompt.text,
-            "item": item.key,
-            "response": item.response,
-            "cells": item.cells,
-        }
-        for item in SHARDS.planned[wildcards.shard]
-    ]
-
-
-def response_tasks(wildcards):
-    """The same for the job that generates responses."""
-    return [
-        {
-            "name": item.prompt.name,
-            "user": item.prompt.text,
-            "item": item.key,
-            "response": item.response,
-        }
-        for item in RESPONSE_SHARDS.planned[wildcards.shard]
-    ]
-
-
 def response_receipts(items):
-    """The receipts, finished or planned, that certify the responses of these items.
-
-    None where the scoring job generates its responses itself.
-    """
-    shard_of = RESPONSE_SHARDS.shard_of
-    shards = {shard_of[item.prompt.name] for item in items if shard_of}
-    return sorted(str(STORE.receipt_path(shard, "responses")) for shard in shards)
+    """The receipts, finished or planned, that certify the responses of these items."""
+    shards = SCHEDULE.response_shards(items)
+    return [str(STORE.receipt_path(shard, "responses")) for shard in shards]
 
 
-def gpu_jobs():
-    """How many GPU jobs this study still needs."""
-    waiting = [item for group in SHARDS.planned.values() for item in group]
-    receipts = set(response_receipts(waiting))
-    generating = [
-        shard
-        for shard in RESPONSE_SHARDS.planned
-        if str(STORE.receipt_path(shard, "responses")) in receipts
-    ]
-    return len(SHARDS.planned) + len(generating)
-
-
-def first_names(items):
-    """The prompts of some items, the first few by name, for a message."""
-    names = [item.prompt.name for item in items]
-    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-    return ", ".join(names[:5]) + more
-
-
-def weight_bytes(input):
+def weight_bytes():
     """Size of the model's weights; a request that needs it waits until the model is resolved."""
-    return json.loads(Path(input.model).read_text())["weight_bytes"]
+    return STORE.read_model(MODEL_KEY)["weight_bytes"]
 
 
 def job_memory(wildcards, input, attempt):
     """Host memory of a GPU job, in MB."""
-    return memory_mb(weight_bytes(input), attempt)
+    return memory_mb(weight_bytes(), attempt)
 
 
 def scoring_minutes(wildcards, input, attempt):
     """Time limit of a shard's GPU job."""
     return runtime_minutes(
-        weight_bytes(input),
-        len(SHARDS.planned[wildcards.shard]),
+        weight_bytes(),
+        len(SHARDS.shards[wildcards.shard]),
         len(STUDY.personas),
-        STUDY.generation["max_new_tokens"],
+        STUDY.generation.max_new_tokens,
         attempt,
     )
 
@@ -150,40 +113,23 @@ def scoring_minutes(wildcards, input, attempt):
 def generation_minutes(wildcards, input, attempt):
     """Time limit of the job that generates responses."""
     return runtime_minutes(
-        weight_bytes(input),
-        len(RESPONSE_SHARDS.planned[wildcards.shard]),
+        weight_bytes(),
+        len(RESPONSE_SHARDS.shards[wildcards.shard]),
         0,
-        STUDY.generation["max_new_tokens"],
+        STUDY.generation.max_new_tokens,
         attempt,
     )
 
 
 def scoring_batch(wildcards, attempt):
     """Tokens of a forward batch, fewer at every retry."""
-    return batch_tokens(STUDY.execution["batch_tokens"], attempt)
+    return batch_tokens(STUDY.execution.batch_tokens, attempt)
 
 
-def model_settings():
-    """What of the config every GPU job needs."""
-    return {
-        "model": STUDY.model,
-        "generation": STUDY.generation,
-        "scoring": STUDY.scoring,
-        "response_system_prompt": STUDY.response_system_prompt,
-        "device": STUDY.execution["device"],
-    }
-
-
-def scoring_settings(wildcards, resources):
-    """What of the config a scoring job needs."""
-    return {**model_settings(), "batch_tokens": resources.batch_tokens}
-
-
-def study_title():
-    return (
-        f"Study {STUDY.name}: {len(STUDY.personas)} personas, {len(STUDY.prompts)} prompts, "
-        f"model {STUDY.model.get('path') or STUDY.model['name']}"
-    )
+def settings(wildcards, resources):
+    """What of the config a GPU job needs."""
+    batch = resources.get("batch_tokens", 0)
+    return asdict(replace(Settings.of_study(STUDY), batch_tokens=batch))
 
 
 def published(kind, ending):
@@ -191,28 +137,42 @@ def published(kind, ending):
     return expand(results(f"{kind}/{{prompt}}.{ending}"), prompt=STUDY.prompt_names)
 
 
-def alignment_inputs():
+def study_rdms():
     """The RDMs, and what only a measured RDM has beside it."""
     named = {"cosine": results("cosine_matrix.json"), "js": results("js_matrix.json")}
     if "js" not in STUDY.rdm:
         named["by_prompt"] = results("js_by_prompt.npz")
     if "cosine" not in STUDY.rdm:
         named["vectors"] = results("vectors.npz")
-    if STUDY.alignment["outcomes"]:
-        named["outcomes"] = STUDY.alignment["outcomes"]
-    if STUDY.alignment["covariates"]:
-        named["covariates"] = STUDY.alignment["covariates"]
     return named
+
+
+def alignment_inputs():
+    """What the comparison reads."""
+    named = study_rdms()
+    if STUDY.alignment.outcomes:
+        named["outcomes"] = STUDY.alignment.outcomes
+    if STUDY.alignment.covariates:
+        named["covariates"] = STUDY.alignment.covariates
+    return named
+
+
+def config_files():
+    """The study's config files, in the order in which they were read."""
+    return [os.path.relpath(path) for path in workflow.configfiles]
 
 
 def input_files():
     """The files that people write for a study."""
-    files = {
-        "config": STUDY.source,
-        "personas": config["personas"],
-        "prompts": config["prompts"],
-    }
-    return files | {f"rdm.{kind}": rdm["file"] for kind, rdm in STUDY.rdm.items()}
+    outcomes = STUDY.alignment.outcomes
+    return [
+        *config_files(),
+        config["personas"],
+        config["prompts"],
+        *(rdm.file for rdm in STUDY.rdm.values()),
+        *STUDY.alignment.covariates,
+        *([outcomes] if outcomes else []),
+    ]
 
 
 def study_receipts():
@@ -223,10 +183,20 @@ def study_receipts():
     return response_receipts(ITEMS.values()) + sorted(cells)
 
 
-def measure_name():
-    """The divergence, as figures name it."""
-    names = {"js": "JS divergence", "half_jeffreys": "Half-Jeffreys divergence"}
-    return names[STUDY.divergence["estimator"]]
+def study_benchmarks():
+    """Where Snakemake times the study's jobs; those of earlier layers, prompts or models are not
+    among them."""
+    names = ["js_matrix", "cosine_rdms", "align", "plot_heatmaps", "plot_layers"]
+    names += [f"plot_scatter/{layer}" for layer in STUDY.layers] + ["write_summary"]
+    if STUDY.needs_model:
+        names += ["resolve_model"]
+        names += [f"publish_prompt/{prompt}" for prompt in STUDY.prompt_names]
+        for rule, shards in (
+            ("generate_responses", RESPONSE_SHARDS),
+            ("teacher_force", SHARDS),
+        ):
+            names += [f"{rule}/{shard}" for shard in set(shards.shard_of.values())]
+    return sorted(map(bench_path, names))
 
 
 def figures():

@@ -30,7 +30,7 @@ rule plot_heatmaps:
         layer=STUDY.headline_layer,
         anchor=STUDY.anchor,
         clusters=STUDY.clusters,
-        measure=measure_name(),
+        measure=STUDY.divergence.label,
     message:
         "Draw both RDMs in two orders"
     script:
@@ -93,7 +93,7 @@ rule plot_scatter:
         "../envs/cpu.yaml"
     params:
         clusters=STUDY.clusters,
-        measure=measure_name(),
+        measure=STUDY.divergence.label,
     message:
         "Draw the pairs of personas at layer {wildcards.layer}"
     script:

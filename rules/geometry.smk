@@ -10,7 +10,7 @@ if "js" in STUDY.rdm:
 
     rule js_matrix:
         input:
-            file=STUDY.rdm["js"]["file"],
+            file=STUDY.rdm["js"].file,
         output:
             matrix=results("js_matrix.json"),
             tables=directory(results("js_matrix")),
@@ -24,8 +24,8 @@ if "js" in STUDY.rdm:
             kind="js",
             personas=STUDY.persona_names,
             anchor=STUDY.anchor,
-            estimator=STUDY.divergence["estimator"],
-            sha256=STUDY.rdm["js"].get("sha256"),
+            estimator=STUDY.divergence.estimator,
+            sha256=STUDY.rdm["js"].sha256,
         message:
             "Read the divergence RDM from {input.file}"
         script:
@@ -47,7 +47,7 @@ else:
         conda:
             "../envs/cpu.yaml"
         params:
-            estimator=STUDY.divergence["estimator"],
+            estimator=STUDY.divergence.estimator,
             prompts=STUDY.prompt_names,
         message:
             "Average the divergences over prompts"
@@ -59,7 +59,7 @@ if "cosine" in STUDY.rdm:
 
     rule cosine_rdms:
         input:
-            file=STUDY.rdm["cosine"]["file"],
+            file=STUDY.rdm["cosine"].file,
         output:
             matrix=results("cosine_matrix.json"),
             tables=directory(results("cosine_distance")),
@@ -74,7 +74,7 @@ if "cosine" in STUDY.rdm:
             personas=STUDY.persona_names,
             anchor=STUDY.anchor,
             layers=STUDY.layers,
-            sha256=STUDY.rdm["cosine"].get("sha256"),
+            sha256=STUDY.rdm["cosine"].sha256,
         message:
             "Read the cosine RDMs from {input.file}"
         script:
@@ -97,7 +97,7 @@ else:
             "../envs/cpu.yaml"
         params:
             store=str(STORE.root),
-            token=STUDY.geometry["token"],
+            token=STUDY.geometry.token,
             layers=STUDY.layers,
             prompts=STUDY.prompt_names,
         message:

@@ -7,7 +7,7 @@ if STUDY.needs_model:
 
     rule resolve_model:
         output:
-            model=str(STORE.root / "models" / f"{MODEL_KEY}.json"),
+            model=str(STORE.model_path(MODEL_KEY)),
         log:
             log_path("resolve_model"),
         benchmark:
@@ -15,7 +15,9 @@ if STUDY.needs_model:
         conda:
             "../envs/cpu.yaml"
         params:
-            model=STUDY.model,
+            store=store_root,
+            model=asdict(STUDY.model),
+            model_key=MODEL_KEY,
             layers=STUDY.layers,
             fingerprint=FINGERPRINT,
             source=STUDY.source,
@@ -37,12 +39,12 @@ if STUDY.needs_model:
             recipes=[
                 (i.key, i.response, list(i.cells.values())) for i in ITEMS.values()
             ],
-            gpu_jobs=gpu_jobs(),
-            max_new_tokens=STUDY.generation["max_new_tokens"],
-            keep_states=STUDY.scoring["keep_states"],
-            model=STUDY.model,
+            gpu_jobs=SCHEDULE.gpu_jobs,
+            max_new_tokens=STUDY.generation.max_new_tokens,
+            keep_states=STUDY.scoring.keep_states,
+            model=asdict(STUDY.model),
             model_key=MODEL_KEY,
-            title=study_title(),
+            title=STUDY.title,
         message:
             "Count what is still to compute"
         script:

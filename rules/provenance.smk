@@ -5,9 +5,18 @@ localrules:
     write_run_record,
 
 
+# It reads what every other job of the study leaves, so it waits for all of them.
 rule write_run_record:
     input:
-        results("alignment.json"),
+        written=input_files(),
+        receipts=study_receipts(),
+        prompts=published("prompts", "npz") if STUDY.needs_model else [],
+        results=[
+            *study_rdms().values(),
+            results("alignment.json"),
+            results("summary.md"),
+            *figures(),
+        ],
     output:
         record=results("run.json"),
     log:
@@ -17,11 +26,18 @@ rule write_run_record:
     params:
         study=STUDY.name,
         repository=workflow.basedir,
-        inputs=input_files(),
-        model=STUDY.model | {"fingerprint": FINGERPRINT} if STUDY.needs_model else None,
-        receipts=study_receipts(),
-        benchmarks=results("benchmarks"),
+        config={
+            "files": config_files(),
+            "overrides": dict(workflow.config_settings.config),
+            "effective": config,
+        },
+        model=(
+            asdict(STUDY.model) | {"fingerprint": FINGERPRINT}
+            if STUDY.needs_model
+            else None
+        ),
+        benchmarks=study_benchmarks(),
     message:
-        "Record commit, packages, model, device, seconds and input hashes"
+        "Record commit, packages, config, model, device, seconds and hashes"
     script:
         "../workflow_scripts/write_run_record.py"

@@ -1,7 +1,7 @@
 # Responses by vLLM: one GPU job for all that the store lacks. With the transformers backend the
 # scoring job generates them, with the model that it has loaded anyway.
 
-if STUDY.needs_model and STUDY.generation["backend"] == "vllm":
+if STUDY.needs_model and STUDY.generation.backend == "vllm":
 
     rule generate_responses:
         input:
@@ -13,20 +13,23 @@ if STUDY.needs_model and STUDY.generation["backend"] == "vllm":
         benchmark:
             bench_path("generate_responses/{shard}")
         wildcard_constraints:
-            shard=one_of(RESPONSE_SHARDS.planned),
+            shard=one_of(open_shards(RESPONSE_SHARDS)),
         conda:
             "../envs/gpu.yaml"
-        threads: 8 * STUDY.model["gpus"]
+        threads: 8 * STUDY.model.gpus
         resources:
-            gpu=STUDY.model["gpus"],
+            gpu=STUDY.model.gpus,
             mem_mb=job_memory,
             runtime=generation_minutes,
         params:
             store=str(STORE.root),
             model_key=MODEL_KEY,
-            prompts=lambda w: first_names(RESPONSE_SHARDS.planned[w.shard]),
-            tasks=response_tasks,
-            settings=model_settings(),
+            prompts=lambda w: first_names(RESPONSE_SHARDS.shards[w.shard]),
+            recipes=lambda w: [
+                asdict(replace(item, cells={}))
+                for item in RESPONSE_SHARDS.shards[w.shard]
+            ],
+            settings=settings,
         message:
             "GPU job: start vLLM once, generate what the store lacks of: {params.prompts}"
         script:

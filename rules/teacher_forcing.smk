@@ -9,7 +9,7 @@ if STUDY.needs_model:
     rule teacher_force:
         input:
             model=rules.resolve_model.output.model,
-            responses=lambda w: response_receipts(SHARDS.planned[w.shard]),
+            responses=lambda w: response_receipts(SHARDS.shards[w.shard]),
         output:
             receipt=str(STORE.receipt_path("{shard}")),
         log:
@@ -17,22 +17,22 @@ if STUDY.needs_model:
         benchmark:
             bench_path("teacher_force/{shard}")
         wildcard_constraints:
-            shard=one_of(SHARDS.planned),
+            shard=one_of(open_shards(SHARDS)),
         conda:
             "../envs/gpu.yaml"
-        threads: 8 * STUDY.model["gpus"]
+        threads: 8 * STUDY.model.gpus
         resources:
-            gpu=STUDY.model["gpus"],
+            gpu=STUDY.model.gpus,
             mem_mb=job_memory,
             runtime=scoring_minutes,
             batch_tokens=scoring_batch,
         params:
             store=store_root,
             model_key=MODEL_KEY,
-            prompts=lambda w: first_names(SHARDS.planned[w.shard]),
-            tasks=shard_tasks,
+            prompts=lambda w: first_names(SHARDS.shards[w.shard]),
+            recipes=lambda w: [asdict(item) for item in SHARDS.shards[w.shard]],
             personas={p.name: p.system_prompt for p in STUDY.personas},
-            settings=scoring_settings,
+            settings=settings,
         message:
             "GPU job: load the model once, score under every persona: {params.prompts}"
         script:
@@ -56,7 +56,7 @@ if STUDY.needs_model:
             response=lambda w: ITEMS[w.prompt].response,
             user=lambda w: ITEMS[w.prompt].prompt.text,
             cells=lambda w: ITEMS[w.prompt].cells,
-            cutoffs=STUDY.divergence["cutoffs"],
+            cutoffs=STUDY.divergence.cutoffs,
         message:
             "Publish the divergences of prompt {wildcards.prompt}"
         script:

@@ -1,40 +1,23 @@
 """Rule js_matrix: the divergence RDM at every cutoff, averaged over prompts."""
 
-import json
-from pathlib import Path
-
-import numpy as np
-
-from persona_geometry.files import write_atomically
 from persona_geometry.logs import job_log
-from persona_geometry.rdms.centroids import mean_rdm
-from persona_geometry.rdms.rdm import write_tsv
+from persona_geometry.rdms.divergences import mean_rdms, stacks_of_prompts
+from persona_geometry.rdms.files import (
+    DivergenceRdms,
+    read_prompt_divergences,
+    write_divergence_rdms,
+    write_stacks,
+    write_tables,
+)
 
-estimator = snakemake.params.estimator
+params, output = snakemake.params, snakemake.output
 with job_log(snakemake.log[0]):
-    prompts = [np.load(path) for path in snakemake.input]
-    personas, cutoffs = prompts[0]["personas"].tolist(), prompts[0]["cutoffs"].tolist()
-    by_prompt = np.stack([prompt[estimator] for prompt in prompts], axis=1)
-    means = {
-        cutoff: mean_rdm(values, bounded=estimator == "js")
-        for cutoff, values in zip(cutoffs, by_prompt, strict=True)
-    }
-    np.savez(
-        snakemake.output.by_prompt,
-        personas=personas,
-        prompts=snakemake.params.prompts,
-        cutoffs=cutoffs,
-        js=by_prompt,
+    read = map(read_prompt_divergences, snakemake.input)
+    prompts = dict(zip(params.prompts, read, strict=True))
+    stacks = stacks_of_prompts(prompts, params.estimator)
+    rdms = mean_rdms(stacks)
+    write_stacks(output.by_prompt, stacks)
+    write_divergence_rdms(
+        output.matrix, DivergenceRdms(params.estimator, list(params.prompts), rdms)
     )
-    content = {
-        "persona_names": personas,
-        "estimator": estimator,
-        "units": "nats",
-        "prompts": snakemake.params.prompts,
-        "cutoffs": {cutoff: matrix.tolist() for cutoff, matrix in means.items()},
-    }
-    write_atomically(Path(snakemake.output.matrix), json.dumps(content).encode())
-    folder = Path(snakemake.output.tables)
-    folder.mkdir(exist_ok=True)
-    for cutoff, matrix in means.items():
-        write_tsv(folder / f"{cutoff}.tsv", personas, matrix)
+    write_tables(output.tables, rdms)

@@ -2,7 +2,8 @@
 
     python workflow_scripts/manage_store.py list
     python workflow_scripts/manage_store.py verify [--repair]
-    python workflow_scripts/manage_store.py prune --keep config/config.yaml [more configs] [--yes]
+    python workflow_scripts/manage_store.py prune --keep config/config.yaml [more configs]
+        [--forget STUDY ...] [--yes]
 
 Run it in the repository's root while no workflow is running.
 """
@@ -14,7 +15,13 @@ from pathlib import Path
 import yaml
 
 from persona_geometry.errors import InputError
-from persona_geometry.store.maintenance import inventory, prune, repair, verify
+from persona_geometry.store.maintenance import (
+    inventory,
+    prune,
+    repair,
+    studies_beside,
+    verify,
+)
 from persona_geometry.store.store import Store
 from persona_geometry.study.config import read_study
 from persona_geometry.study.recipes import fingerprint, items
@@ -31,6 +38,9 @@ def main() -> int:
     verifying.add_argument("--repair", action="store_true", help="remove what is damaged")
     pruning = commands.add_parser("prune", help="remove what no named study uses")
     pruning.add_argument("--keep", nargs="+", required=True, metavar="CONFIG")
+    pruning.add_argument(
+        "--forget", nargs="+", default=[], metavar="STUDY", help="studies that may lose theirs"
+    )
     pruning.add_argument("--yes", action="store_true", help="really remove")
     arguments = parser.parse_args()
     store = Store(arguments.store)
@@ -47,25 +57,41 @@ def _list(store: Store, _arguments: argparse.Namespace) -> int:
 
 def _verify(store: Store, arguments: argparse.Namespace) -> int:
     found = verify(store)
-    for path in found.damaged:
-        print(f"damaged: {path}")
-    for path in found.broken_receipts:
-        print(f"certifies what is not there: {path}")
-    bad = len(found.damaged) + len(found.broken_receipts)
+    for what, paths in {
+        "damaged": found.damaged,
+        "certifies what is not there": found.broken_receipts,
+        "waits for its response": found.without_response,
+        "left half written": found.temporary,
+    }.items():
+        for path in paths:
+            print(f"{what}: {path}")
     if arguments.repair:
-        repair(found)
-        print(f"{found.checked:,} files read, {bad} removed")
+        print(f"{found.checked:,} files read, {repair(found)} removed")
         return 0
-    print(f"{found.checked:,} files read, {bad} bad")
-    return 1 if bad else 0
+    print(f"{found.checked:,} files read, {found.bad} bad")
+    return 1 if found.bad else 0
 
 
 def _prune(store: Store, arguments: argparse.Namespace) -> int:
-    keep = []
-    for path in arguments.keep:
-        study = read_study(yaml.safe_load(Path(path).read_text()), source=path)
-        if study.needs_model:
-            keep += items(study, fingerprint(study, store.root / "models"))
+    studies = [
+        read_study(yaml.safe_load(Path(path).read_text()), source=path) for path in arguments.keep
+    ]
+    named = {study.name for study in studies} | set(arguments.forget)
+    unnamed = sorted(studies_beside(store) - named)
+    if unnamed:
+        sentence = (
+            f"{store.root.parent} has results of {', '.join(unnamed)}, which --keep does not "
+            f"name: add their configs to --keep, or name them with --forget."
+        )
+        if arguments.yes:
+            raise InputError(sentence)
+        print(sentence)
+    keep = [
+        item
+        for study in studies
+        if study.needs_model
+        for item in items(study, fingerprint(study, store.root / "models"))
+    ]
     files, size = prune(store, keep, dry_run=not arguments.yes)
     verb = "removed" if arguments.yes else "would be removed (add --yes)"
     print(f"{files:,} files, {size / 1e6:,.1f} MB {verb}")

@@ -1,30 +1,16 @@
 """Rule publish_prompt: one prompt's matrices and response, from the store."""
 
-import json
-from pathlib import Path
-
-import numpy as np
-
-from persona_geometry.files import write_atomically
+from persona_geometry.files import write_json
 from persona_geometry.logs import job_log
+from persona_geometry.rdms.files import write_prompt_divergences
 from persona_geometry.rdms.publish import prompt_divergences
 from persona_geometry.store.store import Store
 
-params = snakemake.params
+params, output = snakemake.params, snakemake.output
 with job_log(snakemake.log[0]):
     store = Store(params.store)
     response = store.need_response(params.response)
-    cells = list(params.cells.values())
-    matrices = prompt_divergences(store, params.item, response, cells, params.cutoffs)
-    np.savez(
-        snakemake.output.divergences,
-        personas=list(params.cells),
-        cells=cells,
-        item=params.item,
-        **matrices,
-    )
+    divergences = prompt_divergences(store, params.item, response, params.cells, params.cutoffs)
+    write_prompt_divergences(output.divergences, divergences)
     published = {"prompt": snakemake.wildcards.prompt, "user": params.user, **vars(response)}
-    write_atomically(
-        Path(snakemake.output.response),
-        json.dumps(published, ensure_ascii=False, indent=1).encode(),
-    )
+    write_json(output.response, published, indent=1)

@@ -110,7 +110,7 @@ def gpu_seconds(job) -> float:
 
 
 def tasks_of(n_prompts: int, n_personas: int, tag: str):
-    from persona_geometry.jobs.scoring import Task
+    from persona_geometry.jobs.task import Task
 
     return [
         Task(
@@ -127,19 +127,16 @@ def tasks_of(n_prompts: int, n_personas: int, tag: str):
 def parts(folder: Path, checkpoint: Path, tokens: int, dtype: str, n_many: int, n_prompts: int):
     import torch
 
-    from persona_geometry.jobs.scoring import Settings, ShardJob
+    from persona_geometry.jobs.shard import ShardJob
+    from persona_geometry.jobs.task import Settings
+    from persona_geometry.model.chat import render
     from persona_geometry.store.store import Store
+    from persona_geometry.study.sections import Generation, Model, Scoring
 
     settings = Settings(
-        model={
-            "path": str(checkpoint),
-            "dtype": dtype,
-            "attention": "sdpa",
-            "system_role": "native",
-            "gpus": 1,
-        },
-        generation={"backend": "transformers", "max_new_tokens": tokens},
-        scoring={"end_of_turn": False, "retokenize": False, "keep_states": True},
+        model=Model.of(path=str(checkpoint), dtype=dtype),
+        generation=Generation.of(max_new_tokens=tokens),
+        scoring=Scoring.of(),
         response_system_prompt="",
     )
     store = Store(folder / "parts-store")
@@ -166,7 +163,7 @@ def parts(folder: Path, checkpoint: Path, tokens: int, dtype: str, n_many: int, 
     seconds, done = timed(tasks)
     each = seconds / len(tasks)
     values = sum(p.numel() for p in model.network.parameters())
-    prompt = job()._rendered(personas_of(1)[0][1], tasks[0].user)
+    prompt = render(model.tokenizer, personas_of(1)[0][1], tasks[0].user)
     flops = 2 * (values - model.network.get_input_embeddings().weight.numel())
     floor = flops * 20 * (len(prompt) + tokens) / TFLOPS
     print(f"\n## steady state, 20 personas: {each:.3f} s a prompt (goal 0.17 s)")
@@ -257,7 +254,7 @@ def head_seconds(model, store, task) -> float:
     for start in range(0, n_tokens, 32):
         for _ in range(2):  # the second counts
             begun = time.perf_counter()
-            model.head(states[:, start : start + 32])
+            model.lm_head(states[:, start : start + 32])
             if states.is_cuda:
                 torch.cuda.synchronize()
             last = time.perf_counter() - begun
@@ -320,7 +317,9 @@ def against_float64(model, store, task) -> None:
     worst, chunk = 0.0, 32
     for i, a in enumerate(keys):
         for b in keys[i + 1 :]:
-            pair = [as_tensor(store.read_cell(task.item, k).states[:chunk]) for k in (a, b)]
+            pair = [
+                as_tensor(store.read_cell(task.item, k).final_hidden_states[:chunk]) for k in (a, b)
+            ]
             p, q = (torch.log_softmax(s.to(weight.device).double() @ weight.T, -1) for s in pair)
             m = torch.logaddexp(p, q) - math.log(2)
             js = 0.5 * ((p.exp() * (p - m)).sum(-1) + (q.exp() * (q - m)).sum(-1))
@@ -342,9 +341,11 @@ def what_lumping_would_keep(model, store, task) -> None:
 
     from persona_geometry.gpu.transfer import as_tensor
 
-    read = [as_tensor(store.read_cell(task.item, key).states[::16]) for key in task.cells]
+    read = [
+        as_tensor(store.read_cell(task.item, key).final_hidden_states[::16]) for key in task.cells
+    ]
     with torch.inference_mode():
-        p = torch.softmax(model.head(torch.stack(read).to(model.head_device)), -1)
+        p = torch.softmax(model.lm_head(torch.stack(read).to(model.head_device)), -1)
         print(f"\n## words to keep per token, were the rest lumped ({len(read)} personas)")
         for threshold in (1e-7, 1e-8, 1e-9, 1e-10):
             kept = (p > threshold).any(0)
@@ -367,10 +368,10 @@ def against_other_batches(model, store, task) -> None:
 
     def measured(batch_tokens: int):
         forced = teacher_force(model, [(prompt, ids) for prompt in prompts], batch_tokens)
-        states = torch.stack([one.states for one in forced])
+        states = torch.stack([one.final_hidden_states for one in forced])
         with torch.inference_mode():
             divergences = pairwise_divergences(
-                lambda a, b: model.head(states[:, a:b]),
+                lambda a, b: model.lm_head(states[:, a:b]),
                 len(prompts),
                 len(ids),
                 pairs,

@@ -4,8 +4,6 @@ import json
 import re
 from pathlib import Path
 
-import pytest
-
 from ..workflow.conftest import ROOT, Workspace
 from .conftest import Study
 from .server import RunPod
@@ -13,7 +11,6 @@ from .server import RunPod
 TARGET = "results/test/js_matrix.json"
 
 
-@pytest.mark.slow
 def test_a_study_over_pods(study: Study, service: RunPod, random_model: Path):
     workspace = Workspace(study.workdir, random_model)
     workspace.personas.insert(0, ("sailor", "", "You are a sailor."))

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from named import named, stacked
 from scipy.stats import spearmanr
 
+from persona_geometry.rsa import bootstrap
 from persona_geometry.rsa.bootstrap import (
-    bootstrap_intervals,
     dual_variance,
     multiplicities,
     pair_weights,
@@ -20,6 +21,15 @@ from persona_geometry.rsa.bootstrap import (
 )
 
 FIXTURE = Path(__file__).parents[1] / "fixtures" / "rsatoolbox.json"
+
+
+def bootstrap_intervals(
+    vectors: np.ndarray | None, cosine: np.ndarray, js: np.ndarray, n: int, seed: int
+) -> dict:
+    """Intervals of (N, N) cosine distances, and divergences (N, N) or, by prompt, (Q, N, N)."""
+    by_prompt = stacked(js) if js.ndim == 3 else None
+    mean = by_prompt.mean() if by_prompt else named(js)
+    return bootstrap.bootstrap_intervals(vectors, named(cosine), mean, by_prompt, n, seed)
 
 
 @pytest.fixture(scope="module")
@@ -219,11 +229,10 @@ def test_fixed_geometry_when_there_are_no_vectors() -> None:
 def test_what_cannot_be_computed_is_none() -> None:
     vectors, cosine, js = geometries(4)
     nothing = {"prompts": None, "personas": None, "dual": None}
-    assert bootstrap_intervals(None, cosine, None, 50, 0) == nothing
     assert bootstrap_intervals(None, np.zeros_like(cosine), js, 50, 0) == nothing
     one = bootstrap_intervals(vectors[:1], cosine, js[:1], 50, 0)
     assert one["prompts"] is None and one["dual"] is None and one["personas"] is not None
-    assert bootstrap_intervals(None, cosine, None, 50, 0, js=js[0]) == bootstrap_intervals(
+    assert bootstrap_intervals(None, cosine, js[0], 50, 0) == bootstrap_intervals(
         None, cosine, js[:1], 50, 0
     )
     three = bootstrap_intervals(vectors[:, :3], cosine[:3, :3], js[:, :3, :3], 50, 0)

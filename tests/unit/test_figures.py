@@ -1,15 +1,18 @@
 """Figures of any size: drawn, readable, written, and their tables hold what is drawn."""
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
-import matplotlib.pyplot as plt
+import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
+from persona_geometry.rdms.rdm import Rdm
 from persona_geometry.report.figures.heatmap import MOST_LABELS, heatmaps, hierarchical_order
 from persona_geometry.report.figures.layers import STATISTICS, layer_bars, layer_curve
 from persona_geometry.report.figures.scatter import scatter
@@ -20,7 +23,9 @@ from persona_geometry.report.figures.style import (
     readable,
     save,
 )
-from persona_geometry.rsa.alignment import Geometries, align
+from persona_geometry.rsa.alignment import align
+from persona_geometry.rsa.geometries import Geometries
+from persona_geometry.study.sections import Alignment
 
 SIZES = [5, 20, 70]
 LAYERS = [1, 4]
@@ -31,20 +36,15 @@ def study(n: int, *, clusters: bool = True, long: bool = False, flat: bool = Fal
     stem = "an_uncommonly_thorough_description_of_persona" if long else "persona"
     names = [f"{stem}_{(11 * k) % n}" for k in range(n)]
 
-    def rdm() -> np.ndarray:
-        values = np.triu(rng.uniform(0.01, 0.6, (n, n)), 1)
-        return values + values.T
+    def rdm() -> Rdm:
+        return Rdm.from_square(names, rng.uniform(0.01, 0.6, (n, n)))
 
-    js = 0.25 * (1 - np.eye(n)) if flat else rdm()
+    divergence = Rdm.from_square(names, np.full((n, n), 0.25)) if flat else rdm()
     return Geometries(
-        personas=names,
         anchor=None,
         clusters={names[k]: f"cluster_{k % 3}" for k in range(n // 2)} if clusters else {},
         cosine={layer: rdm() for layer in range(6)},
-        js={"full": js},
-        prompts=None,
-        js_by_prompt=None,
-        vectors=None,
+        divergence={"full": divergence},
     )
 
 
@@ -52,15 +52,9 @@ def aligned(of: Geometries) -> dict[str, Any]:
     settings = {
         **{"permutations": 99, "seed": 0, "leave_out": [], "top_k": 5, "predictions": []},
         **{"bootstrap": 0, "noise_ceiling_splits": 0},
-        "gates": [{"statistic": "spearman", "comparison": ">", "threshold": 0.5}],
+        "gates": [{"statistic": "spearman", "comparison": ">", "threshold": 0.5, "layer": 4}],
     }
-    return align(of, settings, LAYERS, 4, "trial", "js", lambda _line: None)
-
-
-@pytest.fixture(autouse=True)
-def closed():
-    yield
-    plt.close("all")
+    return align(of, Alignment.of(**settings), LAYERS, 4, "trial", "js", lambda _line: None)
 
 
 def texts(figure: Figure) -> list[str]:
@@ -68,13 +62,11 @@ def texts(figure: Figure) -> list[str]:
 
 
 def heat(of: Geometries) -> tuple[Figure, pd.DataFrame]:
-    return heatmaps(of.personas, of.clusters, of.cosine[4], of.js["full"], 4, "JS divergence")
+    return heatmaps(of.clusters, of.cosine[4], of.divergence["full"], 4, "JS divergence")
 
 
 def points(of: Geometries, statistics: dict[str, Any]) -> tuple[Figure, pd.DataFrame]:
-    return scatter(
-        of.personas, of.clusters, of.cosine[4], of.js["full"], 4, statistics, "JS divergence"
-    )
+    return scatter(of.clusters, of.cosine[4], of.divergence["full"], 4, statistics, "JS divergence")
 
 
 @pytest.mark.parametrize("n", SIZES)
@@ -86,8 +78,8 @@ def test_heatmaps_show_both_matrices_in_both_orders(n: int) -> None:
     linkage = hierarchical_order(of.cosine[4])
     assert sorted(linkage) == list(range(n))
     expected = [
-        matrix[np.ix_(order, order)]
-        for matrix in (of.cosine[4], of.js["full"])
+        rdm.square[np.ix_(order, order)]
+        for rdm in (of.cosine[4], of.divergence["full"])
         for order in (linkage, alphabetical)
     ]
     shown = [image for image in images if image.shape == (n, n)]
@@ -96,8 +88,8 @@ def test_heatmaps_show_both_matrices_in_both_orders(n: int) -> None:
     assert len(table) == n * (n - 1) // 2
     for row in table.sample(10, random_state=0).itertuples(index=False):
         place = of.personas.index(row.first), of.personas.index(row.second)
-        assert row.cosine_distance_layer_4 == of.cosine[4][place]
-        assert row.divergence_nats == of.js["full"][place]
+        assert row.cosine_distance_layer_4 == of.cosine[4].square[place]
+        assert row.divergence_nats == of.divergence["full"].square[place]
 
 
 def test_heatmap_names_its_rows_in_the_order_of_the_values() -> None:
@@ -132,7 +124,7 @@ def test_long_names_keep_both_ends() -> None:
 
 def test_near_personas_stand_beside_each_other() -> None:
     place = np.array([0.0, 9.0, 0.1, 9.1, 0.2, 9.2])
-    order = hierarchical_order(np.abs(place[:, None] - place))
+    order = hierarchical_order(Rdm.from_square("abcdef", np.abs(place[:, None] - place)))
     assert {frozenset(order[:3]), frozenset(order[3:])} == {
         frozenset({0, 2, 4}),
         frozenset({1, 3, 5}),
@@ -175,7 +167,8 @@ def test_scatter_draws_every_pair_by_relation(n: int) -> None:
     )
     for row in table.sample(10, random_state=0).itertuples(index=False):
         place = of.personas.index(row.first), of.personas.index(row.second)
-        assert (row.cosine, row.js) == (of.cosine[4][place], of.js["full"][place])
+        assert row.cosine == of.cosine[4].square[place]
+        assert row.js == of.divergence["full"].square[place]
     for relation, count in table["relation"].value_counts().items():
         assert f"(n = {count})" in " ".join(texts(figure)), relation
     assert f"ρ = {statistics['spearman']:z.2f}, {len(table)} pairs" in texts(figure)
@@ -297,4 +290,37 @@ def test_figures_are_written_in_three_forms(tmp_path: Path) -> None:
         assert pdf.startswith(b"%PDF") and b"CreationDate" not in pdf
         header, *rows = paths["tsv"].read_text().splitlines()
         assert header.split("\t") == list(table.columns) and len(rows) == len(table)
-        assert not plt.fignum_exists(figure.number)
+
+
+def test_importing_and_drawing_change_nothing_of_matplotlib(tmp_path: Path) -> None:
+    program = f"""
+import sys, matplotlib
+before, backend = matplotlib.rcParams.copy(), matplotlib.get_backend(auto_select=False)
+from persona_geometry.report.figures import heatmap, layers, scatter, style
+curve = {{"0": {{"spearman": 0.5, "mantel_p": 0.01, "family_wise_p": 0.01}}}}
+alignment = {{"layer_curve": curve, "noise_ceiling": None, "headline_layer": 0}}
+drawn = layers.layer_curve(alignment)
+style.save(*drawn, *("{tmp_path}/figure." + ending for ending in ("png", "pdf", "tsv")))
+assert matplotlib.rcParams == before
+assert matplotlib.get_backend(auto_select=False) == backend
+assert "matplotlib.pyplot" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)
+    assert {path.suffix for path in tmp_path.iterdir()} == {".png", ".pdf", ".tsv"}
+
+
+def test_figures_look_the_same_under_any_settings_of_the_user(tmp_path: Path) -> None:
+    def pixels(figure: Figure) -> bytes:
+        figure.canvas.draw()
+        return bytes(figure.canvas.buffer_rgba())
+
+    def saved(name: str) -> bytes:
+        path = tmp_path / f"{name}.png"
+        save(*heat(of), str(path), str(path.with_suffix(".pdf")), str(path.with_suffix(".tsv")))
+        return path.read_bytes()
+
+    of = study(6)
+    figures = heat(of)[0], heat(of)[0]
+    ours = pixels(figures[0]), saved("ours")
+    with matplotlib.rc_context({"font.size": 20, "xtick.major.width": 9, "savefig.dpi": 50}):
+        assert (pixels(figures[1]), saved("theirs")) == ours

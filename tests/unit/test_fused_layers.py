@@ -1,7 +1,7 @@
 """Fused layers repeat what a model's own code gives, and replace nothing that they do not repeat.
 
-On a machine without a GPU the kernels run in Triton's interpreter, which must be switched on before
-Triton is first imported: the models are run in one process of their own.
+On a CPU the kernels run in Triton's interpreter, which must be switched on before Triton is first
+imported: a device's models are run in one process of their own.
 """
 
 import json
@@ -10,37 +10,37 @@ import subprocess
 import sys
 
 import pytest
-import torch
 
 pytest.importorskip("triton")
 
-DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
-WORKER = f"""
+WORKER = """
 import json, sys, torch, transformers
 from functools import partial
 from persona_geometry.gpu import fused_layers
+
+out, device = sys.argv[1:]
 
 torch.manual_seed(0)
 size = dict(vocab_size=50, hidden_size=48, intermediate_size=80, num_hidden_layers=2,
             num_attention_heads=3, num_key_value_heads=1, head_dim=16, initializer_range=0.3,
             pad_token_id=0)
-models = {{
+models = {
     "qwen2": transformers.Qwen2ForCausalLM(transformers.Qwen2Config(**size)),
     "llama": transformers.LlamaForCausalLM(transformers.LlamaConfig(**size)),
     "qwen3": transformers.Qwen3ForCausalLM(transformers.Qwen3Config(**size)),
     "gelu": transformers.LlamaForCausalLM(transformers.LlamaConfig(**size, hidden_act="gelu")),
     "gemma": transformers.GemmaForCausalLM(transformers.GemmaConfig(**size)),
     "cohere": transformers.CohereForCausalLM(transformers.CohereConfig(**size)),
-}}
-ids = torch.randint(50, (4, 8)).to("{DEVICE}")
-found = {{}}
+}
+ids = torch.randint(50, (2, 6)).to(device)
+found = {}
 for name, network in models.items():
     for module in network.modules():
         if hasattr(module, "variance_epsilon") or type(module).__name__.endswith("RMSNorm"):
             torch.nn.init.normal_(module.weight, 0.5)
     network.to(torch.bfloat16)
     for dtype in (torch.float32, torch.bfloat16):
-        network.to("{DEVICE}", dtype).eval()
+        network.to(device, dtype).eval()
         with torch.inference_mode():
             own = network(ids).logits.float()
             fused_layers.fuse(network)
@@ -49,34 +49,34 @@ for name, network in models.items():
             replaced = module.__dict__.pop("forward", None)
             if replaced is not None:
                 kind = type(module).__name__
-                found.setdefault(name, {{}}).setdefault(kind, 0)
+                found.setdefault(name, {}).setdefault(kind, 0)
                 found[name][kind] += 1
         source = sys.modules[type(network).__module__]
         rotary = source.apply_rotary_pos_emb
         fused_rotary = isinstance(rotary, partial)
         if fused_rotary:
             source.apply_rotary_pos_emb = rotary.args[0]
-        found.setdefault(name, {{}})["rotary"] = fused_rotary
+        found.setdefault(name, {})["rotary"] = fused_rotary
         exact = own if dtype == torch.float32 else exact
         found[name][str(dtype)] = [float((x - exact).norm() / exact.norm()) for x in (own, fused)]
-hidden = torch.randn(4, 40, 200).to("{DEVICE}")
+hidden = torch.randn(4, 40, 200).to(device)
 spans = [(0, 40), (3, 1), (5, 33)]
-starts, counts = torch.tensor(spans).T.contiguous().to("{DEVICE}")
+starts, counts = torch.tensor(spans).T.contiguous().to(device)
 means = fused_layers.row_means(hidden, starts, counts)
 alone = fused_layers.row_means(hidden[2:, 4:], starts[2:] - 4, counts[2:])
 expected = torch.stack([row[a : a + n].double().mean(0) for row, (a, n) in zip(hidden, spans)])
 found["means"] = [float((means - expected).abs().max()), torch.equal(means[2:], alone)]
-json.dump(found, open(sys.argv[1], "w"))
+json.dump(found, open(out, "w"))
 """
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict]:
+def found(device: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict]:
     out = tmp_path_factory.mktemp("fused") / "found.json"
     environment = dict(os.environ)
-    if DEVICE == "cpu":
+    if device == "cpu":
         environment["TRITON_INTERPRET"] = "1"
-    subprocess.run([sys.executable, "-c", WORKER, str(out)], env=environment, check=True)
+    subprocess.run([sys.executable, "-c", WORKER, str(out), device], env=environment, check=True)
     return json.loads(out.read_text())
 
 

@@ -10,6 +10,7 @@ import pytest
 from persona_geometry.errors import InputError
 from persona_geometry.model.generation import vllm_backend
 from persona_geometry.model.generation.ending import end_tokens, to_response
+from persona_geometry.study.sections import Model
 
 TOKENIZER = SimpleNamespace(
     eos_token_id=9, decode=lambda ids, skip_special_tokens: " ".join(str(i) for i in ids if i < 8)
@@ -38,7 +39,7 @@ def test_sampling_settings_of_the_model_change_no_answer(random_model: Path) -> 
     from persona_geometry.model.generation.transformers_backend import generate
     from persona_geometry.model.loading import load_model
 
-    settings = {"path": str(random_model), "dtype": "float32", "attention": "sdpa", "gpus": 1}
+    settings = Model.of(path=str(random_model), dtype="float32")
     answers = []
     for shipped in ({}, {"repetition_penalty": 1.5, "do_sample": True}):
         model = load_model(settings, "cpu")

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import asdict
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -19,15 +20,12 @@ from persona_geometry.model.hub import (
     known_config,
     model_folder,
 )
+from persona_geometry.study.sections import Model
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
-MODEL = {"name": "owner/model", "revision": COMMIT}
-FILES = {
-    "config.json": b'{"num_hidden_layers": 2}',
-    "model.safetensors": b"weights",
-    "tokenizer.json": b"{}",
-    "README.md": b"not wanted",
-}
+MODEL = Model.of(name="owner/model", revision=COMMIT)
+EMBEDDED = Path(__file__).parents[2] / "resources" / "persona-lm"
+FILES = {file.name: file.read_bytes() for file in EMBEDDED.iterdir()}
 
 
 class Hub(ThreadingHTTPServer):
@@ -104,14 +102,15 @@ import json, sys, time
 time.sleep = lambda seconds: None
 from persona_geometry.errors import InputError
 from persona_geometry.model.hub import describe_model
+from persona_geometry.study.sections import Model
 try:
-    print(json.dumps(describe_model(json.loads(sys.argv[1]), print)))
+    print(json.dumps(describe_model(Model(**json.loads(sys.argv[1])), print)))
 except InputError as error:
     sys.exit(f"Error: {error}")
 """
 
 
-def describe(endpoint: str, home: Path, model: dict[str, str] = MODEL, **environment: str) -> str:
+def describe(endpoint: str, home: Path, model: Model = MODEL, **environment: str) -> str:
     """What a fresh process says that looks for a model: the client reads its settings once."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "HUGGING"))}
     settings = {
@@ -121,7 +120,7 @@ def describe(endpoint: str, home: Path, model: dict[str, str] = MODEL, **environ
         "NO_PROXY": "*",
     }
     ran = subprocess.run(
-        [sys.executable, "-c", DESCRIBE, json.dumps(model)],
+        [sys.executable, "-c", DESCRIBE, json.dumps(asdict(model))],
         env=kept | settings | environment,
         capture_output=True,
         text=True,
@@ -196,7 +195,7 @@ def test_no_network_and_offline_mode_say_where_the_model_should_be(tmp_path: Pat
 
 
 def test_impossible_name_and_unwritable_cache_are_named(hub: Hub, tmp_path: Path) -> None:
-    said = describe(hub.url, tmp_path, {"name": "a/b/c", "revision": COMMIT})
+    said = describe(hub.url, tmp_path, Model.of(name="a/b/c", revision=COMMIT))
     assert "'a/b/c' cannot be the name of a hub model" in said
     blocked = tmp_path / "file"
     blocked.write_text("")
@@ -220,7 +219,7 @@ def snapshot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_cached_model_is_found_without_the_client(snapshot: Path) -> None:
     assert cached_snapshot("owner/model", COMMIT) == model_folder(MODEL) == snapshot
-    assert known_config(MODEL) == {"num_hidden_layers": 2}
+    assert known_config(MODEL) == json.loads(FILES["config.json"])
     assert finding_message(MODEL) == "Find owner/model at 0123456789ab in the local cache"
     assert cached_snapshot("owner/model", COMMIT[::-1]) is None
 

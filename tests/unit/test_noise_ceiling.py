@@ -6,11 +6,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from named import stacked
 from scipy.stats import spearmanr
 
-from persona_geometry.rsa.noise_ceiling import noise_ceiling, spearman_brown
+from persona_geometry.rsa import noise_ceiling as ceilings_of
+from persona_geometry.rsa.noise_ceiling import spearman_brown
 
 FIXTURE = Path(__file__).parents[1] / "fixtures" / "rsatoolbox.json"
+
+
+def noise_ceiling(js: np.ndarray, splits: int, seed: int) -> dict:
+    """The ceiling of (Q, N, N) divergences."""
+    return ceilings_of.noise_ceiling(stacked(js), splits, seed)
 
 
 def symmetric(pairs: np.ndarray, personas: int) -> np.ndarray:
@@ -102,7 +109,7 @@ def test_pure_noise_has_no_ceiling_and_agreement_has_one() -> None:
 
 def test_what_cannot_be_computed_is_none() -> None:
     _, js = noisy(0, 6, 4, 1.0)
-    assert noise_ceiling(None, 10, 0) is None
+    assert ceilings_of.noise_ceiling(None, 10, 0) is None
     assert noise_ceiling(js[:1], 10, 0) is None
     assert noise_ceiling(js[:, :2, :2], 10, 0) is None
     assert noise_ceiling(np.zeros_like(js), 10, 0) is None

@@ -4,10 +4,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from named import named
 from scipy.stats import spearmanr
 
 from persona_geometry.errors import InputError
-from persona_geometry.rsa.outcomes import corrected_variance, outcomes_comparison, read_outcomes
+from persona_geometry.rsa import outcomes as comparison
+from persona_geometry.rsa.outcomes import corrected_variance, read_outcomes
+
+
+def outcomes_comparison(cosine, js, names, *rest) -> dict:
+    return comparison.outcomes_comparison(named(cosine, names), named(js, names), *rest)
 
 
 def study(seed: int, noise: float = 1.0, personas: int = 12) -> tuple:

@@ -4,10 +4,11 @@ from itertools import pairwise, permutations
 
 import numpy as np
 import pytest
+from named import named
 from scipy.stats import rankdata, spearmanr
 
 from persona_geometry.rsa import power
-from persona_geometry.rsa.permutation import Relabelings, mantel
+from persona_geometry.rsa.permutation import Permutations, mantel
 from persona_geometry.rsa.power import stratified_power, within_cluster_correlation
 
 CLUSTERS = ["a"] * 4 + ["b"] * 3 + ["c"] * 2 + [None] * 5
@@ -36,7 +37,7 @@ def admissible(strata: list) -> list[np.ndarray]:
 def test_counts_of_the_study_design() -> None:
     """Clusters of 4, 3, 2 and 2 among 19: 576 permutations, 11 pairs within, 28 that stay."""
     strata = ["a"] * 4 + ["b"] * 3 + ["c"] * 2 + ["d"] * 2 + [None] * 8
-    result = stratified_power(clustered(0, strata), strata, 0)
+    result = stratified_power(named(clustered(0, strata)), strata, 0)
     assert result["n_admissible"] == 576
     assert result["smallest_p"] == 1 / 576
     assert result["within_pairs"] == 11
@@ -45,10 +46,12 @@ def test_counts_of_the_study_design() -> None:
 
 def test_sampling_replaces_enumeration_beyond_the_limit() -> None:
     distances = clustered(0, CLUSTERS)
-    assert stratified_power(distances, CLUSTERS, 0, permutations=288)["smallest_p"] == 1 / 288
-    sampled = stratified_power(distances, CLUSTERS, 0, permutations=287)
+    assert (
+        stratified_power(named(distances), CLUSTERS, 0, permutations=288)["smallest_p"] == 1 / 288
+    )
+    sampled = stratified_power(named(distances), CLUSTERS, 0, permutations=287)
     assert sampled["smallest_p"] == 1 / 288 and sampled["n_admissible"] == 288
-    every = stratified_power(distances, CLUSTERS, 0)
+    every = stratified_power(named(distances), CLUSTERS, 0)
     assert sampled["detectable_rho"] == pytest.approx(every["detectable_rho"], abs=0.08)
 
 
@@ -65,13 +68,13 @@ def test_power_is_that_of_the_test_itself(monkeypatch: pytest.MonkeyPatch) -> No
     squared = power._squared_distances
     monkeypatch.setattr(power, "_squared_distances", watched)
     monkeypatch.setattr(power, "LEVEL", 0.2)
-    curve = stratified_power(x, strata, 0)["power_curve"]
-    test = Relabelings.within(strata, 100, 0)
+    curve = stratified_power(named(x), strata, 0)["power_curve"]
+    test = Permutations.within(strata, 100, 0)
     pairs, moves = np.triu_indices(7, 1), admissible(strata)
     assert len(moves) == 12
     for k in (0, 3, 9):
         simulated = seen["simulated"][k]
-        p = mantel(simulated, x, test).p_values()
+        p = mantel([named(one) for one in simulated], named(x), test).p_values()
         assert curve[k]["power"] == np.mean(p <= 0.2)
         y = simulated[7][pairs]
         rho = np.array([spearmanr(x[np.ix_(m, m)][pairs], y).statistic for m in moves])
@@ -87,7 +90,7 @@ def test_block_means_are_what_permutations_leave() -> None:
     x += x.T
     moves = admissible(strata)
     averaged = np.mean([x[np.ix_(m, m)] for m in moves], axis=0)[upper]
-    blocks = power._Blocks(Relabelings.within(strata, 0, 0))
+    blocks = power._Blocks(Permutations.within(strata, 0, 0))
     left = blocks.deviations(x[upper])
     np.testing.assert_allclose(left, (x[upper] - averaged)[blocks.moving], atol=1e-9)
     np.testing.assert_allclose(averaged[~blocks.moving], x[upper][~blocks.moving])
@@ -99,20 +102,20 @@ def test_within_cluster_correlation_orders_the_permutations_as_the_full_one() ->
     x, y = clustered(5, strata), clustered(6, strata)
     upper = np.triu_indices(9, 1)
     whole, centered = [], []
-    for move in next(Relabelings.within(strata, 100, 0).chunks(100)):
+    for move in next(Permutations.within(strata, 100, 0).chunks(100)):
         moved = x[np.ix_(move, move)]
         whole.append(spearmanr(moved[upper], y[upper]).statistic)
-        centered.append(within_cluster_correlation(moved, y, strata))
+        centered.append(within_cluster_correlation(named(moved), named(y), strata))
     assert spearmanr(whole, centered).statistic == pytest.approx(1)
-    assert within_cluster_correlation(x, x**3, strata) == pytest.approx(1)
-    assert within_cluster_correlation(x, y, [None] * 9) is None
-    assert within_cluster_correlation(x, np.ones_like(x), strata) is None
+    assert within_cluster_correlation(named(x), named(x**3), strata) == pytest.approx(1)
+    assert within_cluster_correlation(named(x), named(y), [None] * 9) is None
+    assert within_cluster_correlation(named(x), named(np.ones_like(x)), strata) is None
 
 
 def test_curve_starts_at_the_level_and_ends_in_certainty() -> None:
     starts = []
     for seed in range(8):
-        curve = stratified_power(clustered(seed, CLUSTERS), CLUSTERS, seed)["power_curve"]
+        curve = stratified_power(named(clustered(seed, CLUSTERS)), CLUSTERS, seed)["power_curve"]
         starts.append(curve[0]["power"])
         assert abs(curve[0]["rho"]) < 0.12
         assert curve[-1]["power"] == 1 and curve[-1]["rho"] == pytest.approx(1)
@@ -125,14 +128,14 @@ def test_curve_starts_at_the_level_and_ends_in_certainty() -> None:
 def test_power_agrees_with_a_slow_simulation() -> None:
     strata = ["a"] * 4 + ["b"] * 3 + [None] * 3
     distances = clustered(3, strata)
-    curve = stratified_power(distances, strata, 0)["power_curve"]
+    curve = stratified_power(named(distances), strata, 0)["power_curve"]
     rng = np.random.default_rng(1)
     n = len(strata)
     centering = np.eye(n) - 1 / n
     values, vectors = np.linalg.eigh(-centering @ distances @ centering)
     points = vectors[:, values > 1e-9] * np.sqrt(values[values > 1e-9])
     members = [np.arange(4), np.arange(4, 7)]
-    within = next(Relabelings.within(strata, 200, 0).chunks(200))
+    within = next(Permutations.within(strata, 200, 0).chunks(200))
     offsets = [points[m] - points[m].mean(axis=0) for m in members]
     cov = np.cov(np.concatenate(offsets).T, ddof=0)
     upper = np.triu_indices(n, 1)
@@ -170,7 +173,7 @@ def test_random_offsets_are_centered_and_as_wide_as_those_of_their_cluster() -> 
     for group, width in (([0, 1, 2, 3], 1.0), ([5, 6, 7], 3.0)):
         offsets[group, :2] = width * rng.standard_normal((len(group), 2))
         offsets[group] -= offsets[group].mean(axis=0)
-    test = Relabelings.within(strata, 1000, 0)
+    test = Permutations.within(strata, 1000, 0)
     drawn = power._random_offsets(offsets, test, 4000, rng)
     assert not drawn[:, 4].any() and not drawn[:, :, 2:].any()
     for group in test.groups:
@@ -183,7 +186,7 @@ def test_random_offsets_are_centered_and_as_wide_as_those_of_their_cluster() -> 
 def test_simulation_draws_no_more_permutations_than_the_test() -> None:
     distances = clustered(0, CLUSTERS)
     few, more = (
-        stratified_power(distances, CLUSTERS, 0, permutations=count) for count in (19, 100)
+        stratified_power(named(distances), CLUSTERS, 0, permutations=count) for count in (19, 100)
     )
     assert few["smallest_p"] == 0.05 and more["smallest_p"] == 1 / 101
     assert few["power_curve"] != more["power_curve"]
@@ -192,34 +195,36 @@ def test_simulation_draws_no_more_permutations_than_the_test() -> None:
 def test_more_clustered_personas_detect_weaker_agreement() -> None:
     few = ["a"] * 4 + [None] * 10
     many = ["a"] * 4 + ["b"] * 5 + ["c"] * 5
-    weak = stratified_power(clustered(7, few), few, 0)["detectable_rho"]
-    strong = stratified_power(clustered(7, many), many, 0)["detectable_rho"]
+    weak = stratified_power(named(clustered(7, few)), few, 0)["detectable_rho"]
+    strong = stratified_power(named(clustered(7, many)), many, 0)["detectable_rho"]
     assert strong < weak - 0.1
 
 
 def test_a_test_that_cannot_reach_the_level_says_so() -> None:
     strata = ["a"] * 3 + ["b"] * 2 + [None] * 9
-    result = stratified_power(clustered(0, strata), strata, 0, js=clustered(1, strata))
+    result = stratified_power(
+        named(clustered(0, strata)), strata, 0, divergence=named(clustered(1, strata))
+    )
     assert result["n_admissible"] == 12 and result["detectable_rho"] is None
     assert "cannot tell" in result["statement"] and "0.083" in result["statement"]
-    alone = stratified_power(clustered(0, [None] * 6), [None] * 6, 0)
+    alone = stratified_power(named(clustered(0, [None] * 6)), [None] * 6, 0)
     assert alone["n_admissible"] == 1 and alone["smallest_p"] == 1
     assert alone["within_pairs"] == 0 and alone["moving_pairs"] == 0
 
 
 def test_distances_without_variation_leave_nothing_to_detect() -> None:
-    result = stratified_power(np.ones((14, 14)) - np.eye(14), CLUSTERS, 0)
+    result = stratified_power(named(np.ones((14, 14))), CLUSTERS, 0)
     assert result["power_curve"] == [] and result["detectable_rho"] is None
     assert "cannot tell" in result["statement"]
 
 
 def test_statement_tells_no_signal_from_cannot_tell() -> None:
     distances, other = clustered(0, CLUSTERS), clustered(50, CLUSTERS)
-    plain = stratified_power(distances, CLUSTERS, 0)
+    plain = stratified_power(named(distances), CLUSTERS, 0)
     assert f"{plain['detectable_rho']:.2f} or more is found with 80%" in plain["statement"]
-    same = stratified_power(distances, CLUSTERS, 0, js=distances)
+    same = stratified_power(named(distances), CLUSTERS, 0, divergence=named(distances))
     assert same["observed_rho"] == pytest.approx(1) and "within its reach" in same["statement"]
-    unlike = stratified_power(distances, CLUSTERS, 0, js=other)
+    unlike = stratified_power(named(distances), CLUSTERS, 0, divergence=named(other))
     assert unlike["observed_rho"] < unlike["detectable_rho"]
     assert "cannot tell" in unlike["statement"]
 
@@ -227,6 +232,6 @@ def test_statement_tells_no_signal_from_cannot_tell() -> None:
 def test_integer_strata_and_seed() -> None:
     distances = clustered(0, CLUSTERS)
     numbers = [0, 0, 0, 0, 1, 1, 1, 2, 2, 3, 4, 5, 6, 7]
-    named = stratified_power(distances, CLUSTERS, 4)
-    assert stratified_power(distances, numbers, 4) == named
-    assert stratified_power(distances, numbers, 5) != named
+    lettered = stratified_power(named(distances), CLUSTERS, 4)
+    assert stratified_power(named(distances), numbers, 4) == lettered
+    assert stratified_power(named(distances), numbers, 5) != lettered

@@ -12,20 +12,34 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from persona_geometry.errors import InputError
-from persona_geometry.rdms.rdm import (
-    check_distances,
-    check_js,
+from persona_geometry.rdms.files import (
+    DivergenceRdms,
+    LayerVectors,
+    PromptDivergences,
     check_sha256,
-    read_similarities,
-    read_tsv,
-    select,
-    write_tsv,
+    read_cosine_rdms,
+    read_divergence_rdms,
+    read_layer_vectors,
+    read_prompt_divergences,
+    read_stacks,
+    read_table,
+    write_cosine_rdms,
+    write_divergence_rdms,
+    write_layer_vectors,
+    write_prompt_divergences,
+    write_stacks,
+    write_table,
 )
+from persona_geometry.rdms.rdm import Rdm, RdmStack, checked
 
 SCRIPT = Path(__file__).parents[2] / "workflow_scripts" / "import_rdm.py"
 NAMES = ["poet", "surgeon", "villain"]
 DISTANCES = np.array([[0.0, 0.1, 0.2], [0.1, 0.0, 0.3], [0.2, 0.3, 0.0]])
 TABLE = "\tpoet\tsurgeon\tvillain\npoet\t0\t0.1\t0.2\nsurgeon\t0.1\t0\t0.3\nvillain\t0.2\t0.3\t0\n"
+
+
+def same(a: Rdm, b: Rdm) -> bool:
+    return a.names == b.names and np.array_equal(a.vector, b.vector)
 
 
 def tsv(folder: Path, text: str) -> Path:
@@ -45,18 +59,17 @@ def layer(**changes: object) -> dict:
 
 
 def test_table_is_written_and_read_without_loss(tmp_path: Path) -> None:
-    values = np.random.default_rng(0).random((3, 3))
-    write_tsv(tmp_path / "rdm.tsv", NAMES, values)
-    names, read = read_tsv(tmp_path / "rdm.tsv")
-    assert names == NAMES and np.array_equal(read, values)
+    rdm = Rdm(tuple(NAMES), np.random.default_rng(0).random(3))
+    write_table(tmp_path / "rdm.tsv", rdm)
+    assert same(read_table(tmp_path / "rdm.tsv"), rdm)
 
 
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])
 def test_table_from_a_spreadsheet_is_read(tmp_path: Path, newline: str) -> None:
     path = tmp_path / "rdm.tsv"
     path.write_bytes(b"\xef\xbb\xbf" + TABLE.replace("\n", newline).encode() + newline.encode())
-    names, read = read_tsv(path)
-    assert names == NAMES and np.array_equal(read, DISTANCES)
+    rdm = read_table(path)
+    assert rdm.names == tuple(NAMES) and np.array_equal(rdm.square, DISTANCES)
 
 
 @given(rows=st.permutations(range(3)), columns=st.permutations(range(3)), data=st.data())
@@ -67,7 +80,7 @@ def test_values_follow_their_labels_whatever_the_order(
     lines += ["\t".join([NAMES[r], *(str(DISTANCES[r, c]) for c in columns)]) for r in rows]
     path = tsv(tmp_path_factory.mktemp("rdm"), "\n".join(lines))
     wanted = data.draw(st.lists(st.sampled_from(NAMES), unique=True, min_size=1))
-    chosen = select(*read_tsv(path), wanted, path)
+    chosen = read_table(path).select(wanted, path).square
     for i, first in enumerate(wanted):
         for j, second in enumerate(wanted):
             assert chosen[i, j] == DISTANCES[NAMES.index(first), NAMES.index(second)]
@@ -89,12 +102,13 @@ def test_values_follow_their_labels_whatever_the_order(
 )
 def test_broken_table_is_refused(tmp_path: Path, text: str, sentence: str) -> None:
     with pytest.raises(InputError, match=sentence):
-        read_tsv(tsv(tmp_path, text))
+        read_table(tsv(tmp_path, text))
 
 
 def test_similarities_are_read_layer_by_layer(tmp_path: Path) -> None:
-    ((number, (names, matrix)),) = read_similarities(similarities(tmp_path, layer())).items()
-    assert (number, names) == (3, NAMES) and np.array_equal(matrix, 1 - DISTANCES)
+    ((number, rdm),) = read_cosine_rdms(similarities(tmp_path, layer())).items()
+    assert (number, rdm.names) == (3, tuple(NAMES))
+    assert np.allclose(rdm.square, DISTANCES, atol=1e-15)
 
 
 @pytest.mark.parametrize(
@@ -111,7 +125,7 @@ def test_similarities_are_read_layer_by_layer(tmp_path: Path) -> None:
 )
 def test_another_form_is_refused(tmp_path: Path, content: object) -> None:
     with pytest.raises(InputError, match=r"cosine.json is not a JSON of layers"):
-        read_similarities(similarities(tmp_path, content))
+        read_cosine_rdms(similarities(tmp_path, content))
 
 
 @pytest.mark.parametrize(
@@ -126,10 +140,10 @@ def test_matrix_that_does_not_fit_its_names_is_refused(
     tmp_path: Path, changes: dict, sentence: str
 ) -> None:
     with pytest.raises(InputError, match=sentence):
-        read_similarities(similarities(tmp_path, layer(**changes)))
+        read_cosine_rdms(similarities(tmp_path, layer(**changes)))
 
 
-@pytest.mark.parametrize("read", [read_tsv, read_similarities])
+@pytest.mark.parametrize("read", [read_table, read_cosine_rdms])
 def test_missing_file_and_other_encodings_are_named(tmp_path: Path, read) -> None:
     with pytest.raises(InputError, match=r"nothing.tsv does not exist; correct the path"):
         read(tmp_path / "nothing.tsv")
@@ -150,8 +164,9 @@ def test_hash_of_another_file_is_refused(tmp_path: Path) -> None:
 
 
 def test_persona_that_the_file_lacks_is_named() -> None:
+    rdm = Rdm.from_square(NAMES, DISTANCES)
     with pytest.raises(InputError, match=r"a.tsv has no persona 'pirate'; add it there"):
-        select(NAMES, DISTANCES, ["poet", "pirate"], "a.tsv")
+        rdm.select(["poet", "pirate"], "a.tsv")
 
 
 @pytest.mark.parametrize(
@@ -167,29 +182,106 @@ def test_what_is_no_rdm_is_refused(place: tuple, value: float, sentence: str) ->
     matrix = DISTANCES.copy()
     matrix[place] = value
     with pytest.raises(InputError, match=sentence):
-        check_distances(matrix, NAMES, "a.tsv")
+        checked(NAMES, matrix, "a.tsv")
 
 
 def test_negative_distance_is_refused() -> None:
     matrix = DISTANCES.copy()
     matrix[0, 2] = matrix[2, 0] = -0.02
     with pytest.raises(InputError, match=r"negative at row 'poet', column 'villain' \(-0.02\)"):
-        check_distances(matrix, NAMES, "a.tsv")
+        checked(NAMES, matrix, "a.tsv")
 
 
 def test_rounding_is_forgiven_and_removed() -> None:
     noise = 1e-7 * np.array([[-1, 1, 0], [-1, 1, 0], [0, 0, -1]])
-    clean = check_distances(DISTANCES + noise, NAMES, "a.tsv")
+    clean = checked(NAMES, DISTANCES + noise, "a.tsv").square
     assert np.array_equal(clean, clean.T) and not clean.diagonal().any()
     assert np.allclose(clean, DISTANCES, atol=1e-7)
     equal = np.full((3, 3), -1e-8)
-    assert not check_distances(equal, NAMES, "a.tsv").any()
+    assert not checked(NAMES, equal, "a.tsv").vector.any()
 
 
-def test_divergence_above_ln_2_is_refused() -> None:
-    check_js(np.full((3, 3), np.log(2)), "a.tsv")
-    with pytest.raises(InputError, match=r"0.7 exceeds ln 2, .* set divergence.estimator"):
-        check_js(np.full((3, 3), 0.7), "a.tsv")
+@pytest.mark.parametrize(
+    ("kind", "value", "sentence"),
+    [("js", 0.7, r"exceeds ln 2, .* set divergence.estimator"), ("cosine", 2.1, "exceeds 2, ")],
+)
+def test_distances_beyond_the_range_of_their_kind_are_refused(
+    kind: str, value: float, sentence: str
+) -> None:
+    matrix = np.full((3, 3), value) * (1 - np.eye(3))
+    with pytest.raises(InputError, match=sentence):
+        checked(NAMES, matrix, "a.tsv", kind=kind)
+    largest = {"js": np.log(2), "cosine": 2.0}[kind]
+    matrix = np.full((3, 3), largest) * (1 - np.eye(3))
+    assert checked(NAMES, matrix, "a.tsv", kind=kind).vector.tolist() == [largest] * 3
+
+
+def test_names_and_distances_cannot_be_changed() -> None:
+    rdm = Rdm.from_square(NAMES, DISTANCES)
+    for array in (rdm.vector, rdm.ranks, rdm.square):
+        with pytest.raises(ValueError, match="read-only"):
+            array[0] = 1
+    with pytest.raises(InputError, match="'poet' is named more than once"):
+        Rdm(("poet", "poet"), np.array([1.0]))
+    with pytest.raises(ValueError, match="shape"):
+        Rdm(("poet", "villain"), np.array([1.0, 2.0]))
+
+
+def test_ranks_are_doubled_mid_ranks_and_the_frame_is_labeled() -> None:
+    rdm = Rdm(("a", "b", "c"), np.array([0.5, 0.2, 0.5]))
+    assert rdm.ranks.tolist() == [5, 2, 5] and rdm.ranks is rdm.ranks
+    assert rdm.to_frame().loc["b", "a"] == 0.5 and rdm.to_frame().loc["c", "c"] == 0
+    assert list(rdm.pairs) == [("a", "b"), ("a", "c"), ("b", "c")]
+    assert rdm.without("b").names == ("a", "c") and rdm.without("b").vector.tolist() == [0.2]
+
+
+@given(st.data())
+def test_every_file_of_rdms_is_read_as_it_was_written(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    """Names of any letters, distances of any size; similarities lose at most a rounding."""
+    folder = tmp_path_factory.mktemp("round")
+    letters = st.text(st.characters(categories=["L", "N"]), min_size=1, max_size=5)
+    names = data.draw(st.lists(letters, unique=True, min_size=3, max_size=5))
+    n_pairs = len(names) * (len(names) - 1) // 2
+    values = st.lists(st.floats(0, 0.69), min_size=n_pairs, max_size=n_pairs)
+    rdm = Rdm(tuple(names), np.array(data.draw(values)))
+    write_table(folder / "a.tsv", rdm)
+    assert same(read_table(folder / "a.tsv", "js"), rdm)
+    write_divergence_rdms(folder / "js.json", DivergenceRdms("js", ["q"], {"full": rdm}))
+    read = read_divergence_rdms(folder / "js.json")
+    assert same(read.rdms["full"], rdm) and (read.estimator, read.prompts) == ("js", ["q"])
+    write_cosine_rdms(folder / "cosine.json", {4: rdm})
+    once = read_cosine_rdms(folder / "cosine.json")[4]
+    assert np.allclose(once.vector, rdm.vector, atol=1e-15)
+    write_cosine_rdms(folder / "cosine.json", {4: once})
+    assert same(read_cosine_rdms(folder / "cosine.json")[4], once)
+    stack = RdmStack(rdm.names, ("q1", "q2"), np.stack([rdm.vector, rdm.vector / 2]))
+    write_stacks(folder / "stacks.npz", {"8": stack, "full": stack})
+    again = read_stacks(folder / "stacks.npz")
+    assert list(again) == ["8", "full"] and again["8"].labels == ("q1", "q2")
+    assert np.array_equal(again["full"].vectors, stack.vectors)
+
+
+def test_measurements_of_prompts_are_read_as_they_were_written(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    js, kl, half = rng.random((3, 2, 3, 3))
+    prompt = PromptDivergences(NAMES, ["c1", "c2", "c3"], "item", ["8", "full"], 24, js, kl, half)
+    write_prompt_divergences(tmp_path / "p.npz", prompt)
+    again = read_prompt_divergences(tmp_path / "p.npz")
+    for name, value in vars(prompt).items():
+        assert np.array_equal(getattr(again, name), value), name
+    vectors = LayerVectors(NAMES, ["q"], {2: rng.random((1, 3, 4)).astype(np.float32)})
+    write_layer_vectors(tmp_path / "v.npz", vectors)
+    read = read_layer_vectors(tmp_path / "v.npz")
+    assert (read.personas, read.prompts) == (NAMES, ["q"])
+    assert np.array_equal(read.layers[2], vectors.layers[2])
+
+
+def test_half_a_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "p.npz").write_bytes(b"PK\x03\x04 and then nothing")
+    with pytest.raises(InputError, match=r"p.npz is damaged; remove it"):
+        read_prompt_divergences(tmp_path / "p.npz")
 
 
 def run_import(folder: Path, capsys: pytest.CaptureFixture, **changes: object) -> str:
@@ -216,11 +308,11 @@ def test_imported_table_is_that_of_its_one_layer(
         tmp_path, capsys, file=path, layers=[3, 5]
     )
     assert run_import(tmp_path, capsys, file=path, personas=NAMES[::-1]) == ""
-    ((number, (names, matrix)),) = read_similarities(tmp_path / "matrix.json").items()
-    assert (number, names) == (3, NAMES[::-1])
-    assert np.allclose(matrix, 1 - DISTANCES[::-1, ::-1])
-    names, distances = read_tsv(tmp_path / "tables" / "layer_3.tsv")
-    assert names == NAMES[::-1] and np.array_equal(distances, DISTANCES[::-1, ::-1])
+    ((number, rdm),) = read_cosine_rdms(tmp_path / "matrix.json").items()
+    assert (number, rdm.names) == (3, tuple(NAMES[::-1]))
+    assert np.allclose(rdm.square, DISTANCES[::-1, ::-1])
+    table = read_table(tmp_path / "tables" / "layer_3.tsv")
+    assert np.array_equal(table.square, DISTANCES[::-1, ::-1])
 
 
 def test_imported_layers_and_personas_must_be_there(

@@ -1,13 +1,11 @@
 """Receipts of responses: found, verified, repaired and pruned like those of cells."""
 
-import json
 from pathlib import Path
 
 import pytest
 
-from persona_geometry.files import write_atomically
 from persona_geometry.store.maintenance import inventory, prune, repair, verify
-from persona_geometry.store.store import Response, Store
+from persona_geometry.store.store import Receipt, Response, Store
 from persona_geometry.study.recipes import Item
 from persona_geometry.study.schedule import shard_name, shard_responses
 from persona_geometry.study.tables import Prompt
@@ -19,10 +17,8 @@ def item(index: int) -> Item:
     return Item(Prompt(f"q{index}", f"{index}?"), f"i{index}", f"r{index}", {"a": f"c{index}"})
 
 
-def certify(store: Store, keys: list[str]) -> Path:
-    path = store.receipt_path(shard_name(keys), "responses")
-    write_atomically(path, json.dumps({"model": "m", "responses": keys}).encode())
-    return path
+def certify(store: Store, keys: list[str]) -> None:
+    store.write_receipt(shard_name(keys), Receipt(frozenset(keys), "m", {}), "responses")
 
 
 @pytest.fixture

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from named import named
 
-from persona_geometry.rsa.permutation import Null, Relabelings, mantel, partial_mantel
+from persona_geometry.rsa.permutation import Null, Permutations, mantel, partial_mantel
 
 RECORDED = json.loads(
     (Path(__file__).parents[1] / "fixtures" / "vegan_mantel.json").read_text(encoding="utf-8")
@@ -15,14 +16,14 @@ RECORDED = json.loads(
 
 
 def run(case: dict) -> Null:
-    x, y = np.array(case["x"]), np.array(case["y"])
+    x, y = named(np.array(case["x"])), named(np.array(case["y"]))
     count = 100_000 if case["enumerated"] else case["permutations"]
     if case["strata"]:
-        relabelings = Relabelings.within(case["strata"], count, 0)
+        relabelings = Permutations.within(case["strata"], count, 0)
     else:
-        relabelings = Relabelings.free(len(x), count, 0)
+        relabelings = Permutations.free(len(x), count, 0)
     if case["z"]:
-        return partial_mantel(x, y, [np.array(case["z"])], relabelings)
+        return partial_mantel(x, y, [named(np.array(case["z"]))], relabelings)
     return mantel([x], y, relabelings)
 
 

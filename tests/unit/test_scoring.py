@@ -1,8 +1,7 @@
 """Rendering, teacher forcing, generation and divergences on a real small model."""
 
-import json
 import math
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,15 +9,19 @@ import pytest
 import torch
 
 from persona_geometry.errors import InputError
-from persona_geometry.jobs.scoring import Settings, ShardJob, Task
+from persona_geometry.jobs.scoring import GroupScorer
+from persona_geometry.jobs.shard import ShardJob
+from persona_geometry.jobs.task import Settings, Task
 from persona_geometry.model import forcing
 from persona_geometry.model.chat import render, scored_tokens
 from persona_geometry.model.forcing import teacher_force
 from persona_geometry.model.generation import transformers_backend
 from persona_geometry.model.generation.transformers_backend import generate
 from persona_geometry.model.loading import LanguageModel, load_model
+from persona_geometry.model.selftest import check_model, sample_turns
 from persona_geometry.rdms.publish import prompt_divergences
-from persona_geometry.store.store import Response, Store
+from persona_geometry.store.store import Receipt, Response, Store
+from persona_geometry.study.sections import Generation, Model, Scoring
 
 SYSTEMS = ["", "You are a surgeon.", "You are a poet and you love the sea.", "@template", "Bah!"]
 
@@ -26,15 +29,9 @@ SYSTEMS = ["", "You are a surgeon.", "You are a poet and you love the sea.", "@t
 @pytest.fixture(scope="module")
 def settings(random_model: Path) -> Settings:
     return Settings(
-        model={
-            "path": str(random_model),
-            "dtype": "float32",
-            "attention": "sdpa",
-            "system_role": "native",
-            "gpus": 1,
-        },
-        generation={"backend": "transformers", "max_new_tokens": 20},
-        scoring={"end_of_turn": False, "retokenize": False, "keep_states": True},
+        model=Model.of(path=str(random_model), dtype="float32"),
+        generation=Generation.of(max_new_tokens=20),
+        scoring=Scoring.of(),
         response_system_prompt="",
         device="cpu",
     )
@@ -42,7 +39,9 @@ def settings(random_model: Path) -> Settings:
 
 @pytest.fixture(scope="module")
 def model(settings: Settings) -> LanguageModel:
-    return load_model(settings.model, "cpu")
+    loaded = load_model(settings.model, "cpu")
+    prompts = [render(loaded.tokenizer, system, "Why?") for system in SYSTEMS]
+    return check_model(loaded, sample_turns(prompts, 20))
 
 
 def test_rendering_tells_empty_default_and_own_system_prompts_apart(model: LanguageModel) -> None:
@@ -111,7 +110,7 @@ def test_decoding_over_a_static_cache_equals_transformers(model: LanguageModel) 
     width = max(map(len, prompts))
     ids = torch.tensor([[0] * (width - len(p)) + p for p in prompts])
     mask = torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in prompts])
-    assert can_decode(model.network)
+    assert can_decode(model.network, torch.device("cuda"))
     for row, tokens in enumerate(decode(model.network, ids, mask, 40, [2]).tolist()):
         kept = expected[row].token_ids
         assert tokens[: len(kept)] == kept
@@ -124,14 +123,17 @@ def test_batched_forcing_equals_one_at_a_time_and_the_plain_model(model: Languag
     batched = teacher_force(model, turns)
     small = teacher_force(model, turns, batch_tokens=1)
     for prompt, ours, alone in zip(prompts, batched, small, strict=True):
-        for name in ("states", "last_prompt_token", "response_mean"):
+        for name in ("final_hidden_states", "last_prompt_token", "response_mean"):
             torch.testing.assert_close(getattr(ours, name), getattr(alone, name), atol=1e-5, rtol=0)
         plain = model.network(
             input_ids=torch.tensor([prompt + response]), output_hidden_states=True
         )
         start = len(prompt)
         torch.testing.assert_close(
-            model.head(ours.states), plain.logits[0, start - 1 : -1], atol=1e-5, rtol=0
+            model.lm_head(ours.final_hidden_states),
+            plain.logits[0, start - 1 : -1],
+            atol=1e-5,
+            rtol=0,
         )
         layer_0 = plain.hidden_states[1][0]
         torch.testing.assert_close(ours.last_prompt_token[0], layer_0[start - 1], atol=1e-5, rtol=0)
@@ -145,6 +147,11 @@ def make_task(systems: list[str], name: str = "q") -> Task:
     return Task(name, "What is the sea?", f"item-{name}", f"response-{name}", cells)
 
 
+def by_cell(task: Task) -> dict[str, str]:
+    """A task's cells as if their keys were their personas' names."""
+    return {cell: cell for cell in task.cells}
+
+
 def test_stored_divergences_agree_with_float64(
     settings: Settings, model: LanguageModel, tmp_path: Path
 ) -> None:
@@ -152,7 +159,7 @@ def test_stored_divergences_agree_with_float64(
     task = make_task(SYSTEMS)
     ShardJob(settings, store, lambda _line: None).run([task])
     response = store.read_response(task.response)
-    result = prompt_divergences(store, task.item, response, list(task.cells), [8])
+    result = prompt_divergences(store, task.item, response, by_cell(task), [8])
     log_p = []
     for system in SYSTEMS:
         prompt = render(model.tokenizer, system, task.user)
@@ -166,31 +173,30 @@ def test_stored_divergences_agree_with_float64(
             mixture = torch.logaddexp(p, q) - math.log(2)
             js = 0.5 * ((p.exp() * (p - mixture)).sum(-1) + (q.exp() * (q - mixture)).sum(-1))
             kl = (p.exp() * (p - q)).sum(-1)
-            assert abs(result["js"][-1, i, j] - float(js.mean())) < 1e-6
-            assert abs(result["js"][0, i, j] - float(js[:8].mean())) < 1e-6
-            assert abs(result["kl"][-1, i, j] - float(kl.mean())) < 1e-5
-    jeffreys = result["half_jeffreys"]
-    assert np.allclose(jeffreys, (result["kl"] + result["kl"].transpose(0, 2, 1)) / 2)
+            assert abs(result.js[-1, i, j] - float(js.mean())) < 1e-6
+            assert abs(result.js[0, i, j] - float(js[:8].mean())) < 1e-6
+            assert abs(result.kl[-1, i, j] - float(kl.mean())) < 1e-5
+    jeffreys = result.half_jeffreys
+    assert np.allclose(jeffreys, (result.kl + result.kl.transpose(0, 2, 1)) / 2)
 
 
 def test_new_pairs_need_no_old_forward_pass_where_states_are_kept(
-    settings: Settings, tmp_path: Path
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    counted: list[int] = []
+    original = GroupScorer._force
+
+    def force(scorer: GroupScorer, prepared: list) -> list:
+        counted.append(sum(len(ready.rendered) for ready in prepared))
+        return original(scorer, prepared)
+
+    monkeypatch.setattr(GroupScorer, "_force", force)
     for keep_states, forced in ((True, 1), (False, 4)):
         store = Store(tmp_path / str(keep_states))
-        kept = Settings(
-            **{**vars(settings), "scoring": {**settings.scoring, "keep_states": keep_states}}
-        )
+        kept = replace(settings, scoring=Scoring.of(keep_states=keep_states))
         ShardJob(kept, store, lambda _line: None).run([make_task(SYSTEMS[:3])])
         job = ShardJob(kept, store, lambda _line: None)
-        counted: list[int] = []
-        original = job._force
-
-        def force(prepared, original=original, counted=counted):
-            counted.append(sum(len(ready.rendered) for ready in prepared))
-            return original(prepared)
-
-        job._force = force
+        counted.clear()
         job.run([make_task(SYSTEMS[:4])])
         assert counted == [forced]
         assert (job.account.cells, job.account.pairs) == (1, 3)
@@ -198,8 +204,8 @@ def test_new_pairs_need_no_old_forward_pass_where_states_are_kept(
         ShardJob(kept, one_go, lambda _line: None).run([make_task(SYSTEMS[:4])])
         matrices = [
             prompt_divergences(
-                s, "item-q", s.read_response("response-q"), list(make_task(SYSTEMS[:4]).cells), []
-            )["js"]
+                s, "item-q", s.read_response("response-q"), by_cell(make_task(SYSTEMS[:4])), []
+            ).js
             for s in (store, one_go)
         ]
         assert np.abs(matrices[0] - matrices[1]).max() < 1e-6
@@ -225,7 +231,7 @@ def test_empty_rows_smaller_batches_and_other_responses_change_nothing(
     found = teacher_force(model, turns)
     assert sum(sizes) == 5 and max(sizes) == 2
     for ours, theirs in zip(found, expected, strict=True):
-        for name in ("states", "last_prompt_token", "response_mean"):
+        for name in ("final_hidden_states", "last_prompt_token", "response_mean"):
             torch.testing.assert_close(getattr(ours, name), getattr(theirs, name))
 
 
@@ -247,21 +253,21 @@ def test_grouped_prompts_are_stored_like_prompts_alone(
             ShardJob(settings, store, lambda _line: None).run(tasks(n_personas))
         return {
             task.item: prompt_divergences(
-                store, task.item, store.read_response(task.response), list(task.cells), []
-            )["js"]
+                store, task.item, store.read_response(task.response), by_cell(task), []
+            ).js
             for task in tasks(4)
         }
 
     alone = measured("alone")
     sizes: list[int] = []
-    original = ShardJob._prepare
+    original = GroupScorer.prepare
 
-    def counted(job: ShardJob, group: list) -> list:
+    def counted(scorer: GroupScorer, group: list) -> list:
         sizes.append(len(group))
-        return original(job, group)
+        return original(scorer, group)
 
-    monkeypatch.setattr(ShardJob, "_prepare", counted)
-    monkeypatch.setattr(ShardJob, "_cells_a_group", lambda _job: 6)
+    monkeypatch.setattr(GroupScorer, "prepare", counted)
+    monkeypatch.setattr(GroupScorer, "most_forced", 6)
     together = measured("together")
     assert sizes == [2, 1, 3]  # three cells a prompt, then one
     for item, js in alone.items():
@@ -318,7 +324,7 @@ def test_logits_that_are_not_finite_name_their_prompt(
     settings: Settings, model: LanguageModel, tmp_path: Path
 ) -> None:
     job = ShardJob(settings, Store(tmp_path), lambda _line: None)
-    job.model = replace(model, head=lambda states: model.head(states) * math.nan)
+    job.model = replace(model, lm_head=lambda states: model.lm_head(states) * math.nan)
     with pytest.raises(InputError, match="Prompt 'q': The logits hold values that are not finite"):
         job.run([make_task(SYSTEMS)])
     assert not job.store.pair_blocks("item-q")
@@ -326,10 +332,10 @@ def test_logits_that_are_not_finite_name_their_prompt(
 
 def test_full_store_loads_no_model(settings: Settings, tmp_path: Path) -> None:
     store = Store(tmp_path)
-    first = ShardJob(settings, store, lambda _line: None).run([make_task(SYSTEMS)])
-    broken = Settings(**{**vars(settings), "model": {"path": "/nowhere"}})
+    ShardJob(settings, store, lambda _line: None).run([make_task(SYSTEMS)])
+    broken = replace(settings, model=Model.of(path="/nowhere"))
     again = ShardJob(broken, store, lambda _line: None).run([make_task(SYSTEMS)])
-    assert again["cells"] == first["cells"] and again["account"]["cells"] == 0
+    assert (again.responses, again.cells, again.pairs) == (0, 0, 0)
 
 
 def test_head_that_cannot_be_repeated_is_refused(
@@ -346,47 +352,20 @@ def test_head_that_cannot_be_repeated_is_refused(
 
     monkeypatch.setattr(Qwen2ForCausalLM, "forward", scaled)
     with pytest.raises(InputError, match="cannot be repeated"):
-        load_model(settings.model, "cpu")
-
-
-def test_soft_capped_and_scaled_heads_are_repeated(tmp_path: Path, random_model: Path) -> None:
-    import shutil
-
-    from transformers import CohereConfig, CohereForCausalLM, Gemma2Config, Gemma2ForCausalLM
-
-    size = {
-        "vocab_size": 259,
-        "hidden_size": 32,
-        "intermediate_size": 64,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 2,
-        "num_key_value_heads": 1,
-        "initializer_range": 0.5,
-        "pad_token_id": 0,
-        "bos_token_id": 1,
-        "eos_token_id": 2,
-    }
-    capped = Gemma2ForCausalLM(Gemma2Config(**size, head_dim=16, final_logit_softcapping=3.0))
-    scaled = CohereForCausalLM(CohereConfig(**size, logit_scale=0.25))
-    for name, network in (("capped", capped), ("scaled", scaled)):
-        folder = tmp_path / name
-        shutil.copytree(random_model, folder)
-        network.save_pretrained(folder)
-        loaded = load_model(
-            {"path": str(folder), "dtype": "float32", "attention": "eager", "gpus": 1}, "cpu"
-        )
-        assert len(loaded.blocks) == 2
+        check_model(load_model(settings.model, "cpu"), [([1, 5], [9, 2]), ([7, 3, 4], [5, 6])])
 
 
 def test_empty_response_names_its_prompt(settings: Settings, tmp_path: Path) -> None:
-    from persona_geometry.jobs.scoring import store_response
+    from persona_geometry.jobs.responses import store_response
 
     with pytest.raises(InputError, match="response to prompt 'q' is empty"):
         store_response(Store(tmp_path), make_task(SYSTEMS), Response([2], "", "stop"), settings)
 
 
 def test_receipt_says_what_was_done(settings: Settings, tmp_path: Path) -> None:
-    receipt = ShardJob(settings, Store(tmp_path), lambda _line: None).run([make_task(SYSTEMS)])
-    account = json.loads(json.dumps(receipt))["account"]
+    store = Store(tmp_path)
+    done = ShardJob(settings, store, lambda _line: None).run([make_task(SYSTEMS)])
+    store.write_receipt("s", Receipt(frozenset(make_task(SYSTEMS).cells), "model", asdict(done)))
+    account = store.read_receipt("s").account
     assert (account["responses"], account["cells"], account["pairs"]) == (1, 5, 10)
     assert account["device"] == "cpu" and account["packages"]["torch"]

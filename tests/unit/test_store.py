@@ -4,17 +4,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
 
 from persona_geometry import files
 from persona_geometry.errors import InputError
 from persona_geometry.store import packing
 from persona_geometry.store.maintenance import prune, repair, verify
-from persona_geometry.store.store import Cell, PairBlock, Response, Store
-from persona_geometry.study.recipes import Item
+from persona_geometry.store.store import Cell, PairBlock, Receipt, Response, Store
+from persona_geometry.study.recipes import Item, items_on
 from persona_geometry.study.schedule import shard_cells, shard_name
 from persona_geometry.study.tables import Prompt
 
 RESPONSE = Response([3, 1, 4], "pi", "stop")
+ITEM = items_on("r")[0]
 
 
 def cell(seed: int) -> Cell:
@@ -34,20 +38,20 @@ def store(tmp_path: Path) -> Store:
     store = Store(tmp_path)
     store.write_response("r", RESPONSE, {"user": "pi?"})
     for i, key in enumerate("abc"):
-        store.write_cell("item", key, cell(i))
-    store.write_pairs("item", block(("a", "b"), ("a", "c"), ("b", "c")))
+        store.write_cell(ITEM, key, cell(i))
+    store.write_pairs(ITEM, block(("a", "b"), ("a", "c"), ("b", "c")))
     return store
 
 
 def test_round_trips(store: Store) -> None:
     assert store.read_response("r") == RESPONSE
     assert store.read_response("other") is None
-    read = store.read_cell("item", "b")
-    assert np.array_equal(read.states, cell(1).states)
-    assert store.read_cell("item", "b", with_states=False).states is None
-    states, response = store.read_states("item", "b")
-    assert np.array_equal(states, read.states) and response == RESPONSE.sha256
-    pairs = store.read_pairs(store.pair_blocks("item")[0])
+    read = store.read_cell(ITEM, "b")
+    assert np.array_equal(read.final_hidden_states, cell(1).final_hidden_states)
+    assert store.read_cell(ITEM, "b", with_states=False).final_hidden_states is None
+    states, response = store.read_final_hidden_states(ITEM, "b")
+    assert np.array_equal(states, read.final_hidden_states) and response == RESPONSE.sha256
+    pairs = store.read_pairs(store.pair_blocks(ITEM)[0])
     assert pairs.cells == ["a", "b", "c"] and pairs.pairs.tolist() == [[0, 1], [0, 2], [1, 2]]
     assert np.array_equal(pairs.kl_qp, block(("a", "b"), ("a", "c"), ("b", "c")).kl_qp)
 
@@ -59,22 +63,24 @@ def test_bfloat16_is_kept_as_bits(store: Store) -> None:
 
     values = torch.randn(4, 6, generator=torch.Generator().manual_seed(0)).bfloat16()
     bits = as_array(values)
-    store.write_cell("item", "bits", Cell(bits, bits[:2], bits[2:], RESPONSE.sha256))
-    read = store.read_cell("item", "bits").states
+    store.write_cell(ITEM, "bits", Cell(bits, bits[:2], bits[2:], RESPONSE.sha256))
+    read = store.read_cell(ITEM, "bits").final_hidden_states
     assert torch.equal(as_tensor(read), values)
     assert np.array_equal(packing.as_float32(read), values.float().numpy())
 
 
-@pytest.mark.parametrize("values", [1, 2, 15, 16, 17, 256])
-def test_packing_gives_back_every_bit(values: int) -> None:
-    rng = np.random.default_rng(values)
-    for size in (0, 1, 2, 15, 16, 1001):
-        upper, lower = rng.integers(0, values, size), rng.integers(0, 256, size)
-        bits = (upper << 8 | lower).astype(np.uint16)
-        packed = packing.pack(bits)
-        assert np.array_equal(packing.unpack(packed, (size, 1)), bits[:, None])
-        if values <= packing.CODES:
-            assert packed.size <= 1.5 * size + packing.CODES + 1
+@given(data=st.data(), upper_bytes=st.sets(st.integers(0, 255), min_size=1, max_size=20))
+def test_packing_gives_back_every_bit(data: st.DataObject, upper_bytes: set[int]) -> None:
+    """Arrays of any shape, with few different upper bytes (as in hidden states) or too many."""
+    shape = data.draw(array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=9))
+    upper = data.draw(arrays(np.uint16, shape, elements=st.sampled_from(sorted(upper_bytes))))
+    lower = data.draw(arrays(np.uint16, shape, elements=st.integers(0, 255)))
+    bits = upper << 8 | lower
+    packed = packing.pack(bits)
+    unpacked = packing.unpack(packed, shape)
+    assert unpacked.dtype == np.uint16 and np.array_equal(unpacked, bits)
+    if len(upper_bytes) <= packing.CODES:
+        assert packed.size <= 1.5 * bits.size + packing.CODES + 1
 
 
 def test_missing_counts_cells_and_pairs(store: Store) -> None:
@@ -82,10 +88,10 @@ def test_missing_counts_cells_and_pairs(store: Store) -> None:
         lacking, pairs = store.missing(item, list(cells))
         return lacking, pairs.tolist()
 
-    assert missing("item", "abc") == ([], [])
-    assert missing("item", "bda") == (["d"], [[0, 1], [1, 2]])
+    assert missing(ITEM, "abc") == ([], [])
+    assert missing(ITEM, "bda") == (["d"], [[0, 1], [1, 2]])
     assert missing("new", "ab") == (["a", "b"], [[0, 1]])
-    assert missing("item", "") == ([], [])
+    assert missing(ITEM, "") == ([], [])
 
 
 def test_failed_write_leaves_nothing(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,14 +107,14 @@ def test_failed_write_leaves_nothing(store: Store, monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.parametrize("kind", ["cells/a.safetensors", "pairs/*.safetensors"])
 def test_flipped_bit_is_found_and_repair_removes_the_receipt(store: Store, kind: str) -> None:
-    files.write_atomically(store.receipt_path("s"), b'{"cells": ["a", "b", "c"]}')
+    store.write_receipt("s", Receipt(frozenset("abc"), "model", {}))
     assert not verify(store).damaged and not verify(store).broken_receipts
-    path = next((store.root / "items" / "item").glob(kind))
+    path = next((store.root / "items" / ITEM).glob(kind))
     content = bytearray(path.read_bytes())
     content[-3] ^= 1
     path.write_bytes(bytes(content))
     with pytest.raises(InputError, match="is damaged"):
-        store.read_pairs(path) if "pairs" in kind else store.read_cell("item", "a")
+        store.read_pairs(path) if "pairs" in kind else store.read_cell(ITEM, "a")
     found = verify(store)
     assert found.damaged == [path] and found.broken_receipts == [store.receipt_path("s")]
     repair(found)
@@ -116,24 +122,26 @@ def test_flipped_bit_is_found_and_repair_removes_the_receipt(store: Store, kind:
 
 
 def test_truncated_file_is_refused_in_one_sentence(store: Store) -> None:
-    path = store.cell_path("item", "a")
+    path = store.cell_path(ITEM, "a")
     path.write_bytes(path.read_bytes()[:40])
     with pytest.raises(InputError, match="is damaged; run"):
-        store.read_cell("item", "a")
+        store.read_cell(ITEM, "a")
     with pytest.raises(InputError, match="is missing although a receipt"):
-        store.read_cell("item", "nothing")
+        store.read_cell(ITEM, "nothing")
 
 
 def test_prune_keeps_what_a_study_uses_and_never_brings_back_a_gpu_job(store: Store) -> None:
     name = shard_name(["a", "b", "c"])
-    files.write_atomically(store.receipt_path(name), b'{"cells": ["a", "b", "c"]}')
+    store.write_receipt(name, Receipt(frozenset("abc"), "model", {"cells": 3}))
     store.write_response("unused", Response([9], "x", "stop"), {})
-    item = Item(Prompt("q", "pi?"), "item", "r", {"A": "a", "B": "b"})
+    item = Item(Prompt("q", "pi?"), ITEM, "r", {"A": "a", "B": "b"})
     count, _ = prune(store, [item], dry_run=True)
-    assert count == 3 and store.cells_of("item") == {"a", "b", "c"}
+    assert count == 3 and store.cells_of(ITEM) == {"a", "b", "c"}
     prune(store, [item], dry_run=False)
-    assert store.cells_of("item") == {"a", "b"}
-    assert [len(part) for part in store.missing("item", ["a", "b"])] == [0, 0]
+    assert store.cells_of(ITEM) == {"a", "b"}
+    assert [len(part) for part in store.missing(ITEM, ["a", "b"])] == [0, 0]
     assert shard_cells([item], 1, store.receipts()).planned == {}
-    grown = Item(item.prompt, "item", "r", {"A": "a", "B": "b", "C": "c"})
+    left = store.read_receipt(shard_name(["a", "b"]))
+    assert left == Receipt(frozenset("ab"), "model", {"cells": 3})
+    grown = Item(item.prompt, ITEM, "r", {"A": "a", "B": "b", "C": "c"})
     assert list(shard_cells([grown], 1, store.receipts()).planned) == [name]

@@ -9,6 +9,7 @@ import yaml
 
 from persona_geometry.errors import InputError
 from persona_geometry.study.config import read_study
+from persona_geometry.study.sections import Divergence
 
 ROOT = Path(__file__).parents[2]
 
@@ -37,7 +38,8 @@ def test_good_study_is_read_with_defaults(config: dict[str, Any]) -> None:
     assert study.clusters == {"a": "x", "b": "x"}
     assert study.personas[3].system_prompt == "Line one\nline two"
     assert study.response_system_prompt == ""
-    assert study.divergence == {"estimator": "js", "cutoffs": [8, 32]}
+    assert study.divergence == Divergence(estimator="js", cutoffs=[8, 32])
+    assert study.model.revision is None and study.generation.max_new_tokens == 256
 
 
 CHANGES = [

@@ -7,9 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from named import named, stacked
 
-from persona_geometry.report.summary import count, number, summarize
-from persona_geometry.rsa.alignment import Geometries, align
+from persona_geometry.report.summary import summarize
+from persona_geometry.report.text import count, number
+from persona_geometry.rsa.alignment import align
+from persona_geometry.rsa.geometries import Geometries
+from persona_geometry.study.sections import Alignment
 
 SETTINGS = {
     "permutations": 199,
@@ -43,17 +47,19 @@ def aligned(bare: bool = False, flat: bool = False, **settings: Any) -> dict[str
     if flat:
         by_prompt["full"] = np.broadcast_to(0.3 * (1 - np.eye(n)), by_prompt["full"].shape)
     of = Geometries(
-        personas=names,
         anchor=None if bare else "anchor",
         clusters={} if bare else dict.fromkeys(names[:4], "a"),
-        cosine=dict(zip((2, 7), rdms(2, n, rng), strict=True)),
-        js={c: d.mean(0) for c, d in by_prompt.items() if not bare or c == "full"},
-        prompts=None if bare else [f"q{k}" for k in range(prompts)],
-        js_by_prompt=None if bare else by_prompt,
+        cosine={layer: named(d, names) for layer, d in zip((2, 7), rdms(2, n, rng), strict=True)},
+        divergence={
+            c: named(d.mean(0), names) for c, d in by_prompt.items() if not bare or c == "full"
+        },
+        by_prompt=None if bare else {c: stacked(d, names) for c, d in by_prompt.items()},
         vectors=None if bare else {7: rng.standard_normal((prompts, n, 5)).astype(np.float32)},
         outcomes=[(a, b, rng.random()) for a in names[:6] for b in names[:6] if a != b],
     )
-    return align(of, {**SETTINGS, **settings}, [2, 7], 7, "trial", "js", lambda _line: None)
+    given = {**SETTINGS, **settings}
+    given["gates"] = [{"layer": 7, **gate} for gate in given["gates"]]
+    return align(of, Alignment.of(**given), [2, 7], 7, "trial", "js", lambda _line: None)
 
 
 @pytest.fixture(scope="module")

@@ -39,6 +39,7 @@ class Workspace:
         self.folder = folder
         self.personas = list(PERSONAS)
         self.prompts = list(PROMPTS)
+        self.config_files = ("study.yaml",)
         self.config: dict[str, Any] = {
             "study": "test",
             "personas": "personas.tsv",
@@ -84,7 +85,8 @@ class Workspace:
         return [
             *(sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")),
             *("--directory", str(self.folder), "--workflow-profile", "none"),
-            *("--cores", "2", "--rerun-incomplete", *arguments, "--configfile", "study.yaml"),
+            *("--cores", "2", "--rerun-incomplete", *arguments),
+            *("--configfile", *self.config_files),
         ]
 
     def run(self, *arguments: str, fails: bool = False) -> str:

@@ -2,17 +2,16 @@
 
 import hashlib
 import json
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.stats import spearmanr
 
-from persona_geometry.rdms.rdm import read_similarities, read_tsv, write_tsv
+from .conftest import Workspace
 
-from .conftest import ROOT, Workspace
-
-PUBLISHED = ROOT.parent / "shared" / "reference" / "cosine_matrix.json"
 NAMES = ["poet", "surgeon", "nurse", "villain", "sailor", "judge", "anchor"]
 LAYERS = [2, 5]
 
@@ -48,18 +47,25 @@ def write_cosines(path: Path, rng: np.random.Generator) -> None:
 
 def write_divergences(path: Path, names: list[str], rng: np.random.Generator) -> None:
     matrix = np.triu(rng.uniform(0, 0.6, (len(names), len(names))), 1)
-    write_tsv(path, names, matrix + matrix.T)
+    pd.DataFrame(matrix + matrix.T, names, names).to_csv(path, sep="\t")
+
+
+def cosines(path: Path, layer: int) -> pd.DataFrame:
+    """Distances of a layer by names, read without the library."""
+    content = json.loads(path.read_text())[f"layer_{layer}"]
+    names = content["persona_names"]
+    return pd.DataFrame(1 - np.array(content["matrix"]), names, names)
+
+
+def divergences(path: Path) -> pd.DataFrame:
+    return pd.read_csv(path, sep="\t", index_col=0)
 
 
 def correlation_by_label(cosine: Path, js: Path, layer: int, personas: list[str]) -> float:
     """Spearman's correlation, pair by named pair."""
-    names, similarities = read_similarities(cosine)[layer]
-    js_names, divergences = read_tsv(js)
-    pairs = [(a, b) for k, a in enumerate(personas) for b in personas[k + 1 :]]
-    return spearmanr(
-        [1 - similarities[names.index(a), names.index(b)] for a, b in pairs],
-        [divergences[js_names.index(a), js_names.index(b)] for a, b in pairs],
-    ).statistic
+    x, y = cosines(cosine, layer), divergences(js)
+    pairs = list(combinations(personas, 2))
+    return spearmanr([x.loc[pair] for pair in pairs], [y.loc[pair] for pair in pairs]).statistic
 
 
 def sha256(path: Path) -> str:
@@ -97,40 +103,33 @@ def test_whole_study_from_files_matches_names_and_needs_no_model(files: Workspac
     names = ["heatmaps", "layers", "layer_curve", "scatter_layer_2", "scatter_layer_5"]
     assert figures == {f"{name}.{ending}" for name in names for ending in ("png", "pdf", "tsv")}
     drawn = [line.split("\t") for line in files.result("figures/heatmaps.tsv").open()]
-    layer_names, similarities = read_similarities(cosine)[5]
-    js_names, divergences = read_tsv(js)
+    x, y = cosines(cosine, 5), divergences(js)
     assert len(drawn) == 16
     for first, second, distance, divergence in drawn[1:]:
-        place = layer_names.index(first), layer_names.index(second)
-        assert float(distance) == pytest.approx(1 - similarities[place], abs=1e-9)
-        place = js_names.index(first), js_names.index(second)
-        assert float(divergence) == divergences[place]
+        assert float(distance) == pytest.approx(x.loc[first, second], abs=1e-9)
+        assert float(divergence) == pytest.approx(y.loc[first, second], abs=1e-12)
     assert "not evaluated" in files.result("summary.md").read_text()
     record = json.loads(files.result("run.json").read_text())
-    assert record["inputs_sha256"]["rdm.cosine"] == sha256(cosine) and record["model"] is None
+    assert record["inputs_sha256"]["cosine.json"] == sha256(cosine) and record["model"] is None
 
 
-@pytest.mark.skipif(not PUBLISHED.exists(), reason="the published cosine matrix is not here")
-def test_published_cosines_are_compared_and_another_file_is_refused(files: Workspace) -> None:
-    names = read_similarities(PUBLISHED)[10][0]
-    files.personas = [(name, "", f"You are {name}.") for name in names]
-    files.config |= {"anchor": "no_persona", "geometry": {"layers": [10], "headline_layer": 10}}
-    write_divergences(files.folder / "js.tsv", sorted(names), np.random.default_rng(1))
-    files.config["rdm"] = {
-        "cosine": {"file": str(PUBLISHED), "sha256": "0" * 64},
-        "js": {"file": "js.tsv"},
-    }
+def test_expected_cosines_are_compared_and_another_file_is_refused(files: Workspace) -> None:
+    rng = np.random.default_rng(1)
+    cosine, js = files.folder / "cosine.json", files.folder / "js.tsv"
+    write_cosines(cosine, rng)
+    write_divergences(js, sorted(NAMES), rng)
+    expected = {"file": "cosine.json", "sha256": "0" * 64}
+    files.config["rdm"] = {"cosine": expected, "js": {"file": "js.tsv"}}
     target = "results/test/alignment.json"
-    message = f"has SHA-256 {sha256(PUBLISHED)}, but the config expects {'0' * 64}"
+    message = f"has SHA-256 {sha256(cosine)}, but the config expects {'0' * 64}"
     assert message in files.run(target, fails=True)
     assert not files.result("cosine_matrix.json").exists()
 
-    files.config["rdm"]["cosine"]["sha256"] = sha256(PUBLISHED)
+    expected["sha256"] = sha256(cosine)
     files.run(target)
     alignment = json.loads(files.result("alignment.json").read_text())
-    others = [name for name in names if name != "no_persona"]
-    rho = correlation_by_label(PUBLISHED, files.folder / "js.tsv", 10, others)
-    headline = alignment["layers"]["10"]
+    others = [name for name in NAMES if name != "anchor"]
+    headline = alignment["layers"]["5"]
+    rho = correlation_by_label(cosine, js, 5, others)
     assert headline["spearman"] == pytest.approx(rho, abs=1e-9)
-    assert (alignment["n_pairs"], headline["with_anchor"]["n_pairs"]) == (171, 190)
-    assert len(alignment["layer_curve"]) == len(read_similarities(PUBLISHED))
+    assert (alignment["n_pairs"], headline["with_anchor"]["n_pairs"]) == (15, 21)

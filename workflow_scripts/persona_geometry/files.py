@@ -17,6 +17,9 @@ import pandas as pd
 
 from persona_geometry.errors import InputError
 
+TEMPORARY = ".*.tmp"
+"""What a file is called while it is written; one that stays was left by a killed process."""
+
 
 def write_atomically(path: str | Path, content: bytes) -> None:
     """Write a file so that it exists whole or not at all, also when the disk is full."""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from persona_geometry.store.store import Store
+from persona_geometry.store.store import Receipt, Store
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ def make_plan(
     keep_states: bool,
     bytes_per_value: int,
     model_config: dict[str, Any] | None,
-    past: Sequence[dict[str, Any]],
+    past: Sequence[Receipt],
 ) -> Plan:
     """Count what the store lacks.
 
@@ -73,22 +73,29 @@ def make_plan(
 
 
 def _gigabytes(
-    cells: int, pairs: int, tokens: int, keep_states: bool, width: int, config: dict | None
+    cells: int,
+    pairs: int,
+    tokens: int,
+    keep_states: bool,
+    width: int,
+    config: dict[str, Any] | None,
 ) -> float | None:
     if config is None:
         return None
     text = config.get("text_config", config)
-    values = 2 * text["num_hidden_layers"] + (tokens if keep_states else 0)
-    return (cells * values * text["hidden_size"] * width + pairs * tokens * 12) / 1e9
+    depth, hidden_size = int(text["num_hidden_layers"]), int(text["hidden_size"])
+    values = 2 * depth + (tokens if keep_states else 0)
+    return (cells * values * hidden_size * width + pairs * tokens * 12) / 1e9
 
 
-def _seconds(cells: int, pairs: int, past: Sequence[dict[str, Any]]) -> float | None:
-    cells_done = sum(receipt["account"]["cells"] for receipt in past)
+def _seconds(cells: int, pairs: int, past: Sequence[Receipt]) -> float | None:
+    accounts = [receipt.account for receipt in past]
+    cells_done: int = sum(account["cells"] for account in accounts)
     if not cells_done:
         return None
-    forcing = sum(receipt["account"]["seconds"]["force"] for receipt in past) / cells_done
-    pairs_done = sum(receipt["account"]["pairs"] for receipt in past)
-    diverging = sum(receipt["account"]["seconds"]["diverge"] for receipt in past)
+    forcing: float = sum(account["seconds"]["force"] for account in accounts) / cells_done
+    pairs_done: int = sum(account["pairs"] for account in accounts)
+    diverging: float = sum(account["seconds"]["diverge"] for account in accounts)
     return cells * forcing + (pairs * diverging / pairs_done if pairs_done else 0.0)
 
 

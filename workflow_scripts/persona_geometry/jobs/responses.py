@@ -1,4 +1,4 @@
-"""The work of the job that generates responses with vLLM: all that the store lacks."""
+"""Generating the responses that the store lacks: what both backends share, and vLLM's own job."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -7,14 +7,16 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from persona_geometry.errors import InputError
 from persona_geometry.gpu.stopwatch import Stopwatch
-from persona_geometry.jobs.scoring import Account, Settings, Task, store_response
+from persona_geometry.jobs.task import Account, Settings, Task
 from persona_geometry.model.chat import render
 from persona_geometry.model.generation.ending import end_tokens
 from persona_geometry.model.generation.vllm_backend import device_use, engine, generate
 from persona_geometry.model.hub import model_folder
 from persona_geometry.report.run_record import package_versions
 from persona_geometry.store.store import Response, Store
+from persona_geometry.study.recipes import items_on
 
 REPORT_SECONDS = 1.0
 
@@ -42,13 +44,74 @@ class Progress:
         )
 
 
+class MissingResponses:
+    """The responses that the store lacks: their prompts, and where each answer goes.
+
+    Attributes:
+        tasks: those whose response is not in the store.
+    """
+
+    def __init__(
+        self,
+        tasks: Sequence[Task],
+        settings: Settings,
+        store: Store,
+        account: Account,
+        report: Callable[[str], None],
+    ) -> None:
+        self.tasks = [task for task in tasks if store.read_response(task.response) is None]
+        self.settings = settings
+        self.store = store
+        self.account = account
+        self.report = report
+
+    def prompts(self, tokenizer: Any) -> list[list[int]]:
+        """Token ids of each task's prompt under the system prompt of the responses."""
+        system, role = self.settings.response_system_prompt, self.settings.model.system_role
+        return [render(tokenizer, system, task.user, role) for task in self.tasks]
+
+    def saver(self) -> Callable[[int, Response], None]:
+        """What a backend calls with a task's place and its answer; the clock starts now."""
+        progress = Progress(len(self.tasks), self.report)
+
+        def save(place: int, response: Response) -> None:
+            store_response(self.store, self.tasks[place], response, self.settings)
+            self.account.responses += 1
+            progress.add()
+
+        return save
+
+
+def store_response(store: Store, task: Task, response: Response, settings: Settings) -> None:
+    """Store a response with its recipe.
+
+    Where the store had lost it, cells and pairs that were computed on another one go.
+
+    Raises:
+        InputError: the model said nothing, so there is nothing to score.
+    """
+    if not response.token_ids or not response.text.strip():
+        raise InputError(
+            f"The model's response to prompt '{task.name}' is empty; reword the prompt or remove "
+            f"it from the prompt table."
+        )
+    recipe = {
+        "model": asdict(settings.model),
+        "generation": asdict(settings.generation),
+        "system_prompt": settings.response_system_prompt,
+        "user": task.user,
+    }
+    store.drop_results(items_on(task.response), other_than=response)
+    store.write_response(task.response, response, recipe)
+
+
 def generate_responses(
     tasks: Sequence[Task],
     settings: Settings,
     store: Store,
     report: Callable[[str], None] = print,
-) -> dict[str, Any]:
-    """Generate and store the responses that the store lacks; return the receipt's content.
+) -> Account:
+    """Generate and store with vLLM the responses that the store lacks; say what was done.
 
     Each response is stored in the step that ends it, so a killed job loses those in flight. If
     the store lacks nothing, vLLM is not started.
@@ -56,47 +119,34 @@ def generate_responses(
     Raises:
         InputError: an empty response, or one of `engine`.
     """
-    lacking = [task for task in tasks if store.read_response(task.response) is None]
-    report(f"{len(tasks)} prompts: {len(lacking)} responses to generate")
     account = Account()
-    if lacking:
-        _generate(lacking, settings, store, account, report)
-    return {"responses": sorted(task.response for task in tasks), "account": asdict(account)}
+    missing = MissingResponses(tasks, settings, store, account, report)
+    report(f"{len(tasks)} prompts: {len(missing.tasks)} responses to generate")
+    if missing.tasks:
+        _generate(missing)
+    return account
 
 
-def _generate(
-    tasks: Sequence[Task],
-    settings: Settings,
-    store: Store,
-    account: Account,
-    report: Callable[[str], None],
-) -> None:
+def _generate(missing: MissingResponses) -> None:
     from transformers import AutoTokenizer
 
-    model, generation = settings.model, settings.generation
-    folder = model_folder(model)
+    settings, account = missing.settings, missing.account
+    folder = model_folder(settings.model)
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    prompts = [
-        render(tokenizer, settings.response_system_prompt, task.user, model["system_role"])
-        for task in tasks
-    ]
+    prompts = missing.prompts(tokenizer)
     ends = end_tokens(_generation_config(folder), tokenizer)
-    limit = generation["max_new_tokens"]
-    watch = Stopwatch(account.seconds)
+    limit = settings.generation.max_new_tokens
+    share = settings.generation.gpu_memory_utilization
     longest = max(map(len, prompts)) + limit
+    watch = Stopwatch(account.seconds)
     with ExitStack() as running:
         with watch.program("load"):
-            llm = running.enter_context(engine(folder, model, generation, longest, settings.device))
-        report(f"vLLM started in {account.seconds['load']:.1f} s")
-        progress = Progress(len(tasks), report)
-
-        def save(index: int, response: Response) -> None:
-            store_response(store, tasks[index], response, settings)
-            account.responses += 1
-            progress.add()
-
+            llm = running.enter_context(
+                engine(folder, settings.model, share, longest, settings.device)
+            )
+        missing.report(f"vLLM started in {account.seconds['load']:.1f} s")
         with watch.program("generate"):
-            generate(llm, tokenizer, prompts, ends, limit, generation["seed"], save)
+            generate(llm, tokenizer, prompts, ends, limit, missing.saver())
         account.device, account.peak_gpu_bytes = device_use()
     account.packages = package_versions()
 

@@ -7,6 +7,7 @@ loaded, and without torch.
 from typing import Any
 
 from persona_geometry.errors import InputError
+from persona_geometry.model.tensors import text_config
 
 WITHOUT_SDPA = frozenset(
     {
@@ -37,14 +38,18 @@ def attention_kernel(asked: str, config: dict[str, Any] | None) -> str:
     if asked == "auto":
         return "eager" if reason else "sdpa"
     if asked == "sdpa" and reason:
-        raise InputError(f"model.attention is 'sdpa', but {reason}; set it to 'auto' or 'eager'.")
+        raise InputError(
+            f"model.attention is 'sdpa', but {reason}; set it to 'eager', or to 'auto' and run the "
+            f"workflow again."
+        )
     return asked
 
 
 def _needs_eager(config: dict[str, Any]) -> str:
-    text = config.get("text_config") or config
+    text = text_config(config)
     if text.get("attn_logit_softcapping") is not None:
         return "the model soft-caps its attention scores, which 'sdpa' leaves out"
-    if config.get("model_type") in WITHOUT_SDPA:
-        return f"transformers has no 'sdpa' for models of type {config['model_type']}"
+    lacking = WITHOUT_SDPA & {config.get("model_type"), text.get("model_type")}
+    if lacking:
+        return f"transformers has no 'sdpa' for models of type {min(lacking)}"
     return ""

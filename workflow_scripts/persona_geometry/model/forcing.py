@@ -19,12 +19,13 @@ class Forced:
     """What one forward pass over prompt and response gives.
 
     Attributes:
-        states: (T, d) head inputs at the positions that predict the T response tokens.
+        final_hidden_states: (T, d) head inputs at the positions that predict the T response
+            tokens.
         last_prompt_token: (L, d) output of every decoder block at the last prompt token.
         response_mean: (L, d) output of every block, float32 mean over the response tokens.
     """
 
-    states: Tensor
+    final_hidden_states: Tensor
     last_prompt_token: Tensor
     response_mean: Tensor
 

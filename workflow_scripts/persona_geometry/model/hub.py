@@ -5,15 +5,16 @@ that cannot be had is known before a GPU is asked for.
 """
 
 import contextlib
-import json
 import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from persona_geometry.errors import InputError
+from persona_geometry.model.checkpoint import inspect_checkpoint, read_config, weight_files
+from persona_geometry.study.sections import Model
 
-WEIGHT_FILES = ("*.safetensors", "*.json", "*.txt", "*.model", "*.jinja")
+WANTED = ("*.safetensors", "*.json", "*.txt", "*.model", "*.tiktoken", "*.jinja")
 
 
 def cache_folder() -> Path:
@@ -32,77 +33,66 @@ def cached_snapshot(name: str, revision: str) -> Path | None:
     return folder if _has_weights(folder) else None
 
 
-def model_folder(settings: dict[str, Any]) -> Path:
+def model_folder(model: Model) -> Path:
     """Folder of a model that `describe_model` has found; never asks the network.
 
     Raises:
         InputError: a hub model that is not in this machine's cache.
     """
-    if "path" in settings:
-        return Path(settings["path"])
-    folder = cached_snapshot(settings["name"], settings["revision"])
+    if model.path is not None:
+        return Path(model.path)
+    name, revision = model.hub
+    folder = cached_snapshot(name, revision)
     if folder is None:
         raise InputError(
-            f"The model {settings['name']} is not in the cache {cache_folder()} of this machine, "
+            f"The model {name} is not in the cache {cache_folder()} of this machine, "
             f"although it was found before the job started: let HF_HOME name a folder that this "
             f"machine shares with the one that started the workflow."
         )
     return folder
 
 
-def known_config(settings: dict[str, Any]) -> dict[str, Any] | None:
+def known_config(model: Model) -> dict[str, Any] | None:
     """A model's config.json, where it is on this machine already."""
-    if "path" not in settings and not cached_snapshot(settings["name"], settings["revision"]):
+    if model.path is None and not cached_snapshot(*model.hub):
         return None
-    return json.loads((model_folder(settings) / "config.json").read_text())
+    return read_config(model_folder(model))
 
 
-def finding_message(settings: dict[str, Any]) -> str:
+def finding_message(model: Model) -> str:
     """What finding the model will take, for the dry run."""
-    if "path" in settings:
-        return f"Read the model in {settings['path']}"
-    name, revision = settings["name"], settings["revision"]
+    if model.path is not None:
+        return f"Read the model in {model.path}"
+    name, revision = model.hub
     if cached_snapshot(name, revision):
         return f"Find {name} at {revision[:12]} in the local cache"
     return f"Download {name} at {revision[:12]} from the hub, once, on this machine"
 
 
-def describe_model(settings: dict[str, Any], report: Callable[[str], None]) -> dict[str, Any]:
+def describe_model(model: Model, report: Callable[[str], None]) -> dict[str, Any]:
     """Find a model and say what it is.
 
     Args:
-        settings: a study's `model` section: `path`, or `name` and `revision`.
+        model: a study's `model` section.
         report: told what is downloaded.
 
     Returns:
         "source" (folder, or name and commit), "config" (its config.json) and "weight_bytes".
 
     Raises:
-        InputError: the model is not there, is gated, or cannot be reached.
+        InputError: the model is not there, is gated, cannot be reached, or is no whole causal
+            language model.
     """
-    if "path" in settings:
-        folder, source = Path(settings["path"]), settings["path"]
-    else:
-        source = f"{settings['name']}@{settings['revision']}"
-        folder = _snapshot(settings["name"], settings["revision"], report)
-    weights = sorted(folder.glob("*.safetensors"))
-    if not weights:
-        raise InputError(f"The model {source} has no .safetensors weights; convert it to them.")
-    return {
-        "source": source,
-        "config": json.loads((folder / "config.json").read_text()),
-        "weight_bytes": sum(file.stat().st_size for file in weights),
-    }
+    folder = Path(model.path) if model.path is not None else _snapshot(*model.hub, report)
+    return {"source": model.source, **inspect_checkpoint(folder, model.source)}
 
 
 def _has_weights(folder: Path) -> bool:
     """Whether a folder holds a config and every weight file that its index names, if it has one."""
-    index = folder / "model.safetensors.index.json"
-    if index.is_file():
-        shards = set(json.loads(index.read_text())["weight_map"].values())
-    else:
-        shards = {"model.safetensors"}
-    return all((folder / file).is_file() for file in {"config.json", *shards})
+    try:
+        return bool(weight_files(folder)) and (folder / "config.json").is_file()
+    except InputError:
+        return False
 
 
 def _snapshot(name: str, revision: str, report: Callable[[str], None]) -> Path:
@@ -112,7 +102,7 @@ def _snapshot(name: str, revision: str, report: Callable[[str], None]) -> Path:
     fetch: dict[str, Any] = {
         "repo_id": name,
         "revision": revision,
-        "allow_patterns": list(WEIGHT_FILES),
+        "allow_patterns": list(WANTED),
     }
     try:
         with contextlib.suppress(errors.LocalEntryNotFoundError):

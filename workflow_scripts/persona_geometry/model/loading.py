@@ -1,6 +1,5 @@
 """Loading a causal language model, and its parts that the measurements need."""
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,9 @@ from transformers.utils import logging as transformers_logging
 from persona_geometry.errors import InputError
 from persona_geometry.gpu import kernels
 from persona_geometry.model.attention import attention_kernel
+from persona_geometry.model.checkpoint import check_loading
 from persona_geometry.model.hub import model_folder
+from persona_geometry.study.sections import Model
 
 Batching = Literal["padded", "equal", "alone"]
 Decoding = Literal["captured", "padded", "equal", "alone", "uncached"]
@@ -31,8 +32,7 @@ class LanguageModel:
         network: the causal LM, in evaluation mode.
         tokenizer: its tokenizer.
         blocks: its decoder blocks; layer L is the output of blocks[L].
-        head: head inputs (..., d) to float32 logits (..., V).
-        load_seconds: how long loading took.
+        lm_head: head inputs (..., d) to float32 logits (..., V).
         batching: what a forward pass may hold: rows "padded" on the right to one length, rows of
             "equal" length, or a row "alone".
         decoding: how answers are generated: with the steps "captured" as a CUDA graph, by
@@ -43,8 +43,7 @@ class LanguageModel:
     network: Any
     tokenizer: Any
     blocks: nn.ModuleList
-    head: Callable[[Tensor], Tensor]
-    load_seconds: float
+    lm_head: Callable[[Tensor], Tensor]
     batching: Batching = "alone"
     decoding: Decoding = "uncached"
 
@@ -63,10 +62,7 @@ class LanguageModel:
 
     @property
     def body(self) -> Any:
-        """What runs the blocks and gives the head's inputs as `last_hidden_state`."""
-        base = self.network.base_model
-        if base is not self.network:
-            return base
+        """The text decoder: what runs the blocks and gives the head's inputs."""
         return next(m for m in self.network.modules() if self.blocks in m.children())
 
     @property
@@ -75,28 +71,27 @@ class LanguageModel:
         return self.network.get_output_embeddings().weight.shape[1]
 
 
-def load_model(settings: dict[str, Any], device: str = "auto") -> LanguageModel:
-    """Load a model as a study's `model` section says.
+def load_model(model: Model, device: str = "auto") -> LanguageModel:
+    """Load a model.
 
     Args:
-        settings: path, or name and revision; dtype, attention, gpus.
+        model: a study's `model` section.
         device: "cpu", "cuda", or "auto" (a GPU where there is one).
 
     Raises:
-        InputError: no such device, not a decoder-only language model, or an attention kernel that
-            it does not have.
+        InputError: no such device, weights that are not the model's, not a decoder-only language
+            model, or an attention kernel that it does not have.
     """
-    started = time.perf_counter()
     if device == "cuda" and not torch.cuda.is_available():
         raise InputError("execution.device is 'cuda', but torch sees no GPU on this machine.")
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     transformers_logging.disable_progress_bar()
-    folder = model_folder(settings)
-    placed = {"device_map": "auto"} if settings["gpus"] > 1 else {}
-    network = _network(
-        folder, settings["attention"], dtype=getattr(torch, settings["dtype"]), **placed
-    ).eval()
+    folder = model_folder(model)
+    placed = {"device_map": "auto"} if model.gpus > 1 else {}
+    network, info = _network(folder, model, placed)
+    check_loading(info, (name for name, _ in network.named_modules()), str(folder))
+    network.eval()
     if not placed:
         network.to(device)
     network.requires_grad_(False)
@@ -104,33 +99,40 @@ def load_model(settings: dict[str, Any], device: str = "auto") -> LanguageModel:
         from persona_geometry.gpu.fused_layers import fuse
 
         fuse(network)
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    return LanguageModel(
-        network, tokenizer, _blocks(network), _head(network), time.perf_counter() - started
-    )
+    tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    return LanguageModel(network, tokenizer, _blocks(network), _lm_head(network))
 
 
 def hidden_size(network: Any) -> int:
     return network.config.get_text_config().hidden_size
 
 
-def _network(folder: Path, attention: str, **options: Any) -> Any:
-    config = AutoConfig.from_pretrained(folder)
+def _network(folder: Path, model: Model, placed: dict[str, str]) -> tuple[Any, dict[str, Any]]:
+    """The causal LM, and what was amiss in loading it."""
+    config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
     if config.is_encoder_decoder or type(config) not in AutoModelForCausalLM._model_mapping:
         raise InputError(
             f"The model in {folder} is of type {config.model_type}, which transformers does not "
-            f"load as a decoder-only language model; name such a model."
+            f"load as a decoder-only language model; give one that it does."
         )
-    kernel = attention_kernel(attention, config.to_dict())
     try:
-        return AutoModelForCausalLM.from_pretrained(folder, attn_implementation=kernel, **options)
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
+            folder,
+            dtype=getattr(torch, model.dtype),
+            attn_implementation=attention_kernel(model.attention, config.to_dict()),
+            trust_remote_code=False,
+            ignore_mismatched_sizes=True,  # so that they are reported and refused
+            output_loading_info=True,
+            **placed,
+        )
     except (ValueError, ImportError) as error:
-        if "attention" not in str(error) and "flash_attn" not in str(error).lower():
+        if "attention" not in str(error).lower():
             raise
         raise InputError(
-            f"model.attention is '{attention}', which {config.model_type} models cannot be run "
-            f"with here ({_first_sentence(error)}); set it to 'eager'."
+            f"model.attention is '{model.attention}', which models of type {config.model_type} "
+            f"cannot be run with here ({_first_sentence(error)}); set it to 'eager'."
         ) from error
+    return loaded
 
 
 def _first_sentence(error: Exception) -> str:
@@ -150,7 +152,7 @@ def _blocks(network: Any) -> nn.ModuleList:
     )
 
 
-def _head(network: Any) -> Callable[[Tensor], Tensor]:
+def _lm_head(network: Any) -> Callable[[Tensor], Tensor]:
     """The model's own head, with its products accumulated and returned in float32.
 
     A bfloat16 head rounds a logit of 20 to steps of 0.125, which would swamp small divergences.
@@ -171,7 +173,7 @@ def _head(network: Any) -> Callable[[Tensor], Tensor]:
         transposed = weight.float().t()
     mixed = weight.is_cuda and weight.dtype != torch.float32
 
-    def head(states: Tensor) -> Tensor:
+    def lm_head(states: Tensor) -> Tensor:
         rows = states.reshape(-1, states.shape[-1]).to(transposed.dtype)
         logits = torch.mm(rows, transposed, torch.float32) if mixed else rows @ transposed
         if bias is not None:
@@ -182,4 +184,4 @@ def _head(network: Any) -> Callable[[Tensor], Tensor]:
             logits = softcap * torch.tanh(logits / softcap)
         return logits.view(*states.shape[:-1], -1)
 
-    return head
+    return lm_head

@@ -9,7 +9,7 @@ the ways that the measurements use; the fastest way that repeats the plain one i
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import get_args
+from typing import Any, get_args
 
 import torch
 from torch import Tensor
@@ -24,6 +24,9 @@ from persona_geometry.model.generation.transformers_backend import answer_batch,
 from persona_geometry.model.loading import Batching, Decoding, LanguageModel
 
 Turn = tuple[list[int], list[int]]
+
+FAILURES = (RuntimeError, ValueError, TypeError, LookupError, AttributeError)
+"""What code raises that was not written for what it is given."""
 
 STEPS = 4
 """Tokens that are generated: after three, a captured step has been replayed."""
@@ -54,8 +57,8 @@ class Plain:
     Attributes:
         turn: the row: token ids of a prompt and its response.
         logits: (T, V) float32, of the positions that predict the response.
-        states: (T, d) float32, what the head was given there.
-        outputs: (L, S, d) of every block, at every position.
+        states: (T, d) float32, the last hidden states there.
+        outputs: (L, T + 1, d) float32, of every block, from the last prompt token on.
     """
 
     turn: Turn
@@ -104,14 +107,14 @@ def check_model(
     ordered = sorted(turns, key=lambda turn: len(turn[0]) + len(turn[1]))
     try:
         plain = [_run_plainly(model, turn) for turn in ordered]
-    except InputError:
+    except (InputError, torch.cuda.OutOfMemoryError):
         raise
-    except (RuntimeError, ValueError, TypeError, IndexError, AttributeError) as error:
+    except FAILURES as error:
         raise _refusal(model, f"fails in a forward pass ({_brief(error)})") from error
     _check_memory(model)
-    _check_head(model, plain[0])
     _check_causality(model, plain[0])
     _check_kernel(model, plain[0])
+    _check_head(model, plain[0])
     model = _with_batching(model, plain)
     return _with_decoding(model, plain) if decoding else model
 
@@ -135,7 +138,7 @@ def _unlike(model: LanguageModel, plain: Sequence[Plain]) -> str:
         forced = teacher_force(model, [row.turn for row in rows])
     except torch.cuda.OutOfMemoryError:
         raise
-    except (RuntimeError, ValueError, TypeError, IndexError, AttributeError) as error:
+    except FAILURES as error:
         return f"fails where its blocks are looked at ({_brief(error)})"
     for ours, row in zip(forced, rows, strict=True):
         wrong = _unlike_row(model, ours, row)
@@ -145,30 +148,28 @@ def _unlike(model: LanguageModel, plain: Sequence[Plain]) -> str:
 
 
 def _unlike_row(model: LanguageModel, ours: Forced, row: Plain) -> str:
-    start, count = len(row.turn[0]), len(row.turn[1])
-    allowed = Rounding.of(model.dtype).of_vectors
-    last, mean = row.outputs[:, start - 1], row.outputs[:, start : start + count].mean(1)
-    blocks = torch.cat([ours.last_prompt_token.float(), ours.response_mean])
-    if not _gap(blocks, torch.cat([last, mean]), model.dtype) <= allowed:
-        return "gives a row other states after other rows than before them"
-    if not _gap(ours.states.float(), row.states, model.dtype) <= allowed:
-        return (
-            "computes its logits from other states than its last hidden ones, in a way that this "
-            "workflow does not know"
-        )
-    return ""
+    last, mean = row.outputs[:, 0], row.outputs[:, 1:].mean(1)
+    pairs = [
+        (ours.last_prompt_token.float(), last),
+        (ours.response_mean, mean),
+        (ours.final_hidden_states.float(), row.states),
+    ]
+    if max(_gap(*pair, model.dtype) for pair in pairs) <= Rounding.of(model.dtype).of_vectors:
+        return ""
+    return "gives a row other states among other rows than alone"
 
 
 def _with_decoding(model: LanguageModel, plain: Sequence[Plain]) -> LanguageModel:
     """The model with the fastest way of generating whose first tokens are the likeliest ones.
 
-    Where the lengths of rows matter to each other, keys kept from a shorter prefix may be wrong.
+    Where the lengths of rows matter to each other, keys kept from a shorter prefix may be wrong,
+    and only whole forward passes are right.
     """
+    if model.batching != "padded":
+        return replace(model, decoding="uncached")
     rows = [prompt + response for prompt, response in (plain[0].turn, plain[-1].turn)]
     for decoding in get_args(Decoding):
         if decoding == "captured" and not can_decode(model.network, model.device):
-            continue
-        if decoding != "uncached" and model.batching != "padded":
             continue
         tried = replace(model, decoding=decoding)
         rows_tried = [row[-len(rows[0]) :] for row in rows] if decoding == "equal" else rows
@@ -190,7 +191,7 @@ def _takes_the_likeliest(model: LanguageModel, rows: Sequence[list[int]]) -> boo
             answers = answer_batch(model, batch, config, logits).tolist()
         except torch.cuda.OutOfMemoryError:
             raise
-        except (RuntimeError, ValueError, TypeError, IndexError, AttributeError):
+        except FAILURES:
             return False
         of_rows = torch.stack(logits, 1).float()
         if not all(map(partial(_likeliest, model, ends), batch, answers, of_rows)):
@@ -213,7 +214,7 @@ def _likeliest(
 
 
 def _check_memory(model: LanguageModel) -> None:
-    """Dynamic rotary scaling keeps the longest row so far, once it is beyond the original length."""
+    """Dynamic rotary scaling keeps the longest row so far, beyond the original length."""
     for module in model.network.modules():
         original = getattr(module, "original_max_seq_len", None)
         if original is not None and module.max_seq_len_cached > original:
@@ -225,7 +226,7 @@ def _check_memory(model: LanguageModel) -> None:
 
 
 def _check_head(model: LanguageModel, row: Plain) -> None:
-    ours = model.head(row.states.to(model.head_device, model.dtype))
+    ours = model.lm_head(row.states.to(model.head_device, model.dtype))
     theirs = row.logits.to(ours.device)
     worst = float((ours - theirs).abs().max() / theirs.abs().max().clamp_min(1.0))
     allowed = Rounding.of(model.dtype).of_logits
@@ -241,11 +242,10 @@ def _check_head(model: LanguageModel, row: Plain) -> None:
 def _check_causality(model: LanguageModel, row: Plain) -> None:
     """Change the second half of a response; nothing before it may move."""
     prompt, response = row.turn
-    ids = prompt + response
-    kept = len(prompt) + len(response) // 2
-    others = [ids[0] if token != ids[0] else ids[1] for token in ids[kept:]]
-    changed = _run_plainly(model, (ids[:kept], others))
-    before, after = row.outputs[:, :kept], changed.outputs[:, :kept]
+    kept = len(response) // 2
+    others = [prompt[0] if token != prompt[0] else prompt[-1] for token in response[kept:]]
+    changed = _run_plainly(model, (prompt, response[:kept] + others))
+    before, after = row.outputs[:, : kept + 1], changed.outputs[:, : kept + 1]
     if not _gap(after, before, model.dtype) <= Rounding.of(model.dtype).of_vectors:
         raise _refusal(
             model,
@@ -277,16 +277,16 @@ def _check_kernel(model: LanguageModel, row: Plain) -> None:
 def _run_plainly(model: LanguageModel, turn: Turn) -> Plain:
     prompt, response = turn
     outputs: list[Tensor] = []
-    inputs: list[Tensor] = []
+    states: list[Tensor] = []
 
     def keep(_module: torch.nn.Module, _inputs: tuple, output: Tensor | tuple) -> None:
         outputs.append(output[0] if isinstance(output, tuple) else output)
 
-    def keep_input(_module: torch.nn.Module, given: tuple) -> None:
-        inputs.append(given[0])
+    def keep_last(_module: torch.nn.Module, _inputs: tuple, output: Any) -> None:
+        states.append(output.last_hidden_state)
 
     hooks = [block.register_forward_hook(keep) for block in model.blocks]
-    hooks.append(model.network.get_output_embeddings().register_forward_pre_hook(keep_input))
+    hooks.append(model.body.register_forward_hook(keep_last))
     try:
         ids = to_device(torch.tensor([prompt + response]), model.device)
         logits = model.network(input_ids=ids, use_cache=False).logits
@@ -300,14 +300,14 @@ def _run_plainly(model: LanguageModel, turn: Turn) -> Plain:
             f"does not run each of its {len(model.blocks)} decoder blocks once a token, so that a "
             f"layer's output is not one vector a token",
         )
-    if len(inputs) != 1 or inputs[0].shape[:-1] != ids.shape:
-        raise _refusal(model, "computes its logits in a way that this workflow does not know")
+    if len(states) != 1 or states[0].shape[:-1] != ids.shape:
+        raise _refusal(model, "has not one last hidden state a token")
     home, predicting = logits.device, slice(len(prompt) - 1, -1)
     return Plain(
         turn,
         logits[0, predicting].float(),
-        inputs[0][0, predicting].float().to(home),
-        torch.stack([output[0].float().to(home) for output in outputs]),
+        states[0][0, predicting].float().to(home),
+        torch.stack([output[0, len(prompt) - 1 :].float().to(home) for output in outputs]),
     )
 
 

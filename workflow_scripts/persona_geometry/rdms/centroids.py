@@ -1,39 +1,14 @@
-"""RDMs of a study from its prompts: mean divergences, and cosines of centroids."""
+"""Cosine RDMs: distances between the centroids of personas' hidden states."""
 
-import math
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from persona_geometry.errors import InputError
+from persona_geometry.rdms.files import LayerVectors, PromptDivergences
+from persona_geometry.rdms.rdm import Rdm
 from persona_geometry.store.packing import as_float32
 from persona_geometry.store.store import Store
-
-LN2 = math.log(2.0)
-
-
-def mean_rdm(per_prompt: np.ndarray, bounded: bool) -> np.ndarray:
-    """Average symmetric divergence matrices over prompts, and check what must hold.
-
-    Args:
-        per_prompt: (Q, N, N) in nats.
-        bounded: whether the divergence is a Jensen-Shannon divergence, which ln 2 bounds.
-
-    Returns:
-        (N, N), symmetric with a zero diagonal.
-
-    Raises:
-        InputError: negative or non-finite values, a value above ln 2, asymmetry, or a diagonal
-            that is not zero. Such values are never written.
-    """
-    mean = per_prompt.mean(0)
-    if not np.isfinite(mean).all() or mean.min() < -1e-6:
-        raise InputError("A divergence is negative or not a number; the store must be verified.")
-    if bounded and mean.max() > LN2 + 1e-6:
-        raise InputError(f"A JS divergence of {mean.max():.6f} exceeds ln 2; verify the store.")
-    if not np.allclose(mean, mean.T, atol=1e-12) or np.any(np.diagonal(mean) != 0.0):
-        raise InputError("A divergence matrix is not symmetric with a zero diagonal.")
-    return np.clip(mean, 0.0, LN2 if bounded else None)
 
 
 def persona_vectors(
@@ -51,8 +26,34 @@ def persona_vectors(
         yield np.stack([as_float32(getattr(cell, token)) for cell in read])
 
 
-def cosine_similarities(centroids: np.ndarray) -> np.ndarray:
-    """Cosine similarities of (L, N, d) centroids: (L, N, N), with ones on the diagonal.
+def centroids_of_prompts(
+    store: Store, prompts: dict[str, PromptDivergences], layers: Sequence[int], token: str
+) -> tuple[np.ndarray, LayerVectors]:
+    """Mean vectors over prompts at every layer, and the single ones of some layers.
+
+    Args:
+        store: the store.
+        prompts: each prompt's name, and what was published of it.
+        layers: layers whose single vectors are wanted.
+        token: "last_prompt_token" or "response_mean".
+
+    Returns:
+        (L, N, d) float64 centroids, and the vectors.
+    """
+    items = [(prompt.item, prompt.cells) for prompt in prompts.values()]
+    total: np.ndarray | float = 0.0
+    kept = []
+    for vectors in persona_vectors(store, items, token):
+        total = total + vectors.astype(np.float64)
+        kept.append(vectors[:, list(layers)])
+    of_layers = np.stack(kept).transpose(2, 0, 1, 3)
+    names = next(iter(prompts.values())).personas
+    chosen = LayerVectors(names, list(prompts), dict(zip(layers, of_layers, strict=True)))
+    return (np.asarray(total) / len(prompts)).transpose(1, 0, 2), chosen
+
+
+def cosine_rdms(names: Sequence[str], centroids: np.ndarray) -> dict[int, Rdm]:
+    """RDMs of 1 - cosine, in [0, 2], of (L, N, d) centroids, one a layer.
 
     Raises:
         InputError: a centroid of length zero.
@@ -61,8 +62,6 @@ def cosine_similarities(centroids: np.ndarray) -> np.ndarray:
     if not np.all(norms > 0):
         raise InputError("A centroid has length zero, so its cosine is not defined.")
     unit = centroids / norms
-    similarities = unit @ unit.transpose(0, 2, 1)
-    similarities = np.clip((similarities + similarities.transpose(0, 2, 1)) / 2, -1.0, 1.0)
-    diagonal = np.arange(centroids.shape[1])
-    similarities[:, diagonal, diagonal] = 1.0
-    return similarities
+    cosines = unit @ unit.transpose(0, 2, 1)
+    cosines = np.clip((cosines + cosines.transpose(0, 2, 1)) / 2, -1.0, 1.0)
+    return {layer: Rdm.from_square(names, 1.0 - matrix) for layer, matrix in enumerate(cosines)}

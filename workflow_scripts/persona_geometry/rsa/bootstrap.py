@@ -13,7 +13,7 @@ itself, and Spearman's correlation of the enlarged sample is a weighted one on t
 import numpy as np
 from scipy.stats import t as student_t
 
-from persona_geometry.rsa.ranks import upper
+from persona_geometry.rdms.rdm import Rdm, RdmStack
 
 LEVEL = 0.95
 MIN_PERSONAS = 4
@@ -22,23 +22,22 @@ _CHUNK_ELEMENTS = 2_000_000
 
 def bootstrap_intervals(
     cosine_vectors: np.ndarray | None,
-    cosine: np.ndarray,
-    js_by_prompt: np.ndarray | None,
+    cosine: Rdm,
+    divergence: Rdm,
+    by_prompt: RdmStack | None,
     n: int,
     seed: int,
-    *,
-    js: np.ndarray | None = None,
 ) -> dict[str, dict[str, float] | None]:
     """Confidence intervals of Spearman's correlation between cosine distance and divergence.
 
     Args:
         cosine_vectors: (Q, N, d) vectors per prompt and persona, whose means over prompts are the
             centroids. Without them the cosine distances stay fixed while prompts are resampled.
-        cosine: (N, N) cosine distances of the centroids.
-        js_by_prompt: (Q, N, N) divergences in nats of each prompt.
+        cosine: cosine distances of the centroids.
+        divergence: divergences, in nats.
+        by_prompt: those of each prompt, whose mean is `divergence`, or None.
         n: number of resamples.
         seed: the same seed gives the same resamples to every layer.
-        js: (N, N) divergences, read only where `js_by_prompt` is missing.
 
     Returns:
         `prompts`, `personas` and `dual`, each None where it cannot be computed (fewer than two
@@ -52,12 +51,10 @@ def bootstrap_intervals(
         "personas": None,
         "dual": None,
     }
-    mean_js = js if js_by_prompt is None else js_by_prompt.mean(axis=0)
-    if mean_js is None:
-        return intervals
     personas = len(cosine)
-    prompts = 0 if js_by_prompt is None else len(js_by_prompt)
-    cosine_pairs, js_pairs = upper(cosine)[None], upper(mean_js)[None]
+    prompts = 0 if by_prompt is None else len(by_prompt)
+    mean = divergence if by_prompt is None else by_prompt.mean()
+    cosine_pairs, js_pairs = cosine.vector[None], mean.vector[None]
     rho = float(weighted_spearman(cosine_pairs, js_pairs, np.ones_like(js_pairs))[0])
     if not np.isfinite(rho):
         return intervals
@@ -69,9 +66,9 @@ def bootstrap_intervals(
         alone = resampled_correlations(cosine_pairs, js_pairs, persona_counts)
         persona_variance = _variance(alone)
         intervals["personas"] = t_interval(rho, _unbiased(persona_variance, personas), personas)
-    if js_by_prompt is not None and prompts >= 2:
+    if by_prompt is not None and prompts >= 2:
         prompt_counts = multiplicities(prompt_stream, prompts, n)
-        resampled_js = prompt_counts @ upper(js_by_prompt) / prompts
+        resampled_js = prompt_counts @ by_prompt.vectors / prompts
         resampled_cosine = (
             cosine_pairs
             if cosine_vectors is None

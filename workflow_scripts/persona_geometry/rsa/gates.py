@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from persona_geometry.errors import InputError
+from persona_geometry.study.sections import Gate
 
 COMPARISONS = {">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le}
 
@@ -84,21 +85,21 @@ def look_up(statistics: Mapping[str, Any], path: str) -> Any:
     return value
 
 
-def evaluate(gates: Sequence[Mapping[str, Any]], statistics: Mapping[str, Any]) -> list[dict]:
+def evaluate(gates: Sequence[Gate], statistics: Mapping[str, Any]) -> list[dict]:
     """Each gate with its value and status; what could not be computed is never passed."""
     results = []
     for gate in gates:
-        value = look_up(statistics, gate["statistic"])
+        value = look_up(statistics, gate.statistic)
         if value is None:
             status = "not_evaluated"
         else:
-            met = COMPARISONS[gate["comparison"]](value, gate["threshold"])
+            met = COMPARISONS[gate.comparison](value, gate.threshold)
             status = "pass" if met else "fail"
         results.append(
             {
-                "statistic": gate["statistic"],
-                "comparison": gate["comparison"],
-                "threshold": gate["threshold"],
+                "statistic": gate.statistic,
+                "comparison": gate.comparison,
+                "threshold": gate.threshold,
                 "value": value,
                 "status": status,
             }

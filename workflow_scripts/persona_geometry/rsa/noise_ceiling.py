@@ -11,14 +11,14 @@ from math import comb
 import numpy as np
 from scipy.stats import rankdata
 
-from persona_geometry.rsa.ranks import upper
+from persona_geometry.rdms.rdm import RdmStack
 
 
-def noise_ceiling(js_by_prompt: np.ndarray | None, splits: int, seed: int) -> dict | None:
+def noise_ceiling(by_prompt: RdmStack | None, splits: int, seed: int) -> dict | None:
     """Split-half reliability of the divergences, and the rank correlation it allows.
 
     Args:
-        js_by_prompt: (Q, N, N) divergences in nats of each prompt.
+        by_prompt: divergences of each prompt.
         splits: how many random splits to take; where fewer exist, each is taken once. An odd
             prompt out is left aside, a different one from split to split.
         seed: of the random splits.
@@ -34,9 +34,9 @@ def noise_ceiling(js_by_prompt: np.ndarray | None, splits: int, seed: int) -> di
     A geometry measured with noise falls short of it, and one measured on the same prompts may
     share their peculiarities and pass it.
     """
-    if js_by_prompt is None or len(js_by_prompt) < 2 or js_by_prompt.shape[1] < 3:
+    if by_prompt is None or len(by_prompt) < 2 or len(by_prompt.names) < 3:
         return None
-    prompts, pairs = len(js_by_prompt), upper(js_by_prompt)
+    prompts, pairs = len(by_prompt), by_prompt.vectors
     first, second, exhaustive = _halves(prompts, splits, np.random.default_rng(seed))
     rho = _row_correlations(rankdata(first @ pairs, axis=1), rankdata(second @ pairs, axis=1))
     if not np.isfinite(rho).all():

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from persona_geometry.errors import InputError
+from persona_geometry.rdms.rdm import Rdm
 from persona_geometry.rsa.bootstrap import (
     MIN_PERSONAS,
     multiplicities,
@@ -56,9 +57,8 @@ def read_outcomes(path: str | Path) -> list[Outcome]:
 
 
 def outcomes_comparison(
-    cosine: np.ndarray,
-    js: np.ndarray,
-    personas: Sequence[str],
+    cosine: Rdm,
+    divergence: Rdm,
     outcomes: Sequence[Outcome],
     n: int,
     seed: int,
@@ -66,9 +66,7 @@ def outcomes_comparison(
     """Spearman's correlation of each geometry with the outcomes, and which is the stronger.
 
     Args:
-        cosine: (N, N) cosine distances.
-        js: (N, N) divergences in nats.
-        personas: the N names.
+        cosine, divergence: RDMs of the same personas.
         outcomes: (source, target, value) of ordered pairs.
         n: number of resamples of the personas that occur in `outcomes`.
         seed: of the resamples.
@@ -81,9 +79,9 @@ def outcomes_comparison(
         resample keeps the sign of the whole sample. What cannot be computed is None.
 
     Raises:
-        InputError: an outcome names a persona that is not among `personas`.
+        InputError: an outcome names a persona that the RDMs do not hold.
     """
-    position = {name: k for k, name in enumerate(personas)}
+    position = {name: k for k, name in enumerate(cosine.names)}
     for source, target, _ in outcomes:
         for name in (source, target):
             if name not in position:
@@ -97,7 +95,10 @@ def outcomes_comparison(
     occurring, places = np.unique(np.concatenate([sources, targets]), return_inverse=True)
     first, second = places[: len(sources)], places[len(sources) :]
 
-    predictors = {"cosine": cosine[sources, targets], "js": js[sources, targets]}
+    predictors = {
+        "cosine": cosine.square[sources, targets],
+        "js": divergence.square[sources, targets],
+    }
     once = np.ones((1, len(values)))
     rho = {k: float(weighted_spearman(x, values, once)[0]) for k, x in predictors.items()}
     size = len(occurring)

@@ -4,56 +4,51 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from persona_geometry.rsa.ranks import doubled_ranks, upper
-from persona_geometry.rsa.residual import macro_clusters
+from persona_geometry.rdms.rdm import Rdm
+from persona_geometry.rsa.residual import Residuals, macro_clusters
 
 
 def pair_table(
-    personas: Sequence[str],
     clusters: Mapping[str, str],
-    cosine: np.ndarray,
-    js: np.ndarray,
-    magnitude: np.ndarray | None,
+    cosine: Rdm,
+    divergence: Rdm,
+    magnitude: np.ndarray | None = None,
 ) -> list[dict]:
     """One row a pair of personas, in the order of the upper triangle.
 
     Args:
-        personas: N names.
         clusters: fine cluster of every clustered persona.
-        cosine, js: (N, N) RDMs.
+        cosine, divergence: RDMs of the same personas.
         magnitude: (pairs,) residual magnitudes, or None.
 
     Returns:
         Rows of `pair`, `relation` ("within_cluster", "same_macro" or "cross_macro"), `cosine`,
         `js`, their mid-ranks `cosine_rank` and `js_rank` (1 is the closest pair) and `magnitude`.
     """
-    macro = macro_clusters(personas, clusters)
-    x, y = upper(cosine), upper(js)
-    ranks = doubled_ranks(x) / 2, doubled_ranks(y) / 2
+    macro = dict(zip(cosine.names, macro_clusters(cosine.names, clusters), strict=True))
     rows = []
-    for k, (i, j) in enumerate(zip(*np.triu_indices(len(personas), 1), strict=True)):
-        first, second = personas[i], personas[j]
+    for k, (first, second) in enumerate(cosine.pairs):
         if first in clusters and clusters[first] == clusters.get(second):
             relation = "within_cluster"
         else:
-            relation = "same_macro" if macro[i] == macro[j] else "cross_macro"
+            relation = "same_macro" if macro[first] == macro[second] else "cross_macro"
         rows.append(
             {
                 "pair": [first, second],
                 "relation": relation,
-                "cosine": float(x[k]),
-                "js": float(y[k]),
-                "cosine_rank": float(ranks[0][k]),
-                "js_rank": float(ranks[1][k]),
+                "cosine": float(cosine.vector[k]),
+                "js": float(divergence.vector[k]),
+                "cosine_rank": float(cosine.ranks[k] / 2),
+                "js_rank": float(divergence.ranks[k] / 2),
                 "magnitude": None if magnitude is None else float(magnitude[k]),
             }
         )
     return rows
 
 
-def residual_magnitudes(cosine_rest: np.ndarray, js_rest: np.ndarray) -> np.ndarray | None:
+def residual_magnitudes(residuals: Residuals) -> np.ndarray | None:
     """(pairs,) |z| + |z| of two RDMs' residuals, each divided by its population sd."""
-    x, y = upper(cosine_rest), upper(js_rest)
+    x, y = residuals.x.vector, residuals.y.vector
     if not (x.std() > 0 and y.std() > 0):
         return None
     return np.abs(x - x.mean()) / x.std() + np.abs(y - y.mean()) / y.std()

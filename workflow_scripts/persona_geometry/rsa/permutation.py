@@ -1,11 +1,11 @@
-"""The permutation engine: one stream of relabelings for every test of a study.
+"""The permutation engine: one stream of permutations for every test of a study.
 
 A Mantel test relabels the personas of one matrix, rows and columns together, and correlates the
 upper triangles again (Mantel, Cancer Research 27, 1967). Ranks are taken once: relabeling moves
 ranks about and changes none. All layers share the matrix that is relabeled, so its values are
-gathered once for a chunk of relabelings and multiplied with every layer's ranks in one product.
+gathered once for a chunk of permutations and multiplied with every layer's ranks in one product.
 
-Sums of doubled mid-ranks are whole numbers and exact, so a relabeling that leaves the statistic as
+Sums of doubled mid-ranks are whole numbers and exact, so a permutation that leaves the statistic as
 it is counts as reaching it, whatever the order of summation.
 """
 
@@ -17,7 +17,8 @@ from math import factorial, prod
 
 import numpy as np
 
-from persona_geometry.rsa.ranks import doubled_ranks, square, upper
+from persona_geometry.rdms.rdm import Rdm
+from persona_geometry.rdms.triangle import square
 
 CHUNK_LABELS = 50_000  # so that what a chunk gathers stays in a core's cache
 QUANTILES = (0.025, 0.25, 0.5, 0.75, 0.95, 0.975)
@@ -26,15 +27,15 @@ LARGEST = 2**53
 
 
 @dataclass(frozen=True)
-class Relabelings:
+class Permutations:
     """A reproducible stream of permutations of n labels.
 
     Attributes:
         n: number of labels.
         groups: label numbers that may change places with each other; the others stay.
-        count: relabelings to draw, B; where no more than that are possible, each is taken once.
+        count: permutations to draw, B; where no more than that are possible, each is taken once.
         seed: of the draws. Equal seeds give equal streams, whatever is tested with them.
-        inverted: whether each relabeling is undone instead of done.
+        inverted: whether each permutation is undone instead of done.
     """
 
     n: int
@@ -44,12 +45,12 @@ class Relabelings:
     inverted: bool = False
 
     @classmethod
-    def free(cls, n: int, count: int, seed: int) -> "Relabelings":
+    def free(cls, n: int, count: int, seed: int) -> "Permutations":
         """All labels may change places."""
         return cls(n, (tuple(range(n)),), count, seed)
 
     @classmethod
-    def within(cls, strata: Sequence[Hashable | None], count: int, seed: int) -> "Relabelings":
+    def within(cls, strata: Sequence[Hashable | None], count: int, seed: int) -> "Permutations":
         """Labels change places within their stratum; None stays in place."""
         members: dict[Hashable, list[int]] = {}
         for label, stratum in enumerate(strata):
@@ -58,21 +59,21 @@ class Relabelings:
         groups = tuple(tuple(group) for group in members.values() if len(group) > 1)
         return cls(len(strata), groups, count, seed)
 
-    def inverse(self) -> "Relabelings":
+    def inverse(self) -> "Permutations":
         """The stream that does to the other matrix what this one does to one.
 
-        Relabeling x by the inverse gives, with y, exactly the statistics of relabeling y.
+        Permuting x by the inverse gives, with y, exactly the statistics of permutation y.
         """
         return replace(self, inverted=not self.inverted)
 
     @property
     def possible(self) -> int:
-        """Number of different relabelings, the identity included."""
+        """Number of different permutations, the identity included."""
         return prod(factorial(len(group)) for group in self.groups)
 
     @property
     def enumerated(self) -> bool:
-        """Whether each possible relabeling is taken exactly once."""
+        """Whether each possible permutation is taken exactly once."""
         return self.possible <= self.count
 
     @property
@@ -81,7 +82,7 @@ class Relabelings:
         return 1.0 / (self.possible if self.enumerated else self.count + 1)
 
     def chunks(self, size: int) -> Iterator[np.ndarray]:
-        """Yield (m, n) arrays of relabelings, m at most `size`.
+        """Yield (m, n) arrays of permutations, m at most `size`.
 
         Enumerated ones begin with the identity; to sampled ones the p-value adds it.
         The stream does not depend on `size`.
@@ -117,24 +118,24 @@ class Null:
 
     Attributes:
         observed: (K,) statistics; nan where one cannot be computed.
-        permuted: (B, K) statistics under relabeling.
-        relabelings: the stream.
+        permuted: (B, K) statistics under permutation.
+        permutations: the stream.
     """
 
     observed: np.ndarray
     permuted: np.ndarray
-    relabelings: Relabelings
+    permutations: Permutations
 
     def p_values(self) -> np.ndarray:
         """(K,) one-sided upper p-values; nan where the statistic is. Never 0.
 
-        Sampled: (b + 1) / (B + 1), b counting the relabelings that reach the observed statistic
+        Sampled: (b + 1) / (B + 1), b counting the permutations that reach the observed statistic
         (Phipson & Smyth 2010). Enumerated: the exact share, the identity among it.
         """
         return self._share(self.permuted)
 
     def family_wise_p_values(self) -> np.ndarray:
-        """(K,) p-values against the largest of all K statistics of each relabeling.
+        """(K,) p-values against the largest of all K statistics of each permutation.
 
         Controls the chance of any false finding among the K (Nichols & Holmes 2002).
         """
@@ -146,7 +147,7 @@ class Null:
 
     def _share(self, permuted: np.ndarray) -> np.ndarray:
         reached = (permuted >= self.observed - ROUNDING).sum(0)
-        if self.relabelings.enumerated:
+        if self.permutations.enumerated:
             p = reached / len(permuted)
         else:
             p = (reached + 1) / (len(permuted) + 1)
@@ -155,9 +156,9 @@ class Null:
     def summary(self, k: int) -> dict:
         """Mean, standard deviation and quantiles of one null distribution, and how it was made.
 
-        `possible` relabelings are None where a JSON number could not hold them exactly.
+        `possible` permutations are None where a JSON number could not hold them exactly.
         """
-        values, possible = self.permuted[:, k], self.relabelings.possible
+        values, possible = self.permuted[:, k], self.permutations.possible
         return {
             "mean": float(values.mean()),
             "sd": float(values.std()),
@@ -167,40 +168,39 @@ class Null:
             },
             "permutations": len(values),
             "possible": possible if possible <= LARGEST else None,
-            "enumerated": self.relabelings.enumerated,
-            "smallest_p": self.relabelings.smallest_p,
+            "enumerated": self.permutations.enumerated,
+            "smallest_p": self.permutations.smallest_p,
         }
 
 
-def mantel(fixed: Sequence[np.ndarray], moved: np.ndarray, relabelings: Relabelings) -> Null:
-    """Spearman Mantel tests of K matrices against one, with one stream of relabelings.
+def mantel(fixed: Sequence[Rdm], moved: Rdm, permutations: Permutations) -> Null:
+    """Spearman Mantel tests of K RDMs against one, with one stream of permutations.
 
     Args:
-        fixed: K symmetric (N, N) matrices, or residuals of such.
-        moved: the (N, N) matrix whose labels are permuted.
-        relabelings: of N labels.
+        fixed: K RDMs, or residuals of such.
+        moved: the RDM whose labels are permuted; of the same N conditions.
+        permutations: of N labels.
 
     Returns:
         The K rank correlations and their null distributions.
     """
-    n_pairs = moved.shape[0] * (moved.shape[0] - 1) // 2
-    x = np.stack([doubled_ranks(upper(matrix)) for matrix in fixed])
-    y = doubled_ranks(upper(moved))
+    x, y = np.stack([rdm.ranks for rdm in fixed]), moved.ranks
+    n_pairs = len(y)
     total = n_pairs * (n_pairs + 1.0)  # sum of doubled ranks
     spread_x = (x * x).sum(1) - total**2 / n_pairs
     spread_y = (y * y).sum() - total**2 / n_pairs
     scale = np.sqrt(spread_x * spread_y)
     with np.errstate(divide="ignore", invalid="ignore"):
         observed = np.where(scale > 0, (x @ y - total**2 / n_pairs) / scale, np.nan)
-        sums = permuted_products(x, y, relabelings)
+        sums = permuted_products(x, y, permutations)
         permuted = (sums - total**2 / n_pairs) / scale
-    return Null(observed, permuted, relabelings)
+    return Null(observed, permuted, permutations)
 
 
 def partial_mantel(
-    fixed: np.ndarray, moved: np.ndarray, covariates: Sequence[np.ndarray], relabelings: Relabelings
+    fixed: Rdm, moved: Rdm, covariates: Sequence[Rdm], permutations: Permutations
 ) -> Null:
-    """Partial Mantel test on ranks, with any number of covariate matrices.
+    """Partial Mantel test on ranks, with any number of covariate RDMs.
 
     The labels of `moved` are permuted and its partial correlation with `fixed` is computed anew
     (Smouse, Long & Sokal 1986; the scheme of vegan's mantel.partial). Where both matrices are
@@ -208,12 +208,12 @@ def partial_mantel(
     Methods Ecol. Evol. 4, 2013).
 
     Args:
-        fixed, moved: symmetric (N, N) matrices.
-        covariates: symmetric (N, N) matrices, at least one.
-        relabelings: of N labels.
+        fixed, moved: RDMs of the same N conditions.
+        covariates: RDMs of them, at least one.
+        permutations: of N labels.
     """
-    x, y = doubled_ranks(upper(fixed)), doubled_ranks(upper(moved))
-    basis = orthonormal_basis([doubled_ranks(upper(c)) for c in covariates], len(x))
+    x, y = fixed.ranks, moved.ranks
+    basis = orthonormal_basis([rdm.ranks for rdm in covariates], len(x))
     x_rest = x - basis @ (basis.T @ x)
     y = y - y.mean()
     inner = np.vstack([x_rest, basis.T])
@@ -226,8 +226,8 @@ def partial_mantel(
             return np.where(scale > 1e-18 * norm_y**2, products[:, 0] / np.sqrt(scale), np.nan)
 
     observed = partial((inner @ y)[None, :])
-    permuted = partial(permuted_products(inner, y, relabelings))
-    return Null(observed, np.nan_to_num(permuted, nan=-1.0)[:, None], relabelings)
+    permuted = partial(permuted_products(inner, y, permutations))
+    return Null(observed, np.nan_to_num(permuted, nan=-1.0)[:, None], permutations)
 
 
 def orthonormal_basis(covariates: Sequence[np.ndarray], n: int) -> np.ndarray:
@@ -238,20 +238,22 @@ def orthonormal_basis(covariates: Sequence[np.ndarray], n: int) -> np.ndarray:
     return left[:, sizes > 1e-10 * sizes[0]]
 
 
-def permuted_products(fixed: np.ndarray, moved: np.ndarray, relabelings: Relabelings) -> np.ndarray:
+def permuted_products(
+    fixed: np.ndarray, moved: np.ndarray, permutations: Permutations
+) -> np.ndarray:
     """(B, K) inner products of K fixed upper triangles with a relabeled one.
 
     Args:
         fixed: (K, pairs).
         moved: (pairs,) upper triangle of the matrix that is relabeled.
-        relabelings: B of them. Memory is bounded: relabelings are taken in chunks.
+        permutations: B of them. Memory is bounded: permutations are taken in chunks.
     """
-    n = relabelings.n
+    n = permutations.n
     table = square(moved, n).reshape(-1)
     ends = np.cumsum(np.arange(n - 1, 0, -1))[:-1]
     rows = [np.ascontiguousarray(row) for row in np.split(fixed, ends, axis=1)]
     products = []
-    for chunk in relabelings.chunks(max(1, CHUNK_LABELS // n)):
+    for chunk in permutations.chunks(max(1, CHUNK_LABELS // n)):
         labels = np.ascontiguousarray(chunk.T)
         places = labels * n
         sums = np.zeros((len(fixed), len(chunk)))

@@ -24,8 +24,9 @@ from itertools import pairwise
 
 import numpy as np
 
-from persona_geometry.rsa.permutation import Null, Relabelings, permuted_products
-from persona_geometry.rsa.ranks import doubled_ranks, upper
+from persona_geometry.rdms.rdm import Rdm
+from persona_geometry.rdms.triangle import doubled_ranks, vectorize
+from persona_geometry.rsa.permutation import Null, Permutations, permuted_products
 
 LEVEL = 0.05
 TARGET = 0.8
@@ -35,20 +36,20 @@ _SIMULATED_PAIRS = 4_000_000
 
 
 def stratified_power(
-    cosine: np.ndarray,
+    cosine: Rdm,
     strata: Sequence[Hashable | None],
     seed: int,
     *,
-    js: np.ndarray | None = None,
+    divergence: Rdm | None = None,
     permutations: int = 10_000,
 ) -> dict:
     """Power of the Mantel test that permutes labels within strata.
 
     Args:
-        cosine: (N, N) cosine distances.
+        cosine: cosine distances of N personas.
         strata: the cluster of each persona; None, or a cluster of one, stays in place.
         seed: of the simulation.
-        js: (N, N) divergences, to set the observed effect beside the detectable one.
+        divergence: their divergences, to set the observed effect beside the detectable one.
         permutations: up to so many admissible permutations the test enumerates all of them, and
             beyond draws so many.
 
@@ -57,14 +58,14 @@ def stratified_power(
         `within_pairs` and `moving_pairs`, `power_curve` (`planted` r, `rho` the mean within-cluster
         correlation it makes, `power` at the 0.05 level), `detectable_rho` (the within-cluster
         correlation found with 80 % power, None where none is), `observed_rho` (None without
-        `js`), `simulations` at each r, and `statement`, a sentence or two for a report.
+        `divergence`), `simulations` at each r, and `statement`, a sentence or two for a report.
     """
-    test = Relabelings.within(strata, permutations, seed)
+    test = Permutations.within(strata, permutations, seed)
     varies = within_cluster_correlation(cosine, cosine, strata) is not None
     curve: list[dict[str, float]] = []
     simulations = int(np.clip(_SIMULATED_PAIRS // (len(_PLANTED) * test.n**2 // 2), 50, 500))
     if test.smallest_p <= LEVEL and varies:
-        sampled = Relabelings(test.n, test.groups, min(permutations, _SAMPLED), seed)
+        sampled = Permutations(test.n, test.groups, min(permutations, _SAMPLED), seed)
         curve = _power_curve(
             cosine, test if test.enumerated else sampled, simulations, np.random.default_rng(seed)
         )
@@ -74,7 +75,9 @@ def stratified_power(
         "within_pairs": sum(len(group) * (len(group) - 1) // 2 for group in test.groups),
         "moving_pairs": int(_Blocks(test).moving.sum()),
         "detectable_rho": _crossing(curve),
-        "observed_rho": None if js is None else within_cluster_correlation(cosine, js, strata),
+        "observed_rho": None
+        if divergence is None
+        else within_cluster_correlation(cosine, divergence, strata),
         "power_curve": curve,
         "simulations": simulations if curve else 0,
     }
@@ -82,25 +85,25 @@ def stratified_power(
 
 
 def within_cluster_correlation(
-    cosine: np.ndarray, js: np.ndarray, strata: Sequence[Hashable | None]
+    cosine: Rdm, divergence: Rdm, strata: Sequence[Hashable | None]
 ) -> float | None:
-    """Correlation of the ranks of two (N, N) matrices less their block means, in [-1, 1].
+    """Correlation of the ranks of two RDMs less their block means, in [-1, 1].
 
     It runs over the pairs that move under permutations within strata, and is None where none
     does or where one side does not vary within blocks.
     """
-    ranks = doubled_ranks(upper(np.stack([cosine, js])))
-    rho = float(_Blocks(Relabelings.within(strata, 0, 0)).correlations(*ranks))
+    blocks = _Blocks(Permutations.within(strata, 0, 0))
+    rho = float(blocks.correlations(cosine.ranks, divergence.ranks))
     return rho if np.isfinite(rho) else None
 
 
 class _Blocks:
-    """The blocks of pairs that relabelings mix, and what ranks have beyond their block's mean."""
+    """The blocks of pairs that permutations mix, and what ranks have beyond their block's mean."""
 
-    def __init__(self, relabelings: Relabelings) -> None:
-        n = relabelings.n
+    def __init__(self, permutations: Permutations) -> None:
+        n = permutations.n
         label, moves = np.arange(n), np.zeros(n, dtype=bool)
-        for group in relabelings.groups:
+        for group in permutations.groups:
             label[list(group)] = group[0]
             moves[list(group)] = True
         first, second = np.triu_indices(n, 1)
@@ -127,9 +130,9 @@ class _Blocks:
 
 
 def _power_curve(
-    cosine: np.ndarray, test: Relabelings, simulations: int, stream: np.random.Generator
+    cosine: Rdm, test: Permutations, simulations: int, stream: np.random.Generator
 ) -> list[dict[str, float]]:
-    points = _points(cosine)
+    points = _points(cosine.square)
     offsets = np.zeros_like(points)
     for group in map(list, test.groups):
         offsets[group] = points[group] - points[group].mean(axis=0)
@@ -142,7 +145,7 @@ def _power_curve(
             for planted in _PLANTED
         ]
     )
-    observed, ranks = doubled_ranks(upper(cosine)), doubled_ranks(upper(simulated))
+    observed, ranks = cosine.ranks, doubled_ranks(vectorize(simulated))
     sums = Null(ranks @ observed, permuted_products(ranks, observed, test), test)
     p = sums.p_values().reshape(len(_PLANTED), simulations)
     rho = np.nan_to_num(_Blocks(test).correlations(observed, ranks)).reshape(p.shape)
@@ -167,7 +170,7 @@ def _squared_distances(points: np.ndarray) -> np.ndarray:
 
 
 def _random_offsets(
-    offsets: np.ndarray, test: Relabelings, simulations: int, stream: np.random.Generator
+    offsets: np.ndarray, test: Permutations, simulations: int, stream: np.random.Generator
 ) -> np.ndarray:
     """(S, N, N) Gaussian offsets in the span of the given ones, as wide as those of each group."""
     drawn = np.zeros((simulations, *offsets.shape))

@@ -1,28 +1,9 @@
-"""Upper triangles, mid-ranks and Spearman's correlation."""
+"""Correlations of ranked vectors."""
 
 import numpy as np
-from scipy.stats import rankdata
 
-
-def upper(matrix: np.ndarray) -> np.ndarray:
-    """The N(N-1)/2 values above the diagonal of a (..., N, N) matrix, row by row."""
-    rows, columns = np.triu_indices(matrix.shape[-1], 1)
-    return matrix[..., rows, columns]
-
-
-def square(values: np.ndarray, n: int) -> np.ndarray:
-    """The symmetric (n, n) matrix with a zero diagonal that `upper` turns into `values`."""
-    matrix = np.zeros((n, n))
-    matrix[np.triu_indices(n, 1)] = values
-    return matrix + matrix.T
-
-
-def doubled_ranks(values: np.ndarray) -> np.ndarray:
-    """Twice the mid-ranks of the last axis, as whole numbers in float64.
-
-    Products of such ranks are sums of whole numbers, exact in float64 up to two million values.
-    """
-    return np.rint(2.0 * rankdata(values, axis=-1))
+from persona_geometry.rdms.rdm import Rdm
+from persona_geometry.rdms.triangle import doubled_ranks
 
 
 def correlation(x: np.ndarray, y: np.ndarray) -> float | None:
@@ -40,3 +21,11 @@ def spearman(x: np.ndarray, y: np.ndarray) -> float | None:
     if np.ptp(x) == 0 or np.ptp(y) == 0:
         return None
     return correlation(doubled_ranks(x), doubled_ranks(y))
+
+
+def rsa(x: Rdm, y: Rdm) -> float | None:
+    """Spearman's correlation of the distances of two RDMs of the same conditions.
+
+    None where one of them is constant (Kriegeskorte, Mur & Bandettini 2008).
+    """
+    return correlation(x.ranks, y.ranks)

@@ -4,13 +4,15 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from persona_geometry.rdms.rdm import Rdm
+from persona_geometry.rdms.triangle import vectorize
 from persona_geometry.rsa.permutation import orthonormal_basis
-from persona_geometry.rsa.ranks import correlation, doubled_ranks, square, upper
+from persona_geometry.rsa.ranks import correlation, rsa
 
 OCCUPATIONAL, CIVILIAN = "occupational", "civilian"
 
 
-def residuals(values: np.ndarray, covariates: Sequence[np.ndarray]) -> np.ndarray:
+def residualize(values: np.ndarray, covariates: Sequence[np.ndarray]) -> np.ndarray:
     """What ordinary least squares on an intercept and covariates leaves of a vector.
 
     Exactly zero for a constant vector, where rounding would otherwise be left.
@@ -29,12 +31,11 @@ def explained(values: np.ndarray, rest: np.ndarray) -> float | None:
 
 
 def partial_spearman(
-    x: np.ndarray, y: np.ndarray, covariates: Sequence[np.ndarray]
+    rank_x: np.ndarray, rank_y: np.ndarray, covariates: Sequence[np.ndarray]
 ) -> float | None:
-    """Pearson's correlation of two vectors' ranks, each residualized on the covariates."""
-    rank_x, rank_y = doubled_ranks(x), doubled_ranks(y)
-    rest_x, rest_y = residuals(rank_x, covariates), residuals(rank_y, covariates)
-    if min(np.ptp(rest_x), np.ptp(rest_y)) < 1e-8 * len(x):
+    """Pearson's correlation of two vectors of doubled ranks, each residualized on covariates."""
+    rest_x, rest_y = residualize(rank_x, covariates), residualize(rank_y, covariates)
+    if min(np.ptp(rest_x), np.ptp(rest_y)) < 1e-8 * len(rest_x):
         return None
     return correlation(rest_x, rest_y)
 
@@ -49,29 +50,48 @@ def macro_clusters(personas: Sequence[str], clusters: Mapping[str, str]) -> list
     return [OCCUPATIONAL if persona in clusters else CIVILIAN for persona in personas]
 
 
-def same(labels: Sequence[str]) -> np.ndarray:
-    """(N, N) indicator, 1.0 where two labels are equal."""
+def same(names: Sequence[str], labels: Sequence[str]) -> Rdm:
+    """Model RDM, 1 where two conditions' labels are equal and 0 where they are not."""
     array = np.array(labels)
-    return (array[:, None] == array[None, :]).astype(float)
+    return Rdm.from_square(names, array[:, None] == array[None, :])
 
 
-def mean_marginals(distances: np.ndarray) -> np.ndarray:
-    """(N, N) radial covariate: how far the two personas of a pair are from everyone else.
+def mean_marginals(rdm: Rdm) -> np.ndarray:
+    """(pairs,) radial covariate: how far the two conditions of a pair are from all others.
 
     b[i, j] = mean of d[i, k] + mean of d[j, k] over all k other than i and j.
     """
-    n = len(distances)
+    distances, n = rdm.square, len(rdm)
     sums = distances.sum(1)
-    return (sums[:, None] + sums[None, :] - 2.0 * distances) / (n - 2)
+    return vectorize((sums[:, None] + sums[None, :] - 2.0 * distances) / (n - 2))
 
 
-def without(distances: np.ndarray, covariate: np.ndarray) -> tuple[np.ndarray, float | None]:
-    """Residuals of an RDM on a covariate RDM, as a matrix, and the R² of the covariate."""
-    values = upper(distances)
-    rest = residuals(values, [upper(covariate)])
-    return square(rest, len(distances)), explained(values, rest)
+def anchor_sums(rdm: Rdm, anchor: str) -> np.ndarray:
+    """(pairs,) radial covariate of all conditions but the anchor: b[i, j] = d[i, a] + d[j, a]."""
+    to_anchor = np.delete(rdm.square[rdm.names.index(anchor)], rdm.names.index(anchor))
+    return vectorize(to_anchor[:, None] + to_anchor[None, :])
 
 
-def anchor_sums(to_anchor: np.ndarray) -> np.ndarray:
-    """(N, N) radial covariate from (N,) distances to the anchor: b[i, j] = d[i] + d[j]."""
-    return to_anchor[:, None] + to_anchor[None, :]
+class Residuals:
+    """Two RDMs, each residualized on a covariate of its own.
+
+    Attributes:
+        x, y: the residuals, as RDMs of the same conditions.
+        r2: (2,) shares of variance that the covariates explain; None for a constant RDM.
+        spearman: correlation of the residuals; None where a covariate leaves only rounding.
+    """
+
+    def __init__(self, x: Rdm, x_covariate: np.ndarray, y: Rdm, y_covariate: np.ndarray) -> None:
+        self.x = x.of(residualize(x.vector, [x_covariate]))
+        self.y = y.of(residualize(y.vector, [y_covariate]))
+        self.r2 = explained(x.vector, self.x.vector), explained(y.vector, self.y.vector)
+        varies = all(
+            np.ptp(rest.vector) > 1e-10 * np.ptp(rdm.vector)
+            for rest, rdm in ((self.x, x), (self.y, y))
+        )
+        self.spearman = rsa(self.x, self.y) if varies else None
+
+
+def radial_residuals(x: Rdm, y: Rdm) -> Residuals:
+    """Both RDMs without what their mean marginals explain."""
+    return Residuals(x, mean_marginals(x), y, mean_marginals(y))

@@ -4,46 +4,42 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from persona_geometry.rsa.ranks import spearman, upper
+from persona_geometry.rdms.rdm import Rdm, RdmStack
+from persona_geometry.rdms.triangle import vectorize
+from persona_geometry.rsa.ranks import rsa, spearman
 
 
-def cluster_masked(x: np.ndarray, y: np.ndarray, fine: Sequence[str]) -> tuple[float | None, int]:
+def cluster_masked(x: Rdm, y: Rdm, fine: Sequence[str]) -> tuple[float | None, int]:
     """Spearman's correlation over pairs of different clusters, and their number."""
     labels = np.array(fine)
-    keep = upper(labels[:, None] != labels[None, :])
+    keep = vectorize(labels[:, None] != labels[None, :])
     if keep.sum() < 3:
         return None, int(keep.sum())
-    return spearman(upper(x)[keep], upper(y)[keep]), int(keep.sum())
+    return spearman(x.vector[keep], y.vector[keep]), int(keep.sum())
 
 
-def cluster_collapsed(
-    x: np.ndarray, y: np.ndarray, fine: Sequence[str]
-) -> tuple[float | None, int]:
+def cluster_collapsed(x: Rdm, y: Rdm, fine: Sequence[str]) -> tuple[float | None, int]:
     """Spearman's correlation after each cluster is averaged into one row, and the pairs left."""
     names = list(dict.fromkeys(fine))
     members = np.array([[label == name for label in fine] for name in names], dtype=float)
     weights = members / members.sum(1, keepdims=True)
     n_pairs = len(names) * (len(names) - 1) // 2
     # Averages of equal values may differ by rounding.
-    if n_pairs < 3 or np.ptp(upper(x)) == 0 or np.ptp(upper(y)) == 0:
+    if n_pairs < 3 or np.ptp(x.vector) == 0 or np.ptp(y.vector) == 0:
         return None, n_pairs
-    return spearman(upper(weights @ x @ weights.T), upper(weights @ y @ weights.T)), n_pairs
+    of_x, of_y = (vectorize(weights @ rdm.square @ weights.T) for rdm in (x, y))
+    return spearman(of_x, of_y), n_pairs
 
 
-def jackknife(x: np.ndarray, y: np.ndarray, personas: Sequence[str]) -> dict:
+def jackknife(x: Rdm, y: Rdm) -> dict:
     """Spearman's correlation with each persona left out."""
-    values = {}
-    for i, persona in enumerate(personas):
-        rest = np.delete(np.arange(len(personas)), i)
-        values[persona] = spearman(upper(x[np.ix_(rest, rest)]), upper(y[np.ix_(rest, rest)]))
+    values = {name: rsa(x.without(name), y.without(name)) for name in x.names}
     return {"values": values, **spread([v for v in values.values() if v is not None])}
 
 
-def per_prompt(x: np.ndarray, y_by_prompt: np.ndarray, prompts: Sequence[str]) -> dict:
+def per_prompt(x: Rdm, by_prompt: RdmStack) -> dict:
     """Spearman's correlation of one RDM with each prompt's RDM."""
-    values = {
-        prompt: spearman(upper(x), upper(y)) for prompt, y in zip(prompts, y_by_prompt, strict=True)
-    }
+    values = {prompt: rsa(x, y) for prompt, y in zip(by_prompt.labels, by_prompt, strict=True)}
     finite = [v for v in values.values() if v is not None]
     share = sum(v > 0.5 for v in finite) / len(finite) if finite else None
     return {**spread(finite), "share_above_0.5": share, "values": values}

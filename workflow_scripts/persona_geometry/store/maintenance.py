@@ -1,16 +1,24 @@
 """Listing, verifying and pruning the store."""
 
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from persona_geometry.files import write_atomically
-from persona_geometry.store.store import Store, is_whole
-from persona_geometry.study.recipes import Item
+from persona_geometry.errors import InputError
+from persona_geometry.files import TEMPORARY
+from persona_geometry.store.store import RECEIPTS, Certified, Response, Store, is_whole
+from persona_geometry.study.recipes import Item, items_on
 from persona_geometry.study.schedule import shard_name
+
+LEFT_SECONDS = 3600.0
+"""Age from which a temporary file belongs to no job that still writes it."""
 
 
 @dataclass
@@ -19,14 +27,24 @@ class Findings:
 
     Attributes:
         checked: files read.
-        damaged: files that cannot be read or disagree with their checksum, or were computed on
-            another response than the one stored.
-        broken_receipts: receipts that certify a cell or response which is missing or damaged.
+        damaged: files that cannot be read or disagree with their checksum, and cells and pairs
+            that were computed on another response than the one stored.
+        broken_receipts: receipts that certify a cell or response which is missing or damaged, or
+            a cell whose response is.
+        without_response: folders of items whose response is missing or damaged. They are kept: if
+            the response comes out the same when it is generated again, so does all of them.
+        temporary: files that a killed job left half written.
     """
 
     checked: int = 0
     damaged: list[Path] = field(default_factory=list)
     broken_receipts: list[Path] = field(default_factory=list)
+    without_response: list[Path] = field(default_factory=list)
+    temporary: list[Path] = field(default_factory=list)
+
+    @property
+    def bad(self) -> int:
+        return len(self.damaged) + len(self.broken_receipts)
 
 
 def inventory(store: Store) -> dict[str, tuple[int, int]]:
@@ -36,6 +54,7 @@ def inventory(store: Store) -> dict[str, tuple[int, int]]:
         "cells": store.root.glob("items/*/cells/*.safetensors"),
         "pair blocks": store.root.glob("items/*/pairs/*.safetensors"),
         "receipts": store.root.glob("*receipts/*.json"),
+        "temporary": store.root.rglob(TEMPORARY),
     }
     counts = {}
     for kind, files in kinds.items():
@@ -46,43 +65,34 @@ def inventory(store: Store) -> dict[str, tuple[int, int]]:
 
 def verify(store: Store) -> Findings:
     """Read every file against its checksum, and every receipt against the cells and pairs."""
-    found = Findings()
-    for path in sorted(store.root.glob("responses/*.json")) + sorted(
-        store.root.glob("items/*/*/*.safetensors")
-    ):
+    found = Findings(temporary=sorted(store.root.rglob(TEMPORARY)))
+    responses = _check_documents(store, found)
+    for path in sorted(store.root.glob("items/*/*/*.safetensors")):
         found.checked += 1
         if not is_whole(path):
             found.damaged.append(path)
-    found.damaged += _on_another_response(store, set(found.damaged))
-    bad = set(found.damaged)
-    item_of_cell = {
-        path.stem: path.parents[1].name
-        for path in store.root.glob("items/*/cells/*.safetensors")
-        if path not in bad
-    }
-    items_with_bad_pairs = {path.parents[1].name for path in bad if path.parent.name == "pairs"}
-    for shard, cells in store.receipts().items():
-        by_item: dict[str | None, list[str]] = {}
-        for cell in cells:
-            by_item.setdefault(item_of_cell.get(cell), []).append(cell)
-        whole = None not in by_item and not any(
-            item in items_with_bad_pairs or _lacks(store, item, certified)
-            for item, certified in by_item.items()
-            if item is not None
-        )
-        if not whole:
-            found.broken_receipts.append(store.receipt_path(shard))
-    whole_responses = {f.stem for f in store.root.glob("responses/*.json") if f not in bad}
-    for shard, responses in store.receipts("responses").items():
-        if not responses <= whole_responses:
-            found.broken_receipts.append(store.receipt_path(shard, "responses"))
+    _check_responses(store, responses, found)
+    _check_receipts(store, set(responses), found)
     return found
 
 
-def repair(found: Findings) -> None:
-    """Remove what a verification found, so that the next run computes exactly that again."""
-    for path in found.damaged + found.broken_receipts:
+def repair(found: Findings) -> int:
+    """Remove what a verification found, so that the next run computes exactly that again.
+
+    Returns:
+        How many files were removed. Temporary files younger than LEFT_SECONDS stay.
+    """
+    now = time.time()
+    left = [path for path in found.temporary if now - path.stat().st_mtime > LEFT_SECONDS]
+    for path in (doomed := found.damaged + found.broken_receipts + left):
         path.unlink(missing_ok=True)
+    return len(doomed)
+
+
+def studies_beside(store: Store) -> set[str]:
+    """Names of the studies whose results lie beside the store and may rest on it."""
+    folders = [path for path in store.root.parent.iterdir() if path.is_dir()]
+    return {path.name for path in folders if path != store.root and _rests_on_store(path)}
 
 
 def prune(store: Store, keep: Iterable[Item], dry_run: bool) -> tuple[int, int]:
@@ -96,7 +106,7 @@ def prune(store: Store, keep: Iterable[Item], dry_run: bool) -> tuple[int, int]:
     for item in keep:
         cells_of.setdefault(item.key, set()).update(item.cells.values())
         responses.add(item.response)
-    kept_keys = {
+    kept_keys: dict[Certified, set[str]] = {
         "cells": {cell for cells in cells_of.values() for cell in cells},
         "responses": responses,
     }
@@ -122,36 +132,86 @@ def prune(store: Store, keep: Iterable[Item], dry_run: bool) -> tuple[int, int]:
     if not dry_run:
         for (shard, kind), keys in shrunk.items():
             if keys:
-                receipt = store.receipt_path(shard, kind)
-                content = {**json.loads(receipt.read_bytes()), kind: sorted(keys)}
-                successor = store.receipt_path(shard_name(keys), kind)
-                write_atomically(successor, json.dumps(content).encode())
+                receipt = store.read_receipt(shard, kind)
+                store.write_receipt(shard_name(keys), replace(receipt, keys=keys), kind)
         for path in doomed:
             path.unlink()
     return len(doomed), size
 
 
+def _check_documents(store: Store, found: Findings) -> dict[str, str]:
+    """Read responses, receipts and descriptions of models; whole responses and their hashes."""
+    responses = {}
+    readers: dict[str, Callable[[str], Any]] = {
+        "responses": store.need_response,
+        "models": store.read_model,
+        RECEIPTS["cells"]: store.read_receipt,
+        RECEIPTS["responses"]: partial(store.read_receipt, kind="responses"),
+    }
+    for folder, read in readers.items():
+        for path in sorted(store.root.glob(f"{folder}/*.json")):
+            found.checked += 1
+            try:
+                content = read(path.stem)
+            except InputError:
+                found.damaged.append(path)
+                continue
+            if isinstance(content, Response):
+                responses[path.stem] = content.sha256
+    return responses
+
+
+def _check_responses(store: Store, responses: Mapping[str, str], found: Findings) -> None:
+    """Find cells and pairs that rest on another response than their item's, or on none."""
+    expected = {item: sha256 for key, sha256 in responses.items() for item in items_on(key)}
+    damaged = set(found.damaged)
+    for folder in sorted(store.root.glob("items/*")):
+        files = [path for path in sorted(folder.glob("*/*.safetensors")) if path not in damaged]
+        if not files:
+            continue
+        rests = {path: store.response_under(path) for path in files}
+        if folder.name in expected:
+            right = expected[folder.name]
+        else:
+            found.without_response.append(folder)
+            right = Counter(rests.values()).most_common(1)[0][0]
+        found.damaged += [path for path, sha256 in rests.items() if sha256 != right]
+
+
+def _check_receipts(store: Store, responses: set[str], found: Findings) -> None:
+    """Find receipts that certify what is not there, or not whole."""
+    damaged = set(found.damaged)
+    useless = {folder.name for folder in found.without_response}
+    useless |= {path.parents[1].name for path in damaged if path.parent.name == "pairs"}
+    item_of = {
+        path.stem: path.parents[1].name
+        for path in store.root.glob("items/*/cells/*.safetensors")
+        if path not in damaged
+    }
+    for shard, cells in store.receipts().items():
+        by_item: dict[str | None, list[str]] = defaultdict(list)
+        for cell in cells:
+            by_item[item_of.get(cell)].append(cell)
+        if any(
+            item is None or item in useless or _lacks(store, item, certified)
+            for item, certified in by_item.items()
+        ):
+            found.broken_receipts.append(store.receipt_path(shard))
+    for shard, certified in store.receipts("responses").items():
+        if not certified <= responses:
+            found.broken_receipts.append(store.receipt_path(shard, "responses"))
+
+
+def _rests_on_store(study: Path) -> bool:
+    """Whether a folder is a study's, but for those whose RDMs both came from files."""
+    if not any(study.iterdir()):
+        return False
+    try:
+        return json.loads((study / "run.json").read_bytes())["model"] is not None
+    except (OSError, ValueError, KeyError, TypeError):
+        return True
+
+
 def _lacks(store: Store, item: str, cells: Sequence[str]) -> bool:
     missing_cells, missing_pairs = store.missing(item, cells)
     return bool(missing_cells) or len(missing_pairs) > 0
-
-
-def _on_another_response(store: Store, damaged: set[Path]) -> list[Path]:
-    """Cells and pairs of an item that do not agree on the response they were computed on."""
-    wrong = []
-    responses = {}
-    for file in store.root.glob("responses/*.json"):
-        if file not in damaged:
-            responses[json.loads(file.read_bytes())["sha256"]] = file
-    for path in sorted(store.root.glob("items/*/*/*.safetensors")):
-        if path in damaged:
-            continue
-        if path.parent.name == "cells":
-            sha256 = store.read_cell(
-                path.parents[1].name, path.stem, with_states=False
-            ).response_sha256
-        else:
-            sha256 = store.read_pairs(path).response_sha256
-        if sha256 not in responses:
-            wrong.append(path)
-    return wrong

@@ -11,24 +11,31 @@ Every file is written beside its place and renamed into it, so a file that exist
 carries a checksum, so that damage is found. Reading needs no torch.
 """
 
+import contextlib
 import hashlib
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from persona_geometry.errors import InputError
-from persona_geometry.files import write_atomically
+from persona_geometry.files import write_atomically, write_json
 from persona_geometry.store.packing import pack, unpack
 
 DIVERGENCES = ("js", "kl_pq", "kl_qp")
 RECEIPTS = {"cells": "receipts", "responses": "response_receipts"}
+Certified = Literal["cells", "responses"]
+
+REPAIR = (
+    "run 'python workflow_scripts/manage_store.py verify --repair' and then the workflow again."
+)
+"""The remedy that ends every sentence about a store that does not hold what it should."""
 
 
 @dataclass(frozen=True)
@@ -58,14 +65,14 @@ class Cell:
     `packing.as_float32` reads both.
 
     Attributes:
-        states: (T, d) inputs of the model's head at the positions that predict the response
-            tokens, or None where the study keeps none.
+        final_hidden_states: (T, d) inputs of the model's head at the positions that predict the
+            response tokens, or None where the study keeps none; "states" in the file.
         last_prompt_token: (L, d) output of every decoder block at the last prompt token.
         response_mean: (L, d) output of every decoder block, mean over the response tokens.
         response_sha256: hash of the response it was computed on.
     """
 
-    states: np.ndarray | None
+    final_hidden_states: np.ndarray | None
     last_prompt_token: np.ndarray
     response_mean: np.ndarray
     response_sha256: str
@@ -90,6 +97,21 @@ class PairBlock:
     response_sha256: str
 
 
+@dataclass(frozen=True)
+class Receipt:
+    """What a finished GPU job certifies.
+
+    Attributes:
+        keys: of cells, with every pair among those of one prompt, or of responses.
+        model: key of the model as it was run.
+        account: what the job did: counts, seconds a stage, device, peak memory, versions.
+    """
+
+    keys: frozenset[str]
+    model: str
+    account: dict[str, Any]
+
+
 class Store:
     """A folder of results, named by their recipes' keys."""
 
@@ -105,12 +127,12 @@ class Store:
         path = self.response_path(key)
         if not path.is_file():
             return None
+        content = _read_object(path)
         try:
-            content = json.loads(path.read_bytes())
             response = Response(**content["response"])
-        except (ValueError, KeyError, TypeError) as error:
+        except (KeyError, TypeError) as error:
             raise _damaged(path) from error
-        if content["sha256"] != response.sha256:
+        if content.get("sha256") != response.sha256:
             raise _damaged(path)
         return response
 
@@ -145,27 +167,33 @@ class Store:
         arrays, meta = _read(path, () if with_states else ("states",))
         decoded = {name: _decoded(array, meta[name]) for name, array in arrays.items()}
         return Cell(
-            states=decoded.get("states"),
+            final_hidden_states=decoded.get("states"),
             last_prompt_token=decoded["last_prompt_token"],
             response_mean=decoded["response_mean"],
             response_sha256=meta["response_sha256"],
         )
 
-    def read_states(self, item: str, cell: str) -> tuple[np.ndarray | None, str]:
-        """A cell's states alone, and the hash of the response they were computed on."""
+    def read_final_hidden_states(self, item: str, cell: str) -> tuple[np.ndarray | None, str]:
+        """A cell's final hidden states alone, and the hash of the response they rest on."""
         arrays, meta = _read(self.cell_path(item, cell), ("last_prompt_token", "response_mean"))
         states = _decoded(arrays["states"], meta["states"]) if arrays else None
         return states, meta["response_sha256"]
 
     def write_cell(self, item: str, key: str, cell: Cell) -> None:
         named = {
-            name: getattr(cell, name)
-            for name in ("states", "last_prompt_token", "response_mean")
-            if getattr(cell, name) is not None
+            "last_prompt_token": cell.last_prompt_token,
+            "response_mean": cell.response_mean,
         }
+        if cell.final_hidden_states is not None:
+            named["states"] = cell.final_hidden_states
         meta = {name: json.dumps([_dtype(a), *a.shape]) for name, a in named.items()}
         arrays = {name: pack(a) if a.dtype == np.uint16 else a for name, a in named.items()}
         _write(self.cell_path(item, key), arrays, {**meta, "response_sha256": cell.response_sha256})
+
+    def add_final_hidden_states(self, item: str, key: str, states: np.ndarray) -> None:
+        """Give a cell that was stored without its states these, and leave the rest as it is."""
+        stored = self.read_cell(item, key, with_states=False)
+        self.write_cell(item, key, replace(stored, final_hidden_states=states))
 
     # Pairs
 
@@ -186,19 +214,78 @@ class Store:
         name = hashlib.sha256(meta["cells"].encode() + arrays["pairs"].tobytes()).hexdigest()[:20]
         _write(self.root / "items" / item / "pairs" / f"{name}.safetensors", arrays, meta)
 
+    # What cells and pairs rest on
+
+    def response_under(self, path: Path) -> str:
+        """Hash of the response that a stored cell or block of pairs was computed on."""
+        return _read_metadata(path)["response_sha256"]
+
+    def drop_results(self, items: Iterable[str], other_than: Response) -> None:
+        """Remove what items hold that was computed on another response than the given one."""
+        for item in items:
+            for path in (self.root / "items" / item).glob("*/*.safetensors"):
+                if self.response_under(path) != other_than.sha256:
+                    path.unlink()
+
     # Receipts
 
-    def receipt_path(self, shard: str, kind: str = "cells") -> Path:
+    def receipt_path(self, shard: str, kind: Certified = "cells") -> Path:
         """The receipt of a shard of cells or, with kind "responses", of responses."""
         return self.root / RECEIPTS[kind] / f"{shard}.json"
 
-    def receipts(self, kind: str = "cells") -> dict[str, frozenset[str]]:
-        """Shard to certified cells or responses, the oldest receipt first."""
+    def write_receipt(self, shard: str, receipt: Receipt, kind: Certified = "cells") -> None:
+        content = {"model": receipt.model, kind: sorted(receipt.keys), "account": receipt.account}
+        write_json(self.receipt_path(shard, kind), content)
+
+    def read_receipt(self, shard: str, kind: Certified = "cells") -> Receipt:
+        """Read a receipt.
+
+        Raises:
+            InputError: it is not there, or damaged.
+        """
+        path = self.receipt_path(shard, kind)
+        if not path.is_file():
+            raise _missing(path)
+        content = _read_object(path)
+        try:
+            return Receipt(_certified(content, kind), content["model"], content["account"])
+        except (KeyError, TypeError) as error:
+            raise _damaged(path) from error
+
+    def receipts(self, kind: Certified = "cells") -> dict[str, frozenset[str]]:
+        """Shard to certified cells or responses, the oldest receipt first.
+
+        A damaged receipt certifies nothing.
+        """
         files = sorted(
             self.root.glob(f"{RECEIPTS[kind]}/*.json"),
             key=lambda f: (f.stat().st_mtime_ns, f.name),
         )
-        return {f.stem: frozenset(json.loads(f.read_bytes())[kind]) for f in files}
+        certified = {}
+        for file in files:
+            with contextlib.suppress(InputError, KeyError, TypeError):
+                certified[file.stem] = _certified(_read_object(file), kind)
+        return certified
+
+    # Models
+
+    def model_path(self, key: str) -> Path:
+        return self.root / "models" / f"{key}.json"
+
+    def write_model(self, key: str, description: Mapping[str, Any]) -> None:
+        """Keep what `describe_model` found."""
+        write_json(self.model_path(key), description, indent=1)
+
+    def read_model(self, key: str) -> dict[str, Any]:
+        """Read a model's description.
+
+        Raises:
+            FileNotFoundError: the model is not resolved yet.
+            InputError: it is damaged.
+        """
+        return _read_object(self.model_path(key))
+
+    # What is missing
 
     def missing(self, item: str, cells: Sequence[str]) -> tuple[list[str], np.ndarray]:
         """What an item still lacks of the given cells and of the pairs among them.
@@ -241,7 +328,7 @@ def _read(path: Path, skip: Iterable[str] = ()) -> tuple[dict[str, np.ndarray], 
     try:
         with safe_open(path, framework="numpy") as stream:
             arrays = {name: stream.get_tensor(name) for name in stream.keys() if name not in skip}
-            meta = stream.metadata()
+            meta = stream.metadata() or {}
     except FileNotFoundError:
         raise _missing(path) from None
     except SafetensorError as error:
@@ -249,6 +336,31 @@ def _read(path: Path, skip: Iterable[str] = ()) -> tuple[dict[str, np.ndarray], 
     if any(meta.get(f"sha256.{name}") != _checksum(array) for name, array in arrays.items()):
         raise _damaged(path)
     return arrays, meta
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    """Read a JSON object."""
+    try:
+        content = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise _damaged(path) from error
+    if not isinstance(content, dict):
+        raise _damaged(path)
+    return content
+
+
+def _certified(content: Mapping[str, Any], kind: Certified) -> frozenset[str]:
+    if not isinstance(content[kind], list):
+        raise TypeError(f"{kind} are not listed")
+    return frozenset(content[kind])
+
+
+def _read_metadata(path: Path) -> dict[str, str]:
+    try:
+        with safe_open(path, framework="numpy") as stream:
+            return stream.metadata() or {}
+    except SafetensorError as error:
+        raise _damaged(path) from error
 
 
 def _pairs_in(path: Path) -> tuple[list[str], np.ndarray]:
@@ -268,31 +380,22 @@ def _finished(folder: Path) -> list[Path]:
 
 
 def _missing(path: Path) -> InputError:
-    return InputError(
-        f"{path} is missing although a receipt certifies it; run 'python "
-        f"workflow_scripts/manage_store.py verify --repair' and then the workflow again."
-    )
+    return InputError(f"{path} is missing although a receipt certifies it; {REPAIR}")
 
 
 def _damaged(path: Path) -> InputError:
-    return InputError(
-        f"{path} is damaged; run 'python workflow_scripts/manage_store.py verify --repair', which "
-        f"removes it, and then the workflow again."
-    )
+    return InputError(f"{path} is damaged; {REPAIR}")
+
+
+def on_another_response(path: Path) -> InputError:
+    """The error for a cell or pairs that were not computed on the stored response."""
+    return InputError(f"{path} was computed on another response than the one stored; {REPAIR}")
 
 
 def is_whole(path: Path) -> bool:
-    """Whether a stored file can be read and agrees with its checksum."""
-    if path.suffix == ".json":
-        try:
-            content = json.loads(path.read_bytes())
-            return "response" not in content or (
-                Response(**content["response"]).sha256 == content["sha256"]
-            )
-        except (ValueError, KeyError, TypeError):
-            return False
+    """Whether a cell or a block of pairs can be read and agrees with its checksum."""
     try:
-        _read(path)
+        meta = _read(path)[1]
     except InputError:
         return False
-    return True
+    return "response_sha256" in meta

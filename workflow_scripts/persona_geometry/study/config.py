@@ -1,61 +1,53 @@
 """A study: one config file, checked and read into one object."""
 
-import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import jsonschema
-import yaml
 
 from persona_geometry.errors import InputError
+from persona_geometry.model.attention import attention_kernel
+from persona_geometry.model.checkpoint import read_config
+from persona_geometry.model.hub import known_config
+from persona_geometry.model.tensors import depth_of, text_config
 from persona_geometry.rsa.gates import check_name
+from persona_geometry.study.sections import (
+    Alignment,
+    Divergence,
+    Execution,
+    Generation,
+    Geometry,
+    Model,
+    RdmFile,
+    Scoring,
+    schema,
+)
 from persona_geometry.study.tables import Persona, Prompt, read_personas, read_prompts
-
-DEFAULTS: dict[str, dict[str, Any]] = {
-    "model": {"dtype": "bfloat16", "attention": "sdpa", "system_role": "native", "gpus": 1},
-    "generation": {
-        "backend": "transformers",
-        "max_new_tokens": 256,
-        "system_prompt": None,
-        "seed": 42,
-        "gpu_memory_utilization": 0.9,
-    },
-    "scoring": {"end_of_turn": False, "retokenize": False, "keep_states": True},
-    "divergence": {"estimator": "js", "cutoffs": [8, 32]},
-    "geometry": {"token": "last_prompt_token"},
-    "alignment": {
-        "leave_out": [],
-        "top_k": 5,
-        "predictions": [],
-        "bootstrap": 1000,
-        "noise_ceiling_splits": 200,
-        "covariates": [],
-        "outcomes": None,
-    },
-    "rdm": {},
-    "execution": {"prompts_per_gpu_job": 20, "device": "auto", "batch_tokens": 0},
-}
 
 
 @dataclass(frozen=True)
 class Study:
-    """A checked study. Sections of the config are plain dicts with every default filled in."""
+    """A checked study: its tables, and the sections of its config with every default filled in.
+
+    `rdm` holds the RDMs that come from files, by "cosine" and "js". A study that needs no model
+    has a model section without path and name.
+    """
 
     name: str
     source: str
     personas: list[Persona]
     prompts: list[Prompt]
     anchor: str | None
-    model: dict[str, Any]
-    generation: dict[str, Any]
-    scoring: dict[str, Any]
-    divergence: dict[str, Any]
-    geometry: dict[str, Any]
-    alignment: dict[str, Any]
-    rdm: dict[str, Any]
-    execution: dict[str, Any]
+    model: Model
+    generation: Generation
+    scoring: Scoring
+    divergence: Divergence
+    geometry: Geometry
+    alignment: Alignment
+    rdm: dict[str, RdmFile]
+    execution: Execution
 
     @cached_property
     def clusters(self) -> dict[str, str]:
@@ -72,21 +64,29 @@ class Study:
 
     @property
     def layers(self) -> list[int]:
-        return self.geometry["layers"]
+        return self.geometry.layers
 
     @property
     def headline_layer(self) -> int:
-        return self.geometry["headline_layer"]
+        return self.geometry.headline_layer
 
     @property
     def needs_model(self) -> bool:
         """False when both RDMs come from files."""
         return not {"cosine", "js"} <= set(self.rdm)
 
+    @property
+    def title(self) -> str:
+        """The study in a line, for a terminal."""
+        return (
+            f"Study {self.name}: {len(self.personas)} personas, {len(self.prompts)} prompts, "
+            f"model {self.model.path or self.model.name}"
+        )
+
     @cached_property
     def response_system_prompt(self) -> str:
         """System prompt under which the shared response is generated."""
-        given = self.generation["system_prompt"]
+        given = self.generation.system_prompt
         if given is not None:
             return given
         return next(p.system_prompt for p in self.personas if p.name == self.anchor)
@@ -104,25 +104,40 @@ def read_study(config: dict[str, Any], source: str = "the config") -> Study:
         InputError: one sentence naming the file, the row or key, and the remedy.
     """
     _check_schema(config, source)
-    sections = {name: {**defaults, **config.get(name, {})} for name, defaults in DEFAULTS.items()}
+    geometry = Geometry.of(**config["geometry"])
+    gates = [{"layer": geometry.headline_layer, **g} for g in config["alignment"]["gates"]]
     study = Study(
         name=config["study"],
         source=source,
         personas=read_personas(config["personas"]),
         prompts=read_prompts(config["prompts"]),
         anchor=config.get("anchor"),
-        **sections,
+        model=Model.of(**config.get("model", {})),
+        generation=Generation.of(**config.get("generation", {})),
+        scoring=Scoring.of(**config.get("scoring", {})),
+        divergence=Divergence.of(**config.get("divergence", {})),
+        geometry=geometry,
+        alignment=Alignment.of(**{**config["alignment"], "gates": gates}),
+        rdm={kind: RdmFile.of(**file) for kind, file in config.get("rdm", {}).items()},
+        execution=Execution.of(**config.get("execution", {})),
     )
     _check_names(study, config)
     _check_layers(study)
     _check_cutoffs(study)
-    return study
+    return replace(study, model=_with_kernel(study)) if study.needs_model else study
+
+
+def _with_kernel(study: Study) -> Model:
+    """The model section with the attention kernel that `auto` stands for: part of every key."""
+    model = study.model
+    try:
+        return replace(model, attention=attention_kernel(model.attention, known_config(model)))
+    except InputError as error:
+        raise InputError(f"{study.source}: {error}") from None
 
 
 def _check_schema(config: dict[str, Any], source: str) -> None:
-    schema_path = Path(__file__).parents[3] / "config" / "schemas" / "config.schema.yaml"
-    schema = yaml.safe_load(schema_path.read_text())
-    validator = jsonschema.Draft202012Validator(schema)
+    validator = jsonschema.Draft202012Validator(schema())
     error = jsonschema.exceptions.best_match(validator.iter_errors(config))
     if error is None:
         return
@@ -157,14 +172,14 @@ def _check_names(study: Study, config: dict[str, Any]) -> None:
         raise InputError(
             f"{study.source}: 'model' is missing; add it, or give both RDMs as files under 'rdm'."
         )
-    if "js" not in study.rdm and study.anchor is None and not study.generation["system_prompt"]:
+    if "js" not in study.rdm and study.anchor is None and not study.generation.system_prompt:
         raise InputError(
             f"{study.source}: there is no anchor to generate the shared responses under; "
             f"set 'anchor' or 'generation.system_prompt'."
         )
-    mentioned = [("alignment.leave_out", name) for name in study.alignment["leave_out"]]
+    mentioned = [("alignment.leave_out", name) for name in study.alignment.leave_out]
     mentioned += [
-        ("alignment.predictions", name) for pair in study.alignment["predictions"] for name in pair
+        ("alignment.predictions", name) for pair in study.alignment.predictions for name in pair
     ]
     for key, name in mentioned:
         if name not in names:
@@ -196,25 +211,25 @@ def _check_layers(study: Study) -> None:
             f"{study.source}: headline layer {study.headline_layer} is not among geometry.layers; "
             f"add it there."
         )
-    for gate in study.alignment["gates"]:
+    for gate in study.alignment.gates:
         try:
-            check_name(gate["statistic"])
+            check_name(gate.statistic)
         except InputError as error:
             raise InputError(f"{study.source}: {error}") from None
-        if gate.get("layer", study.headline_layer) not in study.layers:
+        if gate.layer not in study.layers:
             raise InputError(
-                f"{study.source}: a gate on {gate['statistic']} names layer {gate['layer']}, "
+                f"{study.source}: a gate on {gate.statistic} names layer {gate.layer}, "
                 f"which is not among geometry.layers; add it there or change the gate."
             )
-    if not study.needs_model or "path" not in study.model:
+    if not study.needs_model or study.model.path is None:
         return
-    folder = Path(study.model["path"])
+    folder = Path(study.model.path)
     if not (folder / "config.json").is_file():
         raise InputError(
             f"{study.source}: model.path '{folder}' holds no config.json; "
             f"give the folder of a Hugging Face checkpoint."
         )
-    check_model_layers(study.layers, json.loads((folder / "config.json").read_text()), study.source)
+    check_model_layers(study.layers, read_config(folder), study.source)
 
 
 def check_model_layers(layers: list[int], model_config: dict[str, Any], source: str) -> None:
@@ -228,7 +243,7 @@ def check_model_layers(layers: list[int], model_config: dict[str, Any], source: 
     Raises:
         InputError: a layer is not below num_hidden_layers.
     """
-    depth = model_config.get("text_config", model_config).get("num_hidden_layers")
+    depth = depth_of(text_config(model_config))
     for layer in layers:
         if depth is not None and layer >= depth:
             raise InputError(
@@ -238,8 +253,8 @@ def check_model_layers(layers: list[int], model_config: dict[str, Any], source: 
 
 
 def _check_cutoffs(study: Study) -> None:
-    longest = study.generation["max_new_tokens"]
-    for cutoff in study.divergence["cutoffs"]:
+    longest = study.generation.max_new_tokens
+    for cutoff in study.divergence.cutoffs:
         if cutoff > longest:
             raise InputError(
                 f"{study.source}: divergence.cutoffs has {cutoff}, but a response has at most "

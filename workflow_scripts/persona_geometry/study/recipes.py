@@ -7,12 +7,12 @@ drawn from them, and equal keys of two studies are one result.
 
 import hashlib
 import json
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from persona_geometry.files import sha256, write_atomically
+from persona_geometry.model.fingerprint import fingerprint_folder
 from persona_geometry.study.config import Study
 from persona_geometry.study.tables import Prompt
 
@@ -42,21 +42,26 @@ class Item:
     response: str
     cells: dict[str, str]
 
+    @classmethod
+    def of_plain(cls, plain: Mapping[str, Any]) -> "Item":
+        """The item that `dataclasses.asdict` made plain."""
+        return cls(**{**plain, "prompt": Prompt(**plain["prompt"])})
+
 
 def model_key(study: Study, fingerprint: str) -> str:
     """Key of a model as it is run: its weights and tokenizer, precision and attention kernel."""
     return digest(
         kind="model",
         fingerprint=fingerprint,
-        dtype=study.model["dtype"],
-        attention=study.model["attention"],
+        dtype=study.model.dtype,
+        attention=study.model.attention,
     )
 
 
 def items(study: Study, fingerprint: str) -> list[Item]:
     """The recipes of a study, one item a prompt, in the order of the prompt table."""
     model = model_key(study, fingerprint)
-    system_role = study.model["system_role"]
+    system_role = study.model.system_role
     return [_item(study, model, system_role, prompt) for prompt in study.prompts]
 
 
@@ -65,54 +70,30 @@ def _item(study: Study, model: str, system_role: str, prompt: Prompt) -> Item:
         kind="response",
         method=METHOD,
         model=model,
-        backend=study.generation["backend"],
-        max_new_tokens=study.generation["max_new_tokens"],
+        backend=study.generation.backend,
+        max_new_tokens=study.generation.max_new_tokens,
         system_role=system_role,
         system=study.response_system_prompt,
         user=prompt.text,
     )
-    item = digest(
-        kind="item",
-        response=response,
-        end_of_turn=study.scoring["end_of_turn"],
-        retokenize=study.scoring["retokenize"],
-    )
+    item = item_key(response, study.scoring.end_of_turn, study.scoring.retokenize)
     cells = {p.name: digest(kind="cell", item=item, system=p.system_prompt) for p in study.personas}
     return Item(prompt, item, response, cells)
 
 
-def fingerprint_folder(folder: str | Path, cache: Path | None = None) -> str:
-    """SHA-256 over a checkpoint's configuration, tokenizer and weight files.
+def item_key(response: str, end_of_turn: bool, retokenize: bool) -> str:
+    """Key of what is measured on a response, by how its tokens are scored."""
+    return digest(kind="item", response=response, end_of_turn=end_of_turn, retokenize=retokenize)
 
-    Hashing 15 GB takes some ten seconds, so the result is kept in `cache` (a folder) under the
-    files' names, sizes and modification times.
-    """
-    folder = Path(folder)
-    files = sorted(
-        f
-        for f in folder.iterdir()
-        if f.suffix in {".json", ".safetensors", ".bin", ".model"}
-        or f.name in {"merges.txt", "chat_template.jinja"}
-    )
-    stats = digest(
-        folder=str(folder.resolve()),
-        files=[(f.name, f.stat().st_size, f.stat().st_mtime_ns) for f in files],
-    )
-    kept = cache / f"{stats}.sha256" if cache else None
-    if kept and kept.is_file():
-        return kept.read_text().strip()
-    whole = hashlib.sha256()
-    with ThreadPoolExecutor() as threads:
-        for file, content in zip(files, threads.map(sha256, files), strict=True):
-            whole.update(f"{file.name}\0{content}\n".encode())
-    fingerprint = whole.hexdigest()
-    if kept:
-        write_atomically(kept, fingerprint.encode())
-    return fingerprint
+
+def items_on(response: str) -> list[str]:
+    """Keys of every item that can rest on a response."""
+    either = (False, True)
+    return [item_key(response, end, anew) for end in either for anew in either]
 
 
 def fingerprint(study: Study, cache: Path | None = None) -> str:
     """Fingerprint of a study's model: of its files, or of its name and pinned commit."""
-    if "path" in study.model:
-        return fingerprint_folder(study.model["path"], cache)
-    return f"{study.model['name']}@{study.model['revision']}"
+    if study.model.path is not None:
+        return fingerprint_folder(study.model.path, cache)
+    return study.model.source

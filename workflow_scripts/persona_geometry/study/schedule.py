@@ -14,6 +14,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from persona_geometry.study.config import Study
 from persona_geometry.study.recipes import Item, digest
 
 
@@ -22,12 +23,64 @@ class Sharding:
     """How a study's prompts are served.
 
     Attributes:
-        planned: shard to its items, for the shards without a receipt.
+        shards: shard to its items, for all that the items are cut into.
+        planned: those of them that are still to be computed.
         shard_of: prompt name to the shard, finished or planned, that serves it.
     """
 
+    shards: dict[str, list[Item]]
     planned: dict[str, list[Item]]
     shard_of: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """The GPU jobs of a study.
+
+    Attributes:
+        items: prompt name to recipe, in the order of the prompt table.
+        cells: how the prompts' cells are served.
+        responses: how their responses are, where a job of their own generates them; empty where
+            the scoring jobs do.
+    """
+
+    items: dict[str, Item]
+    cells: Sharding
+    responses: Sharding
+
+    def response_shards(self, items: Iterable[Item]) -> list[str]:
+        """The shards, finished or planned, that serve the responses of these items."""
+        shard_of = self.responses.shard_of
+        return sorted({shard_of[item.prompt.name] for item in items if shard_of})
+
+    @property
+    def gpu_jobs(self) -> int:
+        """How many GPU jobs the study still needs."""
+        waiting = [item for group in self.cells.planned.values() for item in group]
+        generating = set(self.response_shards(waiting)) & set(self.responses.planned)
+        return len(self.cells.planned) + len(generating)
+
+
+def schedule_jobs(
+    study: Study,
+    items: Sequence[Item],
+    cell_receipts: Mapping[str, frozenset[str]],
+    response_receipts: Mapping[str, frozenset[str]],
+) -> Schedule:
+    """Find the GPU jobs of a study from its recipes and the receipts in the store."""
+    responses = Sharding({}, {}, {})
+    if study.generation.backend == "vllm":
+        responses = shard_responses(items, response_receipts)
+    per_job = study.execution.prompts_per_gpu_job
+    by_prompt = {item.prompt.name: item for item in items}
+    return Schedule(by_prompt, shard_cells(items, per_job, cell_receipts), responses)
+
+
+def first_names(items: Sequence[Item], most: int = 5) -> str:
+    """The prompts of some items, the first few by name, for a message."""
+    names = [item.prompt.name for item in items]
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def shard_cells(
@@ -79,4 +132,5 @@ def _shard(
             planned_for[item.prompt.name],
         )
     open_shards = set(shard_of.values()) - set(receipts)
-    return Sharding({s: group for s, group in shards.items() if s in open_shards}, shard_of)
+    planned = {shard: group for shard, group in shards.items() if shard in open_shards}
+    return Sharding(shards, planned, shard_of)

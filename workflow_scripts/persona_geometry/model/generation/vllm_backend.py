@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from persona_geometry.errors import InputError
 from persona_geometry.model.generation.ending import to_response
 from persona_geometry.store.store import Response
+from persona_geometry.study.sections import Model
 
 if TYPE_CHECKING:
     from vllm import LLM
@@ -20,8 +21,8 @@ BATCH_INVARIANT_SINCE = (8, 0)
 @contextmanager
 def engine(
     folder: Path,
-    model: dict[str, Any],
-    generation: dict[str, Any],
+    model: Model,
+    gpu_memory_utilization: float,
     max_model_len: int,
     device: str = "auto",
 ) -> "Iterator[LLM]":
@@ -32,8 +33,8 @@ def engine(
 
     Args:
         folder: the checkpoint.
-        model: a study's `model` section: dtype, gpus.
-        generation: its `generation` section: seed, gpu_memory_utilization.
+        model: a study's `model` section.
+        gpu_memory_utilization: share of the GPU that vLLM may take.
         max_model_len: tokens of the longest prompt and its answer.
         device: "cpu", "cuda", or "auto" (what the installed vLLM was built for).
 
@@ -46,11 +47,10 @@ def engine(
     try:
         llm = LLM(
             model=str(folder),
-            dtype=model["dtype"],
-            seed=generation["seed"],
+            dtype=model.dtype,
             max_model_len=max_model_len,
-            tensor_parallel_size=1 if on_cpu else model["gpus"],
-            gpu_memory_utilization=generation["gpu_memory_utilization"],
+            tensor_parallel_size=1 if on_cpu else model.gpus,
+            gpu_memory_utilization=gpu_memory_utilization,
             generation_config="vllm",
             use_tqdm_on_load=False,
             enforce_eager=on_cpu,  # compiling for a CPU takes longer than it saves
@@ -75,7 +75,6 @@ def generate(
     prompts: Sequence[list[int]],
     ends: Sequence[int],
     max_new_tokens: int,
-    seed: int,
     save: Callable[[int, Response], None],
 ) -> None:
     """Answer prompts greedily; each answer is handed to `save` in the step that ends it.
@@ -86,7 +85,6 @@ def generate(
         prompts: rendered token ids.
         ends: the tokens that end an answer, and the only ones that do.
         max_new_tokens: length at which a response is cut.
-        seed: given to the sampler, which draws nothing at temperature 0.
         save: called with the prompt's index and its response.
     """
     from vllm import SamplingParams
@@ -96,7 +94,6 @@ def generate(
     sampling = SamplingParams(
         temperature=0,
         max_tokens=max_new_tokens,
-        seed=seed,
         ignore_eos=True,
         stop_token_ids=list(ends),
         detokenize=False,

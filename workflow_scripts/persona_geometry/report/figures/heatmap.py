@@ -4,57 +4,64 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from scipy.cluster.hierarchy import leaves_list, linkage
-from scipy.spatial.distance import squareform
 
-from persona_geometry.report.figures.style import NEUTRAL, PAGE, cluster_colors, readable, styled
+from persona_geometry.rdms.rdm import Rdm
+from persona_geometry.report.figures.style import (
+    NEUTRAL,
+    PAGE,
+    cluster_colors,
+    empty_figure,
+    in_house_style,
+    readable,
+)
 
 MOST_LABELS = 60
 
 
-def hierarchical_order(distances: np.ndarray) -> list[int]:
+def hierarchical_order(rdm: Rdm) -> list[int]:
     """Leaf order of average linkage, which puts near personas beside each other."""
-    tree = linkage(squareform(distances, checks=False), "average", optimal_ordering=True)
-    return leaves_list(tree).tolist()
+    tree = linkage(rdm.vector, "average", optimal_ordering=True)
+    return [int(leaf) for leaf in leaves_list(tree)]
 
 
+@in_house_style
 def heatmaps(
-    personas: Sequence[str],
     clusters: dict[str, str],
-    cosine: np.ndarray,
-    js: np.ndarray,
+    cosine: Rdm,
+    divergence: Rdm,
     layer: int,
     measure: str,
 ) -> tuple[Figure, pd.DataFrame]:
     """Draw cosine distances above divergences, ordered by linkage (left) and by name (right).
 
     Args:
-        personas: N names.
         clusters: fine cluster of every clustered persona.
-        cosine, js: (N, N) RDMs.
+        cosine, divergence: RDMs of the same N personas.
         layer: layer of the cosine distances.
         measure: name of the divergence, for its color bar.
 
     Returns:
         The figure, and its values with one row a pair.
     """
-    n = len(personas)
+    personas, n = cosine.names, len(cosine)
     orders = {
         "Hierarchical order": hierarchical_order(cosine),
         "Alphabetical order": sorted(range(n), key=lambda i: personas[i]),
     }
     colors = cluster_colors(clusters)
-    figure = styled(PAGE, PAGE * 1.03 if n <= MOST_LABELS else PAGE * 0.9)
-    panels = ((cosine, f"Cosine distance, layer {layer}"), (js, f"{measure} (nats)"))
+    figure = empty_figure(PAGE, PAGE * 1.03 if n <= MOST_LABELS else PAGE * 0.9)
+    panels = ((cosine, f"Cosine distance, layer {layer}"), (divergence, f"{measure} (nats)"))
     axes = figure.subplots(2, 2)
-    for row, (values, name) in zip(axes, panels, strict=True):
+    for row, (rdm, name) in zip(axes, panels, strict=True):
         for axis, (title, order) in zip(row, orders.items(), strict=True):
-            shown = values[np.ix_(order, order)]
-            image = axis.imshow(shown, cmap="viridis", vmin=0.0, vmax=values.max() or 1.0)
-            if values is cosine:
+            shown = rdm.square[np.ix_(order, order)]
+            image = axis.imshow(shown, cmap="viridis", vmin=0.0, vmax=shown.max() or 1.0)
+            if rdm is cosine:
                 axis.set_title(title)
             _label(axis, [personas[i] for i in order], clusters, colors)
         bar = figure.colorbar(image, ax=row, fraction=0.03, pad=0.01, shrink=0.75)
@@ -64,19 +71,15 @@ def heatmaps(
     if handles:
         handles.append(Patch(color=NEUTRAL, label="no cluster"))
         figure.legend(handles=handles, loc="outside lower center", ncols=min(6, len(handles)))
-    i, j = np.triu_indices(n, 1)
-    table = pd.DataFrame(
-        {
-            "first": [personas[k] for k in i],
-            "second": [personas[k] for k in j],
-            f"cosine_distance_layer_{layer}": cosine[i, j],
-            "divergence_nats": js[i, j],
-        }
-    )
+    table = pd.DataFrame(cosine.pairs, columns=["first", "second"])
+    table[f"cosine_distance_layer_{layer}"] = cosine.vector
+    table["divergence_nats"] = divergence.vector
     return figure, table
 
 
-def _label(axis, names: Sequence[str], clusters: dict[str, str], colors: dict[str, str]) -> None:
+def _label(
+    axis: Axes, names: Sequence[str], clusters: dict[str, str], colors: dict[str, str]
+) -> None:
     n = len(names)
     axis.spines[:].set_visible(False)
     axis.tick_params(length=0, pad=6.5)  # beyond the strips, which reach 5.5 points at most

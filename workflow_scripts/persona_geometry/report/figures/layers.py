@@ -7,8 +7,16 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from persona_geometry.report.figures.style import COLUMN, HALO, NEUTRAL, PAGE, PALETTE, styled
-from persona_geometry.report.summary import number
+from persona_geometry.report.figures.style import (
+    COLUMN,
+    HALO,
+    NEUTRAL,
+    PAGE,
+    PALETTE,
+    empty_figure,
+    in_house_style,
+)
+from persona_geometry.report.text import number
 
 STATISTICS = {
     "spearman": "Raw",
@@ -21,6 +29,7 @@ STATISTICS = {
 }
 
 
+@in_house_style
 def layer_bars(alignment: dict[str, Any]) -> tuple[Figure, pd.DataFrame]:
     """Grouped bars of each statistic at each configured layer, with the gates' thresholds.
 
@@ -33,7 +42,7 @@ def layer_bars(alignment: dict[str, Any]) -> tuple[Figure, pd.DataFrame]:
         for key, label in STATISTICS.items()
         if any(layer[key] is not None for layer in layers.values())
     }
-    figure = styled(PAGE, 3.0)
+    figure = empty_figure(PAGE, 3.0)
     axis = figure.subplots()
     width = 0.84 / max(1, len(shown))
     rows = []
@@ -94,11 +103,12 @@ def layer_bars(alignment: dict[str, Any]) -> tuple[Figure, pd.DataFrame]:
     return figure, pd.DataFrame(rows, columns=["layer", "statistic", "value", "mantel_p"])
 
 
+@in_house_style
 def layer_curve(alignment: dict[str, Any]) -> tuple[Figure, pd.DataFrame]:
     """ρ at every layer, significant ones filled, with the noise ceiling where there is one."""
     curve = alignment["layer_curve"]
     table = pd.DataFrame([{"layer": int(name), **values} for name, values in curve.items()])
-    figure = styled(COLUMN, 2.5)
+    figure = empty_figure(COLUMN, 2.5)
     axis = figure.subplots()
     axis.plot(table["layer"], table["spearman"].astype(float), color=PALETTE[0], lw=1.2, zorder=2)
     found = table["family_wise_p"].astype(float) < 0.05

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -10,7 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
-from persona_geometry.report.figures.style import PALETTE, readable, styled
+from persona_geometry.rdms.rdm import Rdm
+from persona_geometry.report.figures.style import PALETTE, empty_figure, in_house_style, readable
 from persona_geometry.rsa.pairs import pair_table
 
 RELATIONS = {
@@ -22,11 +22,11 @@ RELATIONS = {
 LEADER = {"arrowstyle": "-", "lw": 0.4, "color": "0.4", "shrinkA": 1, "shrinkB": 4, "patchA": None}
 
 
+@in_house_style
 def scatter(
-    personas: list[str],
     clusters: dict[str, str],
-    cosine: np.ndarray,
-    js: np.ndarray,
+    cosine: Rdm,
+    divergence: Rdm,
     layer: int,
     statistics: dict[str, Any],
     measure: str,
@@ -34,15 +34,14 @@ def scatter(
     """Draw pairs by relation, and circle and name the largest residual pairs.
 
     Args:
-        personas: N names without the anchor.
         clusters: fine cluster of every clustered persona.
-        cosine, js: (N, N) RDMs.
+        cosine, divergence: RDMs of the personas without the anchor.
         layer: layer of the cosine distances.
         statistics: `layers.{layer}` of alignment.json.
         measure: name of the divergence, for its axis.
     """
-    table = pd.DataFrame(pair_table(personas, clusters, cosine, js, None))
-    figure = styled(4.8, 3.7)
+    table = pd.DataFrame(pair_table(clusters, cosine, divergence))
+    figure = empty_figure(4.8, 3.7)
     axis = figure.subplots()
     for relation, (label, marker, color) in RELATIONS.items():
         rows = table[table["relation"] == relation]
@@ -74,7 +73,7 @@ def scatter(
     return figure, table.drop(columns="magnitude")
 
 
-def _name(figure: Figure, axis: Axes, table: pd.DataFrame, top: list[dict]) -> None:
+def _name(figure: Figure, axis: Axes, table: pd.DataFrame, top: list[dict[str, Any]]) -> None:
     """Circle points and write their names beside them, where they cover the least."""
     if not top:
         return
@@ -88,7 +87,8 @@ def _name(figure: Figure, axis: Axes, table: pd.DataFrame, top: list[dict]) -> N
     )
     figure.draw_without_rendering()
     figure.set_layout_engine("none")  # names must not move the axes they were placed in
-    renderer, box = FigureCanvasAgg(figure).get_renderer(), axis.get_window_extent()
+    renderer = FigureCanvasAgg(figure).get_renderer()  # type: ignore[no-untyped-call]
+    box = axis.get_window_extent()
     points = axis.transData.transform(table[["cosine", "js"]].to_numpy())
     radius = renderer.points_to_pixels(4)
     circled = axis.transData.transform([(row["cosine"], row["js"]) for row in top])

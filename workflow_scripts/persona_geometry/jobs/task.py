@@ -1,0 +1,80 @@
+"""What a GPU job is given, and what it leaves an account of: plain data."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from persona_geometry.study.config import Study
+from persona_geometry.study.recipes import Item
+from persona_geometry.study.sections import Generation, Model, Scoring
+
+
+@dataclass(frozen=True)
+class Task:
+    """An item's recipe in full, as a GPU job needs it.
+
+    Attributes:
+        name: the prompt's name, for messages.
+        user: the prompt's text.
+        item, response: keys.
+        cells: cell key to system prompt.
+    """
+
+    name: str
+    user: str
+    item: str
+    response: str
+    cells: dict[str, str]
+
+    @classmethod
+    def of(cls, item: Item, system_prompts: Mapping[str, str]) -> "Task":
+        """The task of an item, with the system prompts of its personas by name."""
+        cells = {key: system_prompts[persona] for persona, key in item.cells.items()}
+        return cls(item.prompt.name, item.prompt.text, item.key, item.response, cells)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What of a study's config a GPU job needs. `asdict` makes it plain, `of_plain` whole again."""
+
+    model: Model
+    generation: Generation
+    scoring: Scoring
+    response_system_prompt: str
+    device: str = "auto"
+    batch_tokens: int = 0
+
+    @classmethod
+    def of_study(cls, study: Study) -> "Settings":
+        """Batches are sized from free memory until somebody says otherwise."""
+        return cls(
+            model=study.model,
+            generation=study.generation,
+            scoring=study.scoring,
+            response_system_prompt=study.response_system_prompt,
+            device=study.execution.device,
+        )
+
+    @classmethod
+    def of_plain(cls, plain: Mapping[str, Any]) -> "Settings":
+        sections = {
+            "model": Model(**plain["model"]),
+            "generation": Generation(**plain["generation"]),
+            "scoring": Scoring(**plain["scoring"]),
+        }
+        return cls(**{**plain, **sections})
+
+
+@dataclass
+class Account:
+    """What a job did, for its receipt: counts, seconds a stage, device, peak memory, versions."""
+
+    responses: int = 0
+    cells: int = 0
+    pairs: int = 0
+    seconds: dict[str, float] = field(
+        default_factory=lambda: {"load": 0.0, "generate": 0.0, "force": 0.0, "diverge": 0.0}
+    )
+    device: str | None = None
+    peak_gpu_bytes: int | None = None
+    packages: dict[str, str] | None = None

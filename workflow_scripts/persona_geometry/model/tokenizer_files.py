@@ -1,0 +1,154 @@
+"""A checkpoint's tokenizer and chat template, read as files."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import jinja2.ext
+import jinja2.nodes
+import jinja2.parser
+
+from persona_geometry.errors import InputError
+
+CONFIG = "tokenizer_config.json"
+TOKENIZERS = (
+    "tokenizer.json",
+    "tokenizer.*.json",
+    "*.model",
+    "tokenizer.model.*",
+    "vocab.json",
+    "vocab.txt",
+    "*.tiktoken",
+    "tekken.json",
+)
+TEMPLATES = ("chat_template.jinja", "chat_template.json", "additional_chat_templates/*.jinja")
+_ROLES = ("bos_token", "eos_token", "pad_token", "unk_token", "cls_token", "sep_token")
+
+
+class _Generation(jinja2.ext.Extension):
+    """The tag `generation` that transformers adds to the language of templates."""
+
+    tags = {"generation"}  # noqa: RUF012
+
+    def parse(self, parser: jinja2.parser.Parser) -> list[jinja2.nodes.Node]:
+        next(parser.stream)
+        return parser.parse_statements(("name:endgeneration",), drop_needle=True)
+
+
+def check_chat_template(folder: Path) -> None:
+    """Refuse a checkpoint without a chat template, or with one that is not Jinja.
+
+    Raises:
+        InputError: names the file, and the line of the fault.
+    """
+    templates = _templates(folder)
+    if "default" not in templates:
+        raise InputError(
+            f"The tokenizer in {folder} has no chat template (chat_template.jinja, or "
+            f"chat_template in {CONFIG}); use an instruction-tuned model, or add its template."
+        )
+    language = jinja2.Environment(extensions=[_Generation, "jinja2.ext.loopcontrols"])
+    for name, template in templates.items():
+        try:
+            language.parse(template)
+        except jinja2.TemplateSyntaxError as error:
+            raise InputError(
+                f"The chat template '{name}' in {folder} is broken at line {error.lineno} "
+                f"({error.message}); download the checkpoint again, or correct it."
+            ) from error
+
+
+def check_tokenizer(folder: Path, rows: int) -> None:
+    """Refuse a checkpoint without a tokenizer, or with one that has more tokens than embeddings.
+
+    Special tokens beyond the embedding are let pass where neither the template nor a role uses
+    them, as the image token of a text model.
+
+    Args:
+        folder: the checkpoint.
+        rows: rows of the embedding.
+    """
+    if not any(file for pattern in TOKENIZERS for file in folder.glob(pattern)):
+        raise InputError(
+            f"{folder} holds no tokenizer (such as tokenizer.json); save the model's tokenizer "
+            f"beside its weights."
+        )
+    if (
+        "AutoTokenizer" in (_read(folder / CONFIG).get("auto_map") or {})
+        and not (folder / "tokenizer.json").is_file()
+    ):
+        raise InputError(
+            f"The tokenizer in {folder} needs code of its own (auto_map in {CONFIG}), which this "
+            f"workflow does not run; save it as tokenizer.json."
+        )
+    used = "".join(_templates(folder).values())
+    roles = {_content(_read(folder / CONFIG).get(role)) for role in _ROLES}
+    for place, token, number, special in _tokens(folder):
+        if rows and number >= rows and not (special and token not in used and token not in roles):
+            raise InputError(
+                f"{place} gives the token {token!r} the id {number}, but the model's embedding "
+                f"has {rows} rows; give the tokenizer that belongs to the weights."
+            )
+
+
+def _templates(folder: Path) -> dict[str, str]:
+    """Chat templates by name: those in files of their own, or else those in the config."""
+    files = {"default": folder / "chat_template.jinja"}
+    files |= {file.stem: file for file in folder.glob("additional_chat_templates/*.jinja")}
+    templates = {name: _text(file) for name, file in files.items() if file.is_file()}
+    if not templates:
+        given = _read(folder / CONFIG).get("chat_template")
+        named = given if isinstance(given, list) else [{"name": "default", "template": given}]
+        templates = {str(entry.get("name")): entry.get("template") for entry in named}
+    return {name: text for name, text in templates.items() if text and text.strip()}
+
+
+def _tokens(folder: Path) -> Iterator[tuple[Path, str, int, bool]]:
+    """File, text, id and speciality of every token that a JSON file names."""
+    file, config = folder / "tokenizer.json", folder / CONFIG
+    content = _read(file)
+    try:
+        vocabulary = (content.get("model") or {}).get("vocab") or {}
+        if isinstance(vocabulary, list):
+            vocabulary = {entry[0]: number for number, entry in enumerate(vocabulary)}
+        added = {entry["id"]: entry for entry in content.get("added_tokens") or []}
+        for token, number in vocabulary.items():
+            if number not in added:
+                yield file, token, int(number), False
+        for number, entry in added.items():
+            yield file, entry["content"], int(number), bool(entry.get("special"))
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise InputError(
+            f"{file} is no tokenizer of the tokenizers library; download the checkpoint again."
+        ) from None
+    for number, entry in (_read(config).get("added_tokens_decoder") or {}).items():
+        yield config, entry["content"], int(number), bool(entry.get("special"))
+    for name in () if content else ("vocab.json", "added_tokens.json"):
+        for token, number in _read(folder / name).items():
+            yield folder / name, token, number, False
+
+
+def _content(token: Any) -> str | None:
+    return token.get("content") if isinstance(token, dict) else token
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise InputError(f"{file} is not UTF-8; download the checkpoint again.") from None
+
+
+def _read(file: Path) -> dict[str, Any]:
+    """A JSON object; an empty one where there is no file."""
+    if not file.is_file():
+        return {}
+    try:
+        content = json.loads(_text(file))
+    except json.JSONDecodeError:
+        content = None
+    if not isinstance(content, dict):
+        raise InputError(f"{file} is not a JSON object; download the checkpoint again.")
+    return content

@@ -1,0 +1,75 @@
+"""Divergences: of each prompt, stacked and averaged, and of one pair token by token."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from persona_geometry.errors import InputError
+from persona_geometry.rdms.files import PromptDivergences
+from persona_geometry.rdms.rdm import Rdm, RdmStack, checked
+from persona_geometry.store.store import Store
+
+REMEDY = "run 'python workflow_scripts/manage_store.py verify'"
+
+
+def stacks_of_prompts(
+    prompts: Mapping[str, PromptDivergences], estimator: str
+) -> dict[str, RdmStack]:
+    """Cutoff to a stack over prompts of one kind of divergence, in nats.
+
+    Args:
+        prompts: each prompt's name, and what was published of it, of the same personas.
+        estimator: "js" or "half_jeffreys".
+
+    Raises:
+        InputError: a prompt's matrix is no RDM. Such values are never written.
+    """
+    first = next(iter(prompts.values()))
+    stacks = {}
+    for place, cutoff in enumerate(first.cutoffs):
+        rdms = [
+            checked(
+                prompt.personas,
+                getattr(prompt, estimator)[place],
+                f"Prompt '{name}', cutoff {cutoff}",
+                kind=estimator,
+                remedy=REMEDY,
+            )
+            for name, prompt in prompts.items()
+        ]
+        vectors = np.stack([rdm.vector for rdm in rdms])
+        stacks[cutoff] = RdmStack(tuple(first.personas), tuple(prompts), vectors)
+    return stacks
+
+
+def mean_rdms(stacks: Mapping[str, RdmStack]) -> dict[str, Rdm]:
+    """Cutoff to the RDM averaged over prompts."""
+    return {cutoff: stack.mean() for cutoff, stack in stacks.items()}
+
+
+def token_divergences(
+    store: Store, item: str, first: str, second: str
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Divergences of two cells of an item at every scored token, in nats.
+
+    Args:
+        store: the store.
+        item: the item's key.
+        first, second: keys of two of its cells.
+
+    Returns:
+        (T,) JS, KL(first‖second) and KL(second‖first).
+
+    Raises:
+        InputError: the store does not have the pair.
+    """
+    for path in store.pair_blocks(item):
+        block = store.read_pairs(path)
+        for place, cells in enumerate(np.array(block.cells)[block.pairs].tolist()):
+            if cells == [first, second]:
+                return block.js[place], block.kl_pq[place], block.kl_qp[place]
+            if cells == [second, first]:
+                return block.js[place], block.kl_qp[place], block.kl_pq[place]
+    raise InputError(
+        f"The store {store.root} no longer has these divergences; run the workflow again."
+    )

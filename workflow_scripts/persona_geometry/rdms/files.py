@@ -1,0 +1,292 @@
+"""The files that RDMs, and what they are made of, are kept in: one reader and one writer each.
+
+    cosine_matrix.json    cosine similarities, a square matrix a layer (the published study's form)
+    js_matrix.json        divergences, a square matrix a cutoff
+    *.tsv                 one RDM as a labeled square table of distances
+    prompts/*.npz         one prompt's divergences
+    js_by_prompt.npz      the divergences of every prompt
+    vectors.npz           the vectors whose means over prompts are the centroids
+
+Fields named js hold whatever divergence the study's estimator is.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from persona_geometry.errors import InputError
+from persona_geometry.files import (
+    read_arrays,
+    read_json,
+    sha256,
+    write_arrays,
+    write_json,
+    write_text,
+)
+from persona_geometry.rdms.rdm import Rdm, RdmStack, checked
+from persona_geometry.rdms.triangle import square, vectorize
+
+
+@dataclass(frozen=True)
+class DivergenceRdms:
+    """The divergence RDMs of a study.
+
+    Attributes:
+        estimator: "js" or "half_jeffreys".
+        prompts: names of the prompts that were averaged, or None where the RDM is from a file.
+        rdms: cutoff ("8", "32", "full") to the RDM, in nats.
+    """
+
+    estimator: str
+    prompts: list[str] | None
+    rdms: dict[str, Rdm]
+
+
+@dataclass(frozen=True)
+class PromptDivergences:
+    """One prompt's divergences, averaged over the first tokens of its response, in nats.
+
+    Attributes:
+        personas: N names.
+        cells: their cell keys in the store.
+        item: the prompt's key in the store.
+        cutoffs: C labels, "full" last.
+        n_tokens: length of the scored response.
+        js: (C, N, N) Jensen-Shannon divergence, symmetric, in [0, ln 2].
+        kl: (C, N, N), kl[c, i, j] is KL(i‖j), at least 0.
+        half_jeffreys: (C, N, N) ½ (KL + KL), symmetric.
+    """
+
+    personas: list[str]
+    cells: list[str]
+    item: str
+    cutoffs: list[str]
+    n_tokens: int
+    js: np.ndarray
+    kl: np.ndarray
+    half_jeffreys: np.ndarray
+
+
+@dataclass(frozen=True)
+class LayerVectors:
+    """What centroids are means of.
+
+    Attributes:
+        personas: N names.
+        prompts: Q names.
+        layers: configured layer to (Q, N, d) float32 vectors.
+    """
+
+    personas: list[str]
+    prompts: list[str]
+    layers: dict[int, np.ndarray]
+
+
+def read_cosine_rdms(path: str | Path) -> dict[int, Rdm]:
+    """Read cosine similarities (`layer_N`, each with `persona_names` and `matrix`) as distances.
+
+    Returns:
+        Layer to its RDM of 1 - cosine, in [0, 2].
+
+    Raises:
+        InputError: another form, a repeated name, or a matrix that is not one of similarities.
+    """
+    text = _text(path)
+    try:
+        layers = {
+            int(key.removeprefix("layer_")): (
+                [str(name) for name in layer["persona_names"]],
+                np.array(layer["matrix"], dtype=float),
+            )
+            for key, layer in json.loads(text).items()
+        }
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise InputError(
+            f"{path} is not a JSON of layers, each with 'persona_names' and 'matrix'; see "
+            f"config/README.md for the form."
+        ) from None
+    rdms = {}
+    for layer, (names, similarities) in layers.items():
+        source = f"{path}, layer_{layer}"
+        if len(set(names)) < len(names):
+            twice = next(name for name in names if names.count(name) > 1)
+            raise InputError(f"{source}: '{twice}' is named more than once; names must be unique.")
+        rdms[layer] = checked(names, 1.0 - similarities, source, kind="cosine")
+    return rdms
+
+
+def write_cosine_rdms(path: str | Path, rdms: Mapping[int, Rdm]) -> None:
+    """Write distances as the similarities that `read_cosine_rdms` reads."""
+    content = {
+        f"layer_{layer}": {"persona_names": rdm.names, "matrix": (1.0 - rdm.square).tolist()}
+        for layer, rdm in rdms.items()
+    }
+    write_json(path, content)
+
+
+def read_divergence_rdms(path: str | Path) -> DivergenceRdms:
+    """Read the divergence RDMs that the workflow wrote."""
+    content = read_json(path)
+    kind = content["estimator"]
+    rdms = {
+        cutoff: checked(content["persona_names"], np.array(matrix), path, kind=kind)
+        for cutoff, matrix in content["cutoffs"].items()
+    }
+    return DivergenceRdms(kind, content["prompts"], rdms)
+
+
+def write_divergence_rdms(path: str | Path, divergences: DivergenceRdms) -> None:
+    """Write what `read_divergence_rdms` reads."""
+    content = {
+        "persona_names": divergences.rdms["full"].names,
+        "estimator": divergences.estimator,
+        "units": "nats",
+        "prompts": divergences.prompts,
+        "cutoffs": {cutoff: rdm.square.tolist() for cutoff, rdm in divergences.rdms.items()},
+    }
+    write_json(path, content)
+
+
+def read_table(path: str | Path, kind: str | None = None) -> Rdm:
+    """Read a square table of distances with names in its first row and column.
+
+    Rows are brought into the order of the columns by name.
+
+    Args:
+        path: of a tab-separated text file.
+        kind: of the distances, where it bounds them: "cosine" or "js".
+
+    Raises:
+        InputError: not a square table of finite numbers with matching, unique names, or not
+            distances.
+    """
+    lines = [line.split("\t") for line in _text(path).splitlines() if line.strip()]
+    names = [name.strip() for name in lines[0][1:]] if lines else []
+    if len(names) < 3 or len(set(names)) < len(names):
+        raise InputError(
+            f"{path}, line 1: the header must have an empty cell and then at least three unique "
+            f"names, separated by tabs."
+        )
+    rows: dict[str, list[float]] = {}
+    for number, cells in enumerate(lines[1:], start=2):
+        if len(cells) != len(names) + 1:
+            raise InputError(
+                f"{path}, line {number}: {len(cells) - 1} values where the header has "
+                f"{len(names)} names; make the table square."
+            )
+        if cells[0].strip() in rows:
+            raise InputError(
+                f"{path}, line {number}: a row of '{cells[0].strip()}' is already above; keep one "
+                f"of them."
+            )
+        try:
+            rows[cells[0].strip()] = [float(cell) for cell in cells[1:]]
+        except ValueError:
+            raise InputError(
+                f"{path}, line {number}: the row of '{cells[0]}' holds something that is not a "
+                f"number; correct it."
+            ) from None
+    if set(rows) != set(names):
+        odd = min(set(rows) ^ set(names))
+        raise InputError(f"{path}: '{odd}' is not both a row and a column; the two must match.")
+    return checked(names, np.array([rows[name] for name in names]), path, kind=kind)
+
+
+def write_table(path: str | Path, rdm: Rdm) -> None:
+    """Write what `read_table` reads, without loss."""
+    rows = [["", *rdm.names]]
+    for name, distances in zip(rdm.names, rdm.square.tolist(), strict=True):
+        rows.append([name, *map(repr, distances)])
+    write_text(path, "\n".join("\t".join(row) for row in rows) + "\n")
+
+
+def write_tables(folder: str | Path, rdms: Mapping[str, Rdm]) -> None:
+    """Write RDMs as tables in a folder, each under its name."""
+    for name, rdm in rdms.items():
+        write_table(Path(folder) / f"{name}.tsv", rdm)
+
+
+def read_prompt_divergences(path: str | Path) -> PromptDivergences:
+    """Read one prompt's divergences."""
+    arrays = read_arrays(path)
+    return PromptDivergences(
+        personas=arrays["personas"].tolist(),
+        cells=arrays["cells"].tolist(),
+        item=str(arrays["item"]),
+        cutoffs=arrays["cutoffs"].tolist(),
+        n_tokens=int(arrays["n_tokens"]),
+        **{name: arrays[name] for name in ("js", "kl", "half_jeffreys")},
+    )
+
+
+def write_prompt_divergences(path: str | Path, divergences: PromptDivergences) -> None:
+    """Write what `read_prompt_divergences` reads."""
+    write_arrays(path, **vars(divergences))
+
+
+def read_stacks(path: str | Path) -> dict[str, RdmStack]:
+    """Read every prompt's divergence RDM: cutoff to a stack over prompts."""
+    arrays = read_arrays(path)
+    names, prompts = arrays["personas"].tolist(), arrays["prompts"].tolist()
+    return {
+        cutoff: RdmStack(tuple(names), tuple(prompts), vectorize(values))
+        for cutoff, values in zip(arrays["cutoffs"].tolist(), arrays["js"], strict=True)
+    }
+
+
+def write_stacks(path: str | Path, stacks: Mapping[str, RdmStack]) -> None:
+    """Write what `read_stacks` reads; `js` is (C, Q, N, N)."""
+    first = next(iter(stacks.values()))
+    write_arrays(
+        path,
+        personas=first.names,
+        prompts=first.labels,
+        cutoffs=list(stacks),
+        js=np.stack([square(stack.vectors, len(stack.names)) for stack in stacks.values()]),
+    )
+
+
+def read_layer_vectors(path: str | Path) -> LayerVectors:
+    """Read the vectors of the configured layers."""
+    arrays = read_arrays(path)
+    layers = dict(zip(arrays["layers"].tolist(), arrays["vectors"], strict=True))
+    return LayerVectors(arrays["personas"].tolist(), arrays["prompts"].tolist(), layers)
+
+
+def write_layer_vectors(path: str | Path, vectors: LayerVectors) -> None:
+    """Write what `read_layer_vectors` reads; `vectors` is (layers, Q, N, d)."""
+    write_arrays(
+        path,
+        personas=vectors.personas,
+        prompts=vectors.prompts,
+        layers=list(vectors.layers),
+        vectors=np.stack(list(vectors.layers.values())),
+    )
+
+
+def check_sha256(path: str | Path, expected: str | None) -> None:
+    """Refuse a file whose SHA-256 is not the expected one.
+
+    Raises:
+        InputError: the file differs.
+    """
+    if expected is None:
+        return
+    found = sha256(path)
+    if found != expected:
+        raise InputError(
+            f"{path} has SHA-256 {found}, but the config expects {expected}: it is another file "
+            f"than the one meant; get that file, or correct the hash."
+        )
+
+
+def _text(path: str | Path) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist; correct the path in the config.") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{path} is not UTF-8 text; save it as UTF-8.") from None

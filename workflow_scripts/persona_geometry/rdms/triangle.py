@@ -1,0 +1,26 @@
+"""Symmetric matrices as vectors: upper triangles, and the ranks of their values."""
+
+import numpy as np
+from scipy.stats import rankdata
+
+
+def vectorize(matrix: np.ndarray) -> np.ndarray:
+    """The N(N-1)/2 values above the diagonal of a (..., N, N) matrix, row by row."""
+    rows, columns = np.triu_indices(matrix.shape[-1], 1)
+    return matrix[..., rows, columns]
+
+
+def square(values: np.ndarray, n: int) -> np.ndarray:
+    """The symmetric (..., n, n) matrices with a zero diagonal of (..., n(n-1)/2) values."""
+    rows, columns = np.triu_indices(n, 1)
+    matrix = np.zeros((*values.shape[:-1], n, n))
+    matrix[..., rows, columns] = matrix[..., columns, rows] = values
+    return matrix
+
+
+def doubled_ranks(values: np.ndarray) -> np.ndarray:
+    """Twice the mid-ranks of the last axis, as whole numbers in float64.
+
+    Products of such ranks are sums of whole numbers, exact in float64 up to two million values.
+    """
+    return np.rint(2.0 * rankdata(values, axis=-1))

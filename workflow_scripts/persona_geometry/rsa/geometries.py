@@ -1,0 +1,119 @@
+"""The two geometries of a study, read from its files and cut to the personas they share."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from persona_geometry.rdms.files import (
+    read_cosine_rdms,
+    read_divergence_rdms,
+    read_layer_vectors,
+    read_stacks,
+    read_table,
+)
+from persona_geometry.rdms.rdm import Rdm, RdmStack, places
+from persona_geometry.rsa.outcomes import Outcome, read_outcomes
+
+
+@dataclass(frozen=True)
+class Geometries:
+    """The two geometries of a study's N personas.
+
+    Attributes:
+        anchor: the anchor's name, or None.
+        clusters: fine cluster of every persona that has one.
+        cosine: layer to cosine distances, for every known layer.
+        divergence: cutoff ("8", "32", "full") to divergences in nats.
+        by_prompt: cutoff to the divergences of each prompt, or None where they are from a file.
+        vectors: configured layer to (Q, N, d) vectors whose means over prompts are the centroids,
+            or None where the cosines come from a file.
+        covariates: name to distances for the partial Mantel test.
+        outcomes: directed outcomes, or None.
+
+    All RDMs are of the same personas in the same order, the anchor among them where it was
+    measured.
+    """
+
+    anchor: str | None
+    clusters: dict[str, str]
+    cosine: dict[int, Rdm]
+    divergence: dict[str, Rdm]
+    by_prompt: dict[str, RdmStack] | None = None
+    vectors: dict[int, np.ndarray] | None = None
+    covariates: dict[str, Rdm] = field(default_factory=dict)
+    outcomes: list[Outcome] | None = None
+
+    @property
+    def personas(self) -> tuple[str, ...]:
+        return self.divergence["full"].names
+
+    @property
+    def prompts(self) -> tuple[str, ...] | None:
+        return self.by_prompt["full"].labels if self.by_prompt else None
+
+    def select(self, names: Sequence[str]) -> "Geometries":
+        """The same for some of the personas, in the given order."""
+        order = places(self.personas, names, "The geometries")
+        return Geometries(
+            anchor=self.anchor,
+            clusters={name: c for name, c in self.clusters.items() if name in names},
+            cosine={layer: rdm.select(names) for layer, rdm in self.cosine.items()},
+            divergence={cutoff: rdm.select(names) for cutoff, rdm in self.divergence.items()},
+            by_prompt=self.by_prompt and {c: s.select(names) for c, s in self.by_prompt.items()},
+            vectors=self.vectors and {layer: v[:, order] for layer, v in self.vectors.items()},
+            covariates={name: rdm.select(names) for name, rdm in self.covariates.items()},
+            outcomes=self.outcomes,
+        )
+
+    def without_anchor(self) -> "Geometries":
+        """What the primary statistics are computed on."""
+        return self.select([name for name in self.personas if name != self.anchor])
+
+
+def read_geometries(
+    cosine: str | Path,
+    divergence: str | Path,
+    *,
+    by_prompt: str | Path | None = None,
+    vectors: str | Path | None = None,
+    covariates: Sequence[str] = (),
+    outcomes: str | None = None,
+    anchor: str | None = None,
+    clusters: dict[str, str] | None = None,
+) -> tuple[Geometries, str]:
+    """Read a study's geometries, matched by name, and the divergences' estimator.
+
+    An RDM from a file may lack the anchor; then so does everything else.
+
+    Args:
+        cosine, divergence: cosine_matrix.json and js_matrix.json.
+        by_prompt, vectors: js_by_prompt.npz and vectors.npz, where they were measured.
+        covariates: labeled tables of distances, named by their files' stems.
+        outcomes: table of directed outcomes.
+        anchor, clusters: of the study.
+
+    Raises:
+        InputError: a file that is not what it should be, or a covariate without a persona.
+    """
+    of_layer, divergences = read_cosine_rdms(cosine), read_divergence_rdms(divergence)
+    names = [
+        name
+        for name in divergences.rdms["full"].names
+        if all(name in rdm.names for rdm in of_layer.values())
+    ]
+    stacks = read_stacks(by_prompt) if by_prompt else None
+    single = read_layer_vectors(vectors) if vectors else None
+    order = places(single.personas, names, vectors) if single else []
+    geometries = Geometries(
+        anchor=anchor,
+        clusters=clusters or {},
+        cosine={layer: rdm.select(names, cosine) for layer, rdm in of_layer.items()},
+        divergence={c: rdm.select(names, divergence) for c, rdm in divergences.rdms.items()},
+        by_prompt=stacks and {c: stack.select(names, by_prompt) for c, stack in stacks.items()},
+        vectors={layer: v[:, order] for layer, v in single.layers.items()} if single else None,
+        covariates={Path(path).stem: read_table(path).select(names, path) for path in covariates},
+        outcomes=read_outcomes(outcomes) if outcomes else None,
+    )
+    return geometries, divergences.estimator

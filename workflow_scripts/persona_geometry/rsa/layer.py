@@ -1,0 +1,281 @@
+"""Every statistic of one layer. Names and definitions are those of docs/statistics.md."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from persona_geometry.rdms.rdm import Rdm
+from persona_geometry.rsa import pairs, residual, sensitivity
+from persona_geometry.rsa.bootstrap import bootstrap_intervals
+from persona_geometry.rsa.cka import debiased_cka, linear_cka
+from persona_geometry.rsa.geometries import Geometries
+from persona_geometry.rsa.layer_tests import LayerTests
+from persona_geometry.rsa.outcomes import outcomes_comparison
+from persona_geometry.rsa.permutation import mantel, partial_mantel
+from persona_geometry.rsa.power import stratified_power
+from persona_geometry.rsa.ranks import rsa
+from persona_geometry.study.sections import Alignment
+
+PARTIAL_MANTEL_CAPTION = (
+    "Not valid as a test of its own where both matrices are structured beyond the covariates "
+    "(Guillot & Rousset 2013); no gate rests on this p-value."
+)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer of a study.
+
+    Attributes:
+        number: of the layer.
+        whole, primary: the geometries with the anchor, where it was measured, and without.
+        tests: of all layers.
+        settings: the config's `alignment` section.
+    """
+
+    number: int
+    whole: Geometries
+    primary: Geometries
+    tests: LayerTests
+    settings: Alignment
+
+    @property
+    def place(self) -> int:
+        """Place of the layer among the configured ones."""
+        return self.tests.layers.index(self.number)
+
+    @property
+    def cosine(self) -> Rdm:
+        return self.primary.cosine[self.number]
+
+    @property
+    def divergence(self) -> Rdm:
+        return self.primary.divergence["full"]
+
+    def statistics(self) -> dict[str, Any]:
+        """The content of `layers.{L}` in alignment.json but for the gates."""
+        return {
+            **self._agreement(),
+            **self._within_clusters(),
+            **self._past_clusters(),
+            **self._past_radial_structure(),
+            **self._past_the_anchor(),
+            **self._prompts_and_cutoffs(),
+            **self._robustness(),
+            **self._pairs(),
+            "cka": self._cka(),
+            "dispersion": self._dispersion(),
+            "outcomes": self._outcomes(),
+        }
+
+    def _agreement(self) -> dict[str, Any]:
+        null, k = self.tests.mantel, self.tests.all_layers.index(self.number)
+        return {
+            "spearman": null.observed[k],
+            "mantel_p": null.p_values()[k],
+            "mantel_null": null.summary(k),
+        }
+
+    def _within_clusters(self) -> dict[str, Any]:
+        null = self.tests.stratified
+        if null is None:
+            names = ("stratified_mantel_p", "stratified_mantel_null", "stratified_power")
+            return dict.fromkeys(names)
+        return {
+            "stratified_mantel_p": null.p_values()[self.place],
+            "stratified_mantel_null": null.summary(self.place),
+            "stratified_power": stratified_power(
+                self.cosine,
+                [self.primary.clusters.get(name) for name in self.cosine.names],
+                self.settings.seed,
+                divergence=self.divergence,
+                permutations=self.settings.permutations,
+            ),
+        }
+
+    def _past_clusters(self) -> dict[str, Any]:
+        fine = residual.fine_clusters(self.cosine.names, self.primary.clusters)
+        masked, n_masked = sensitivity.cluster_masked(self.cosine, self.divergence, fine)
+        collapsed, n_collapsed = sensitivity.cluster_collapsed(self.cosine, self.divergence, fine)
+        return {
+            "partial_fine": partial(self.primary, self.number, ["fine"]),
+            "partial_joint": partial(self.primary, self.number, ["fine", "macro"]),
+            "partial_mantel": self._partial_mantel(),
+            "cluster_masked": masked,
+            "cluster_masked_n_pairs": n_masked,
+            "cluster_collapsed": collapsed,
+            "cluster_collapsed_n_pairs": n_collapsed,
+        }
+
+    def _partial_mantel(self) -> dict | None:
+        covariates = dict(self.primary.covariates)
+        if self.primary.clusters:
+            models = cluster_models(self.primary)
+            covariates |= {f"same_{kind}_cluster": model for kind, model in models.items()}
+        if not covariates:
+            return None
+        null = partial_mantel(
+            self.cosine, self.divergence, list(covariates.values()), self.tests.free
+        )
+        return {
+            "covariates": list(covariates),
+            "spearman": null.observed[0],
+            "p": null.p_values()[0],
+            "caption": PARTIAL_MANTEL_CAPTION,
+        }
+
+    def _past_radial_structure(self) -> dict[str, Any]:
+        rest = self.tests.residuals[self.number]
+        defined = rest.spearman is not None
+        return {
+            "residual_mean_marginal": rest.spearman,
+            "residual_mean_marginal_p": self.tests.radial.p_values()[self.place]
+            if defined
+            else None,
+            "residual_mean_marginal_r2": dict(zip(("cosine", "js"), rest.r2, strict=True)),
+        }
+
+    def _past_the_anchor(self) -> dict[str, Any]:
+        null, anchor = self.tests.with_anchor, self.whole.anchor
+        if null is None or anchor is None:
+            return dict.fromkeys(("residual_anchor", "residual_anchor_r2", "with_anchor"))
+        whole_cosine = self.whole.cosine[self.number]
+        whole_divergence = self.whole.divergence["full"]
+        rest = residual.Residuals(
+            self.cosine,
+            residual.anchor_sums(whole_cosine, anchor),
+            self.divergence,
+            residual.anchor_sums(whole_divergence, anchor),
+        )
+        return {
+            "residual_anchor": rest.spearman,
+            "residual_anchor_r2": dict(zip(("cosine", "js"), rest.r2, strict=True)),
+            "with_anchor": {
+                "spearman": null.observed[self.place],
+                "mantel_p": null.p_values()[self.place],
+                "n_pairs": len(whole_cosine.vector),
+            },
+        }
+
+    def _prompts_and_cutoffs(self) -> dict[str, Any]:
+        """Each prompt, and each cutoff, tested by the layers' own permutations."""
+        cutoffs, stacks = self.primary.divergence, self.primary.by_prompt
+        prompts = list(stacks["full"]) if stacks else []
+        null = mantel([*cutoffs.values(), *prompts], self.cosine, self.tests.free.inverse())
+        p = null.p_values().tolist()
+        per_prompt = None
+        if stacks:
+            of_prompt = dict(zip(stacks["full"].labels, p[len(cutoffs) :], strict=True))
+            per_prompt = {
+                **sensitivity.per_prompt(self.cosine, stacks["full"]),
+                "mantel_p": of_prompt,
+            }
+        of_cutoff = dict(zip(cutoffs, p[: len(cutoffs)], strict=True))
+        return {"per_prompt": per_prompt, "cutoffs": {**self._cutoffs(), "mantel_p": of_cutoff}}
+
+    def _cutoffs(self) -> dict[str, Any]:
+        rho = {cutoff: rsa(self.cosine, d) for cutoff, d in self.primary.divergence.items()}
+        whole = rho["full"]
+        ratio = {
+            cutoff: value / whole if value is not None and whole else None
+            for cutoff, value in rho.items()
+            if cutoff != "full"
+        }
+        return {**rho, "ratio": ratio}
+
+    def _robustness(self) -> dict[str, Any]:
+        named = [name for name in self.settings.leave_out if name in self.cosine.names]
+        return {
+            "jackknife": sensitivity.jackknife(self.cosine, self.divergence),
+            "leave_out": {name: self._left_out(name) for name in named},
+            "bootstrap": self._bootstrap() if self.settings.bootstrap else None,
+        }
+
+    def _left_out(self, name: str) -> dict[str, float | None]:
+        rest = self.primary.select([other for other in self.primary.personas if other != name])
+        cosine, divergence = rest.cosine[self.number], rest.divergence["full"]
+        return {
+            "spearman": rsa(cosine, divergence),
+            "partial_joint": partial(rest, self.number, ["fine", "macro"]),
+            "residual_mean_marginal": residual.radial_residuals(cosine, divergence).spearman,
+        }
+
+    def _bootstrap(self) -> dict[str, Any]:
+        vectors, stacks = self.primary.vectors, self.primary.by_prompt
+        return bootstrap_intervals(
+            vectors.get(self.number) if vectors else None,
+            self.cosine,
+            self.divergence,
+            stacks["full"] if stacks else None,
+            self.settings.bootstrap,
+            self.settings.seed,
+        )
+
+    def _pairs(self) -> dict[str, Any]:
+        rest, k = self.tests.residuals[self.number], self.settings.top_k
+        magnitude = pairs.residual_magnitudes(rest) if rest.spearman is not None else None
+        table = pairs.pair_table(self.primary.clusters, self.cosine, self.divergence, magnitude)
+        top = pairs.top_residual_pairs(table, k)
+        return {
+            "top_residual_pairs": top,
+            "predictions": pairs.check_predictions(table, top, self.settings.predictions),
+            "agreeing_pairs": pairs.agreeing_pairs(table, k),
+            "disagreeing_pairs": pairs.disagreeing_pairs(table, k),
+        }
+
+    def _cka(self) -> dict | None:
+        """CKA of centroids and of JS similarities (1 - JS / ln 2) as features."""
+        vectors = (self.primary.vectors or {}).get(self.number)
+        if vectors is None:
+            return None
+        centroids = vectors.mean(0, dtype=np.float64)
+        similarities = 1.0 - self.divergence.square / math.log(2)
+        return {
+            "linear": linear_cka(centroids, similarities),
+            "debiased": debiased_cka(centroids, similarities),
+            "exploratory": True,
+        }
+
+    def _dispersion(self) -> dict[str, Any]:
+        values = self.cosine.vector
+        widest = max(self.primary.cosine[other].vector.std() for other in self.tests.layers)
+        return {
+            "mean": values.mean(),
+            "sd": values.std(),
+            "min": values.min(),
+            "max": values.max(),
+            "ratio_to_widest": widest / values.std() if values.std() > 0 else None,
+        }
+
+    def _outcomes(self) -> dict | None:
+        if not self.primary.outcomes:
+            return None
+        return outcomes_comparison(
+            self.cosine,
+            self.divergence,
+            self.primary.outcomes,
+            self.settings.bootstrap,
+            self.settings.seed,
+        )
+
+
+def cluster_models(geometries: Geometries) -> dict[str, Rdm]:
+    """Model RDMs of cluster membership: "fine" and "macro"."""
+    names, clusters = geometries.personas, geometries.clusters
+    return {
+        "fine": residual.same(names, residual.fine_clusters(names, clusters)),
+        "macro": residual.same(names, residual.macro_clusters(names, clusters)),
+    }
+
+
+def partial(geometries: Geometries, layer: int, kinds: list[str]) -> float | None:
+    """Partial Spearman correlation given cluster membership; None without clusters."""
+    if not geometries.clusters:
+        return None
+    models = cluster_models(geometries)
+    covariates = [models[kind].vector for kind in kinds]
+    return residual.partial_spearman(
+        geometries.cosine[layer].ranks, geometries.divergence["full"].ranks, covariates
+    )
