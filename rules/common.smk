@@ -70,7 +70,7 @@ def one_of(names):
 
 
 def open_shards(sharding):
-    """The shards that a GPU rule may make: those without a receipt, which nothing brings back.
+    """The shards that a GPU rule may make, those without a receipt, which nothing brings back.
 
     A scheduler's job was told its shard before it reads this. Where a receipt has come in the
     meantime, it finds everything in the store.

@@ -280,14 +280,14 @@ def test_generation_halves_a_batch_that_does_not_fit(
     prompts = [render(model.tokenizer, s, "What is the sea?") for s in SYSTEMS]
     expected: dict[int, Response] = {}
     generate(model, prompts, 8, expected.__setitem__)
-    original = transformers_backend._answer
+    original = transformers_backend.answer_batch
 
-    def small_gpu(model: LanguageModel, ids: torch.Tensor, *rest: object) -> torch.Tensor:
-        if len(ids) > 2:
+    def small_gpu(model: LanguageModel, batch: list[list[int]], *rest: object) -> torch.Tensor:
+        if len(batch) > 2:
             raise torch.cuda.OutOfMemoryError("no room")
-        return original(model, ids, *rest)
+        return original(model, batch, *rest)
 
-    monkeypatch.setattr(transformers_backend, "_answer", small_gpu)
+    monkeypatch.setattr(transformers_backend, "answer_batch", small_gpu)
     found: dict[int, Response] = {}
     generate(model, prompts, 8, found.__setitem__)
     assert found == expected

@@ -14,9 +14,9 @@ from persona_geometry.model.chat import render
 from persona_geometry.model.generation.ending import end_tokens
 from persona_geometry.model.generation.vllm_backend import device_use, engine, generate
 from persona_geometry.model.hub import model_folder
-from persona_geometry.report.run_record import package_versions
 from persona_geometry.store.store import Response, Store
 from persona_geometry.study.recipes import items_on
+from persona_geometry.versions import package_versions
 
 REPORT_SECONDS = 1.0
 

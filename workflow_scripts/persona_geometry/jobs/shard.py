@@ -17,8 +17,8 @@ from persona_geometry.jobs.pipeline import run_ahead
 from persona_geometry.jobs.responses import MissingResponses
 from persona_geometry.jobs.task import Account, Settings, Task
 from persona_geometry.model.chat import render
-from persona_geometry.report.run_record import package_versions
 from persona_geometry.store.store import Store
+from persona_geometry.versions import package_versions
 
 if TYPE_CHECKING:
     from persona_geometry.model.loading import LanguageModel
