@@ -292,14 +292,16 @@ def test_figures_are_written_in_three_forms(tmp_path: Path) -> None:
         assert header.split("\t") == list(table.columns) and len(rows) == len(table)
 
 
+POINT = {"spearman": 0.5, "mantel_p": 0.01, "family_wise_p": 0.01}
+CURVE = {"layer_curve": {"0": POINT, "1": POINT}, "noise_ceiling": None, "headline_layer": 0}
+
+
 def test_importing_and_drawing_change_nothing_of_matplotlib(tmp_path: Path) -> None:
     program = f"""
 import sys, matplotlib
 before, backend = matplotlib.rcParams.copy(), matplotlib.get_backend(auto_select=False)
 from persona_geometry.report.figures import heatmap, layers, scatter, style
-curve = {{"0": {{"spearman": 0.5, "mantel_p": 0.01, "family_wise_p": 0.01}}}}
-alignment = {{"layer_curve": curve, "noise_ceiling": None, "headline_layer": 0}}
-drawn = layers.layer_curve(alignment)
+drawn = layers.layer_curve({CURVE})
 style.save(*drawn, *("{tmp_path}/figure." + ending for ending in ("png", "pdf", "tsv")))
 assert matplotlib.rcParams == before
 assert matplotlib.get_backend(auto_select=False) == backend
@@ -310,17 +312,16 @@ assert "matplotlib.pyplot" not in sys.modules
 
 
 def test_figures_look_the_same_under_any_settings_of_the_user(tmp_path: Path) -> None:
-    def pixels(figure: Figure) -> bytes:
+    def shown(figure: Figure) -> bytes:
         figure.canvas.draw()
         return bytes(figure.canvas.buffer_rgba())
 
-    def saved(name: str) -> bytes:
-        path = tmp_path / f"{name}.png"
-        save(*heat(of), str(path), str(path.with_suffix(".pdf")), str(path.with_suffix(".tsv")))
-        return path.read_bytes()
+    def saved() -> bytes:
+        png, pdf, tsv = (str(tmp_path / f"figure.{ending}") for ending in ("png", "pdf", "tsv"))
+        save(*layer_curve(CURVE), png, pdf, tsv)
+        return Path(png).read_bytes()
 
-    of = study(6)
-    figures = heat(of)[0], heat(of)[0]
-    ours = pixels(figures[0]), saved("ours")
+    figures = [layer_curve(CURVE)[0] for _ in range(2)]
+    ours = shown(figures[0]), saved()
     with matplotlib.rc_context({"font.size": 20, "xtick.major.width": 9, "savefig.dpi": 50}):
-        assert (pixels(figures[1]), saved("theirs")) == ours
+        assert (shown(figures[1]), saved()) == ours

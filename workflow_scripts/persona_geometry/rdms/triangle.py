@@ -1,7 +1,6 @@
 """Symmetric matrices as vectors: upper triangles, and the ranks of their values."""
 
 import numpy as np
-from scipy.stats import rankdata
 
 
 def vectorize(matrix: np.ndarray) -> np.ndarray:
@@ -23,4 +22,7 @@ def doubled_ranks(values: np.ndarray) -> np.ndarray:
 
     Products of such ranks are sums of whole numbers, exact in float64 up to two million values.
     """
-    return np.rint(2.0 * rankdata(values, axis=-1))
+    from scipy.stats import rankdata  # a second to import, which a job that ranks nothing saves
+
+    ranks: np.ndarray = rankdata(values, axis=-1)
+    return np.rint(2.0 * ranks)

@@ -46,16 +46,24 @@ def align(
     progress("prompts, personas and clusters left out in turn")
     jackknives = {layer: _jackknife(primary, layer) for layer in primary.cosine}
     configured = {layer: jackknives[layer] for layer in layers}
+    of_study = plain(
+        {
+            "layer_curve": tests.curve(),
+            "across_layers": tests.across_layers(),
+            "noise_ceiling": _noise_ceiling(primary, settings),
+        }
+    )
     results: dict[str, dict[str, Any]] = {}
+    judged: dict[int, list[dict[str, Any]]] = {}
     for layer in layers:
         progress(f"statistics of layer {layer}")
         of = Layer(layer, geometries, primary, tests, jackknives[layer], settings)
         statistics = plain(of.statistics())
-        statistics["gates"] = gates.evaluate(settings.gates, statistics)
-        results[str(layer)] = statistics
+        judged[layer] = gates.evaluate(settings.gates, statistics | _at_layer(of_study, layer))
+        results[str(layer)] = statistics | {"gates": judged[layer]}
     own = [
-        {"layer": gate.layer, **gates.evaluate([gate], results[str(gate.layer)])[0]}
-        for gate in settings.gates
+        {"layer": gate.layer, **judged[gate.layer][place]}
+        for place, gate in enumerate(settings.gates)
     ]
     top_of_layer = {int(layer): s["top_residual_pairs"] for layer, s in results.items()}
     return plain(
@@ -73,9 +81,9 @@ def align(
             "layers": results,
             "gates": own,
             "all_gates_pass": all(gate["status"] == "pass" for gate in own) if own else None,
-            "layer_curve": tests.curve(),
+            "layer_curve": of_study["layer_curve"],
             "across_layers": {
-                **tests.across_layers(),
+                **of_study["across_layers"],
                 "contrasts": contrasts.contrasts(configured),
                 "peak": contrasts.peak(jackknives, ("personas",), settings.seed),
                 "peak_configured": contrasts.peak(
@@ -84,7 +92,7 @@ def align(
             },
             "between_layers": _between_layers(primary, layers),
             "top_pair_stability": pairs.stability(top_of_layer),
-            "noise_ceiling": _noise_ceiling(primary, settings),
+            "noise_ceiling": of_study["noise_ceiling"],
             "warnings": _warnings(primary, layers),
         }
     )
@@ -98,6 +106,16 @@ def _jackknife(primary: Geometries, layer: int) -> Jackknife:
         (primary.vectors or {}).get(layer),
         whole_clusters(primary),
     )
+
+
+def _at_layer(of_study: Mapping[str, Any], layer: int) -> dict[str, Any]:
+    """What a gate at a layer sees of the statistics that are computed across layers."""
+    across = of_study["across_layers"]
+    return {
+        "layer_curve": of_study["layer_curve"][str(layer)],
+        "across_layers": {name: p and p[str(layer)] for name, p in across.items()},
+        "noise_ceiling": of_study["noise_ceiling"],
+    }
 
 
 def _noise_ceiling(primary: Geometries, settings: Alignment) -> dict | None:

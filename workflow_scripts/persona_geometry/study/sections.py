@@ -141,8 +141,10 @@ class Alignment(Section):
     @classmethod
     def of(cls, **given: Any) -> Self:
         """The section, with gates as the config has them or as `Gate`s."""
-        gates = [one if isinstance(one, Gate) else Gate.of(**one) for one in given["gates"]]
-        return super().of(**{**given, "gates": gates})
+        if given.get("gates"):
+            gates = [one if isinstance(one, Gate) else Gate.of(**one) for one in given["gates"]]
+            given = {**given, "gates": gates}
+        return super().of(**given)
 
 
 @dataclass(frozen=True)
