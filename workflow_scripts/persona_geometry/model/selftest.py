@@ -199,6 +199,8 @@ def _takes_the_likeliest(
             answers = answer_batch(model, batch, config, logits).tolist()
         except torch.cuda.OutOfMemoryError:
             raise
+        except torch.AcceleratorError as error:  # nothing runs on this GPU any more
+            raise _refusal(model, f"stops the GPU as it answers ({_brief(error)})") from error
         except FAILURES:
             return False
         of_rows = torch.stack(logits, 1).float()
