@@ -4,7 +4,7 @@ from persona_geometry.logs import job_log
 from persona_geometry.model.attention import attention_kernel
 from persona_geometry.model.hub import describe_model
 from persona_geometry.store.store import Store
-from persona_geometry.study.config import check_model_layers
+from persona_geometry.study.checks import check_model_layers
 from persona_geometry.study.sections import Model
 
 params = snakemake.params

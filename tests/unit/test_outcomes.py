@@ -9,7 +9,8 @@ from scipy.stats import spearmanr
 
 from persona_geometry.errors import InputError
 from persona_geometry.rsa import outcomes as comparison
-from persona_geometry.rsa.outcomes import corrected_variance, read_outcomes
+from persona_geometry.rsa.outcome_table import read_outcomes
+from persona_geometry.rsa.outcomes import corrected_variance
 
 
 def outcomes_comparison(cosine, js, names, *rest) -> dict:

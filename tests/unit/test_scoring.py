@@ -63,9 +63,12 @@ def test_templates_that_drop_or_refuse_the_system_message_are_named(model: Langu
     original = model.tokenizer.chat_template
     try:
         model.tokenizer.chat_template = "{{ messages[-1]['content'] }}"
-        with pytest.raises(InputError, match="drops the system message"):
+        with pytest.raises(InputError, match="drops or alters the system message"):
             render(model.tokenizer, "Be brief.", "Why?")
-        model.tokenizer.chat_template = "{{ raise_exception('System role not supported') }}"
+        model.tokenizer.chat_template = (
+            "{% if messages[0]['role'] == 'system' %}{{ raise_exception('Never') }}{% endif %}"
+            "{{ messages[-1]['content'] }}"
+        )
         with pytest.raises(InputError, match="refuses a system message"):
             render(model.tokenizer, "Be brief.", "Why?")
         model.tokenizer.chat_template = None

@@ -16,6 +16,7 @@ from persona_geometry.jobs.lacking import Lacking, lacking_items
 from persona_geometry.jobs.pipeline import run_ahead
 from persona_geometry.jobs.responses import MissingResponses
 from persona_geometry.jobs.task import Account, Settings, Task
+from persona_geometry.jobs.texts import check_tasks
 from persona_geometry.model.chat import render
 from persona_geometry.store.store import Store
 from persona_geometry.versions import package_versions
@@ -45,13 +46,15 @@ class ShardJob:
 
         with self.watch.program("load"):
             model = load_model(self.settings.model, self.settings.device)
-            if self.tasks:
+        if self.tasks:
+            with self.watch.program("check"):
                 turns = self._sample_turns(model.tokenizer)
                 model = check_model(model, turns, decoding=self._generates())
         slow = kernels.lacking() if model.device.type == "cuda" else ""
         warning = f"; without fused kernels, which takes several times as long: {slow}"
         self.report(
-            f"model loaded in {self.account.seconds['load']:.1f} s on {model.device}"
+            f"model loaded in {self.account.seconds['load']:.1f} s on {model.device}, "
+            f"tried on the study's rows in {self.account.seconds['check']:.1f} s"
             + (warning if slow else "")
         )
         return model
@@ -62,9 +65,9 @@ class ShardJob:
 
         texts = [(system, task.user) for task in self.tasks for system in task.cells.values()]
         texts.sort(key=lambda pair: len("".join(pair).encode()))
-        role = self.settings.model.system_role
+        role, arguments = self.settings.model.system_role, self.settings.model.template_arguments
         chosen = [texts[place] for place in (0, len(texts) // 2, -1)]
-        rendered = [render(tokenizer, *pair, role) for pair in chosen]
+        rendered = [render(tokenizer, *pair, role, arguments) for pair in chosen]
         return sample_turns(rendered, self.settings.generation.max_new_tokens)
 
     def _generates(self) -> bool:
@@ -105,7 +108,7 @@ class ShardJob:
         from persona_geometry.model.generation.transformers_backend import generate
 
         model = self.model
-        prompts = missing.prompts(model.tokenizer)
+        prompts = missing.prompts(model.tokenizer, model.network.config)
         with self.watch.program("generate"):
             generate(model, prompts, self.settings.generation.max_new_tokens, missing.saver())
         return True
@@ -114,6 +117,8 @@ class ShardJob:
         from persona_geometry.jobs.scoring import GroupScorer
 
         scorer = GroupScorer(self.model, self.settings, self.store, self.account, self.watch)
+        tasks = [lacking.task for lacking in todo]
+        check_tasks(self.model.tokenizer, tasks, self.settings, scorer.positions)
         started, done = time.perf_counter(), 0
 
         def stored(prompt: str) -> None:

@@ -10,6 +10,7 @@
 Fields named js hold whatever divergence the study's estimator is.
 """
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,13 +22,15 @@ from persona_geometry.errors import InputError
 from persona_geometry.files import (
     read_arrays,
     read_json,
-    sha256,
     write_arrays,
     write_json,
     write_text,
 )
 from persona_geometry.rdms.rdm import Rdm, RdmStack, checked
 from persona_geometry.rdms.triangle import square, vectorize
+from persona_geometry.text_files import read_bytes, read_lines, read_text
+
+SIMILARITIES = "give cosine similarities, which are 1 on the diagonal"
 
 
 @dataclass(frozen=True)
@@ -94,16 +97,16 @@ def read_cosine_rdms(path: str | Path) -> dict[int, Rdm]:
     Raises:
         InputError: another form, a repeated name, or a matrix that is not one of similarities.
     """
-    text = _text(path)
+    text = read_text(path)
     try:
         layers = {
-            int(key.removeprefix("layer_")): (
+            _layer_number(key): (
                 [str(name) for name in layer["persona_names"]],
                 np.array(layer["matrix"], dtype=float),
             )
-            for key, layer in json.loads(text).items()
+            for key, layer in json.loads(text, object_pairs_hook=_each_once).items()
         }
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise InputError(
             f"{path} is not a JSON of layers, each with 'persona_names' and 'matrix'; see "
             f"config/README.md for the form."
@@ -114,8 +117,24 @@ def read_cosine_rdms(path: str | Path) -> dict[int, Rdm]:
         if len(set(names)) < len(names):
             twice = next(name for name in names if names.count(name) > 1)
             raise InputError(f"{source}: '{twice}' is named more than once; names must be unique.")
-        rdms[layer] = checked(names, 1.0 - similarities, source, kind="cosine")
+        rdms[layer] = checked(names, 1.0 - similarities, source, kind="cosine", remedy=SIMILARITIES)
     return rdms
+
+
+def _layer_number(key: str) -> int:
+    """Of layer_3, written in this way only."""
+    number = int(key.removeprefix("layer_"))
+    if key != f"layer_{number}" or number < 0:
+        raise ValueError(key)
+    return number
+
+
+def _each_once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """A JSON object, none of whose keys is written twice."""
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        raise ValueError("a key is written twice")
+    return content
 
 
 def write_cosine_rdms(path: str | Path, rdms: Mapping[int, Rdm]) -> None:
@@ -163,15 +182,16 @@ def read_table(path: str | Path, kind: str | None = None) -> Rdm:
         InputError: not a square table of finite numbers with matching, unique names, or not
             distances.
     """
-    lines = [line.split("\t") for line in _text(path).splitlines() if line.strip()]
-    names = [name.strip() for name in lines[0][1:]] if lines else []
+    rows_of_text = enumerate(read_lines(path), start=1)
+    lines = [(n, line.split("\t")) for n, line in rows_of_text if line.strip()]
+    names = [name.strip() for name in lines[0][1][1:]] if lines else []
     if len(names) < 3 or len(set(names)) < len(names):
         raise InputError(
             f"{path}, line 1: the header must have an empty cell and then at least three unique "
             f"names, separated by tabs."
         )
     rows: dict[str, list[float]] = {}
-    for number, cells in enumerate(lines[1:], start=2):
+    for number, cells in lines[1:]:
         if len(cells) != len(names) + 1:
             raise InputError(
                 f"{path}, line {number}: {len(cells) - 1} values where the header has "
@@ -275,18 +295,9 @@ def check_sha256(path: str | Path, expected: str | None) -> None:
     """
     if expected is None:
         return
-    found = sha256(path)
+    found = hashlib.sha256(read_bytes(path)).hexdigest()
     if found != expected:
         raise InputError(
             f"{path} has SHA-256 {found}, but the config expects {expected}: it is another file "
             f"than the one meant; get that file, or correct the hash."
         )
-
-
-def _text(path: str | Path) -> str:
-    try:
-        return Path(path).read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise InputError(f"{path} does not exist; correct the path in the config.") from None
-    except UnicodeDecodeError:
-        raise InputError(f"{path} is not UTF-8 text; save it as UTF-8.") from None

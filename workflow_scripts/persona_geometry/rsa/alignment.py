@@ -42,15 +42,23 @@ def align(
     """
     primary = geometries.without_anchor()
     tests = LayerTests(geometries, primary, layers, settings, progress)
+    of_study = plain(
+        {
+            "layer_curve": tests.curve(),
+            "across_layers": tests.across_layers(),
+            "noise_ceiling": _noise_ceiling(primary, settings),
+        }
+    )
     results: dict[str, dict[str, Any]] = {}
+    judged: dict[int, list[dict[str, Any]]] = {}
     for layer in layers:
         progress(f"statistics of layer {layer}")
         statistics = plain(Layer(layer, geometries, primary, tests, settings).statistics())
-        statistics["gates"] = gates.evaluate(settings.gates, statistics)
-        results[str(layer)] = statistics
+        judged[layer] = gates.evaluate(settings.gates, statistics | _at_layer(of_study, layer))
+        results[str(layer)] = statistics | {"gates": judged[layer]}
     own = [
-        {"layer": gate.layer, **gates.evaluate([gate], results[str(gate.layer)])[0]}
-        for gate in settings.gates
+        {"layer": gate.layer, **judged[gate.layer][place]}
+        for place, gate in enumerate(settings.gates)
     ]
     top_of_layer = {int(layer): s["top_residual_pairs"] for layer, s in results.items()}
     return plain(
@@ -68,14 +76,24 @@ def align(
             "layers": results,
             "gates": own,
             "all_gates_pass": all(gate["status"] == "pass" for gate in own) if own else None,
-            "layer_curve": tests.curve(),
-            "across_layers": tests.across_layers(),
+            "layer_curve": of_study["layer_curve"],
+            "across_layers": of_study["across_layers"],
             "between_layers": _between_layers(primary, layers),
             "top_pair_stability": pairs.stability(top_of_layer),
-            "noise_ceiling": _noise_ceiling(primary, settings),
+            "noise_ceiling": of_study["noise_ceiling"],
             "warnings": _warnings(primary, layers),
         }
     )
+
+
+def _at_layer(of_study: Mapping[str, Any], layer: int) -> dict[str, Any]:
+    """What a gate at a layer sees of the statistics that are computed across layers."""
+    across = of_study["across_layers"]
+    return {
+        "layer_curve": of_study["layer_curve"][str(layer)],
+        "across_layers": {name: p and p[str(layer)] for name, p in across.items()},
+        "noise_ceiling": of_study["noise_ceiling"],
+    }
 
 
 def _noise_ceiling(primary: Geometries, settings: Alignment) -> dict | None:

@@ -2,59 +2,66 @@
 
 import operator
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from typing import Any
 
 from persona_geometry.errors import InputError
+from persona_geometry.rsa.catalogue import NEEDS, NO_GATES, Scope, Statistic, catalogue
 from persona_geometry.study.sections import Gate
 
 COMPARISONS = {">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le}
 
-STATISTICS = frozenset(
-    {
-        "spearman",
-        "mantel_p",
-        "mantel_null",
-        "stratified_mantel_p",
-        "stratified_mantel_null",
-        "stratified_power",
-        "partial_fine",
-        "partial_joint",
-        "partial_mantel",
-        "cluster_masked",
-        "cluster_masked_n_pairs",
-        "cluster_collapsed",
-        "cluster_collapsed_n_pairs",
-        "residual_mean_marginal",
-        "residual_mean_marginal_p",
-        "residual_mean_marginal_r2",
-        "residual_anchor",
-        "residual_anchor_r2",
-        "with_anchor",
-        "per_prompt",
-        "cutoffs",
-        "jackknife",
-        "leave_out",
-        "bootstrap",
-        "cka",
-        "dispersion",
-        "outcomes",
-    }
-)
-"""What a layer's statistics may carry a gate, so that a misspelled one is refused early."""
 
+def check(gates: Sequence[Gate], scope: Scope) -> list[str]:
+    """Refuse gates that mean nothing in a study.
 
-def check_name(path: str) -> None:
-    """Refuse a gate that no result could ever satisfy or that must not be set.
+    Returns:
+        A sentence for each gate that cannot be evaluated, as the study lacks what it needs.
 
     Raises:
-        InputError: an unknown statistic, or one that may not carry a gate.
+        InputError: a statistic that does not exist or may not carry a gate, a threshold that every
+            value or no value meets, or a gate given twice.
     """
-    if path.partition(".")[0] not in STATISTICS:
-        raise InputError(
-            f"A gate names the statistic '{path}', which does not exist; see docs/statistics.md "
-            f"for the names."
-        )
-    _refuse_partial_mantel(path)
+    known = catalogue(scope)
+    lacking = []
+    for place, gate in enumerate(gates):
+        name = gate.statistic
+        if name in NO_GATES:
+            raise InputError(f"A gate on '{name}' is refused: {NO_GATES[name]}.")
+        if name not in known:
+            raise InputError(f"A gate names the statistic '{name}', {_not_there(name, known)}.")
+        if gate in gates[:place]:
+            raise InputError(f"The gate on {name} at layer {gate.layer} stands twice; remove one.")
+        _check_threshold(gate, known[name])
+        if missing := sorted(known[name].needs - scope.has):
+            lacking.append(
+                f"The gate on {name} will not be evaluated, and so not pass: it needs "
+                f"{' and '.join(NEEDS[need] for need in missing)}."
+            )
+    return lacking
+
+
+def _not_there(name: str, known: Mapping[str, Statistic]) -> str:
+    inner = [other for other in known if other.startswith(f"{name}.")]
+    if inner:
+        return f"which is not a single number; name one of its parts, such as {inner[0]}"
+    near = get_close_matches(name, known, n=1)
+    hint = f"did you mean {near[0]}? All" if near else "the"
+    return f"which does not exist in this study; {hint} names are in docs/statistics.md"
+
+
+def _check_threshold(gate: Gate, statistic: Statistic) -> None:
+    """Refuse what any value would meet, and what none would."""
+    ends = statistic.low, statistic.high
+    least, most = ends if gate.comparison.startswith(">") else reversed(ends)
+    meets = COMPARISONS[gate.comparison]
+    written = f"A gate asks for {gate.statistic} {gate.comparison} {gate.threshold:g}"
+    ranges = f"its values lie between {statistic.low:.3g} and {statistic.high:g}"
+    if not meets(most, gate.threshold):
+        more = ", or raise alignment.permutations" if statistic.test else ""
+        raise InputError(f"{written}, which can never hold, as {ranges}; correct it{more}.")
+    if meets(least, gate.threshold):
+        raise InputError(f"{written}, which always holds, as {ranges}; correct the threshold.")
 
 
 def look_up(statistics: Mapping[str, Any], path: str) -> Any:
@@ -63,7 +70,8 @@ def look_up(statistics: Mapping[str, Any], path: str) -> Any:
     Raises:
         InputError: there is no such statistic, or it may not carry a gate.
     """
-    _refuse_partial_mantel(path)
+    if path in NO_GATES:
+        raise InputError(f"A gate on '{path}' is refused: {NO_GATES[path]}.")
     value: Any = statistics
     rest = path
     while rest:
@@ -71,14 +79,15 @@ def look_up(statistics: Mapping[str, Any], path: str) -> Any:
             return None
         keys = value if isinstance(value, Mapping) else {}
         # A key may itself hold a dot, as share_above_0.5 does.
-        name = rest if rest in keys else rest.partition(".")[0]
-        if name not in keys:
-            if isinstance(value, Mapping) and name.isdigit():
+        names = [key for key in keys if rest == key or rest.startswith(f"{key}.")]
+        if not names:
+            if isinstance(value, Mapping) and rest.isdigit():
                 return None  # a cutoff that was not measured
             raise InputError(
                 f"A gate names the statistic '{path}', which does not exist; see "
                 f"docs/statistics.md for the names."
             )
+        name = max(names, key=len)
         value, rest = value[name], rest[len(name) + 1 :]
     if isinstance(value, Mapping | list):
         raise InputError(f"A gate names '{path}', which is not a single number.")
@@ -105,11 +114,3 @@ def evaluate(gates: Sequence[Gate], statistics: Mapping[str, Any]) -> list[dict]
             }
         )
     return results
-
-
-def _refuse_partial_mantel(path: str) -> None:
-    if path.startswith("partial_mantel") and path.endswith("p"):
-        raise InputError(
-            f"A gate on '{path}' is refused: the p-value of a partial Mantel test is not valid "
-            f"where both matrices are structured; gate on partial_joint or mantel_p instead."
-        )

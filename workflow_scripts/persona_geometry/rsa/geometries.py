@@ -14,7 +14,7 @@ from persona_geometry.rdms.files import (
     read_table,
 )
 from persona_geometry.rdms.rdm import Rdm, RdmStack, places
-from persona_geometry.rsa.outcomes import Outcome, read_outcomes
+from persona_geometry.rsa.outcome_table import Outcome, read_outcomes
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,6 @@ that part, and twice its variance is taken off.
 
 from collections.abc import Sequence
 from math import isfinite
-from pathlib import Path
 
 import numpy as np
 
@@ -24,36 +23,7 @@ from persona_geometry.rsa.bootstrap import (
     t_interval,
     weighted_spearman,
 )
-from persona_geometry.study.tables import read_rows
-
-Outcome = tuple[str, str, float]
-COLUMNS = ("source", "target", "value")
-
-
-def read_outcomes(path: str | Path) -> list[Outcome]:
-    """Read a tab-separated table with the columns source, target and value.
-
-    Raises:
-        InputError: a missing file or column, a row of the wrong width, a value that is not a
-            finite number, a persona paired with itself, a repeated pair, or no row at all.
-    """
-    outcomes: list[Outcome] = []
-    line_of_pair: dict[tuple[str, str], int] = {}
-    for line, row in read_rows(path, COLUMNS):
-        pair = row["source"].strip(), row["target"].strip()
-        if pair[0] == pair[1]:
-            raise InputError(
-                f"{path}, line {line}: '{pair[0]}' is both source and target; a persona has no "
-                f"distance to itself, so remove the row."
-            )
-        if pair in line_of_pair:
-            raise InputError(
-                f"{path}, line {line}: the outcome of '{pair[0]}' on '{pair[1]}' is already on "
-                f"line {line_of_pair[pair]}; keep one of them."
-            )
-        line_of_pair[pair] = line
-        outcomes.append((*pair, _number(row["value"], f"{path}, line {line}")))
-    return outcomes
+from persona_geometry.rsa.outcome_table import Outcome
 
 
 def outcomes_comparison(
@@ -153,13 +123,3 @@ def _stronger(difference: dict) -> str | None:
     if difference["low"] > 0:
         return "js"
     return "cosine" if difference["high"] < 0 else "undecided"
-
-
-def _number(text: str, place: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = float("nan")
-    if not isfinite(value):
-        raise InputError(f"{place}: '{text}' is not a number; write one in the value column.")
-    return value

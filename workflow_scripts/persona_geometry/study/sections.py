@@ -52,6 +52,7 @@ class Model(Section):
     dtype: Literal["float32", "bfloat16", "float16"]
     attention: str
     system_role: Literal["native", "fold", "refuse"]
+    template_arguments: dict[str, Any]
     gpus: int
 
     @property
@@ -141,7 +142,9 @@ class Alignment(Section):
     @classmethod
     def of(cls, **given: Any) -> Self:
         """The section, with gates as the config has them or as `Gate`s."""
-        gates = [one if isinstance(one, Gate) else Gate.of(**one) for one in given["gates"]]
+        gates = given.get("gates")
+        if gates is not None:
+            gates = [one if isinstance(one, Gate) else Gate.of(**one) for one in gates]
         return super().of(**{**given, "gates": gates})
 
 

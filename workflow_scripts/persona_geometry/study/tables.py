@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from persona_geometry.errors import InputError
+from persona_geometry.text_files import read_lines
 
 TEMPLATE_DEFAULT = "@template"
-_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
+NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]*"
+LONGEST_NAME = 200
 
 
 @dataclass(frozen=True)
@@ -86,18 +88,11 @@ def read_rows(path: str | Path, columns: tuple[str, ...]) -> Iterator[tuple[int,
     """Yield (line number, row) of a tab-separated table with exactly these columns, in any order.
 
     Raises:
-        InputError: a missing file or column, an unknown column, a row of the wrong width, or no
-            row at all.
+        InputError: a missing file or column, an unknown or repeated column, a row of the wrong
+            width, a control character, or no row at all.
     """
-    try:
-        lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
-    except FileNotFoundError:
-        raise InputError(
-            f"{path} does not exist; create it or correct the path in the config."
-        ) from None
-    except UnicodeDecodeError:
-        raise InputError(f"{path} is not UTF-8 text; save it as UTF-8.") from None
-    header = lines[0].split("\t") if lines else []
+    lines = read_lines(path)
+    header = lines[0].split("\t")
     for column in columns:
         if column not in header:
             raise InputError(
@@ -109,6 +104,10 @@ def read_rows(path: str | Path, columns: tuple[str, ...]) -> Iterator[tuple[int,
             raise InputError(
                 f"{path}, line 1: column '{column}' is not known; the table has the columns "
                 f"{', '.join(columns)}."
+            )
+        if header.count(column) > 1:
+            raise InputError(
+                f"{path}, line 1: there are {header.count(column)} columns '{column}'; keep one."
             )
     empty = True
     for line, text in enumerate(lines[1:], start=2):
@@ -131,17 +130,24 @@ def _named_rows(path: str | Path, columns: tuple[str, ...]) -> Iterator[tuple[in
     line_of_name: dict[str, int] = {}
     for line, row in read_rows(path, columns):
         name = row[columns[0]]
-        if not _NAME.match(name):
+        if not re.fullmatch(NAME, name):
             raise InputError(
                 f"{path}, line {line}: '{name}' cannot name a {columns[0]}; use letters, digits, "
                 f"'_', '-' and '.', starting with a letter or digit."
             )
-        if name in line_of_name:
+        if len(name) > LONGEST_NAME:
+            raise InputError(
+                f"{path}, line {line}: the name '{name[:20]}…' has {len(name)} characters; files "
+                f"are named by it, so use at most {LONGEST_NAME}."
+            )
+        same = name.casefold()
+        if same in line_of_name:
             raise InputError(
                 f"{path}, line {line}: {columns[0]} '{name}' is already on line "
-                f"{line_of_name[name]}; names must be unique, so rename or remove one."
+                f"{line_of_name[same]}; names must be unique, also where upper and lower case are "
+                f"one, so rename or remove one."
             )
-        line_of_name[name] = line
+        line_of_name[same] = line
         yield line, row
 
 

@@ -1,0 +1,268 @@
+"""Every statistic that can carry a gate: its name, its range, and what a study needs for it.
+
+`STATISTICS` has the form of a layer in alignment.json, with what belongs to the study beside it. A
+name in braces stands for each of the study's cutoffs, prompts and so on. A new statistic is entered
+here, or among `NO_GATES`; a test compares both with what `align` returns.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import inf
+
+from persona_geometry.rsa.permutation import QUANTILES, Permutations
+
+
+@dataclass(frozen=True)
+class Statistic:
+    """What is known of a statistic before it is computed.
+
+    Attributes:
+        low, high: its range.
+        test: whose permutations make it, where it is a p-value: a key of `Scope.tests`.
+        needs: keys of `NEEDS`; without any of them it is null.
+    """
+
+    low: float = -inf
+    high: float = inf
+    test: str | None = None
+    needs: frozenset[str] = frozenset()
+
+
+NEEDS = {
+    "prompts": "the divergences of single prompts, which an RDM from a file does not have",
+    "two prompts": "at least two prompts",
+    "vectors": "the vectors of the centroids, which RDMs from a file do not have",
+    "clusters": "clusters in the persona table",
+    "strata": "a cluster of two or more personas",
+    "covariates": "clusters or alignment.covariates",
+    "anchor": "an anchor that was measured",
+    "bootstrap": "alignment.bootstrap above 0",
+    "splits": "alignment.noise_ceiling_splits above 0",
+    "outcomes": "alignment.outcomes",
+}
+"""What some statistics need."""
+
+Tree = Mapping[str, "Statistic | Tree"]
+
+
+def _given(needs: str, what: Tree) -> Tree:
+    """The same, where the study has what is needed."""
+    return {
+        name: replace(one, needs=one.needs | {needs})
+        if isinstance(one, Statistic)
+        else _given(needs, one)
+        for name, one in what.items()
+    }
+
+
+RHO, SHARE, SIZE, ANY = Statistic(-1, 1), Statistic(0, 1), Statistic(0), Statistic()
+P, STRATIFIED_P, ANCHOR_P = (Statistic(0, 1, test) for test in ("free", "strata", "anchor"))
+_SPREAD = {"median": RHO, "iqr": Statistic(0, 2), "min": RHO, "max": RHO}
+_R2 = {"cosine": SHARE, "js": SHARE}
+_INTERVAL = {"low": RHO, "high": RHO, "level": SHARE, "se": SIZE}
+_NULL: Tree = {
+    "mean": RHO,
+    "sd": SHARE,
+    "quantiles": {str(quantile): RHO for quantile in QUANTILES},
+    "permutations": SIZE,
+    "possible": SIZE,
+    "smallest_p": SHARE,
+}
+_POWER: Tree = {
+    "n_admissible": SIZE,
+    "smallest_p": SHARE,
+    "within_pairs": SIZE,
+    "moving_pairs": SIZE,
+    "detectable_rho": RHO,
+    "observed_rho": RHO,
+    "simulations": SIZE,
+}
+_OUTCOME = {"spearman": RHO, **_INTERVAL}
+
+STATISTICS: Tree = {
+    "spearman": RHO,
+    "mantel_p": P,
+    "mantel_null": _NULL,
+    **_given(
+        "strata",
+        {
+            "stratified_mantel_p": STRATIFIED_P,
+            "stratified_mantel_null": _NULL,
+            "stratified_power": _POWER,
+        },
+    ),
+    **_given("clusters", {"partial_fine": RHO, "partial_joint": RHO}),
+    "partial_mantel": _given("covariates", {"spearman": RHO}),
+    "cluster_masked": RHO,
+    "cluster_masked_n_pairs": SIZE,
+    "cluster_collapsed": RHO,
+    "cluster_collapsed_n_pairs": SIZE,
+    "residual_mean_marginal": RHO,
+    "residual_mean_marginal_p": P,
+    "residual_mean_marginal_r2": _R2,
+    **_given(
+        "anchor",
+        {
+            "residual_anchor": RHO,
+            "residual_anchor_r2": _R2,
+            "with_anchor": {"spearman": RHO, "mantel_p": ANCHOR_P, "n_pairs": SIZE},
+        },
+    ),
+    "per_prompt": _given(
+        "prompts",
+        {
+            **_SPREAD,
+            "share_above_0.5": SHARE,
+            "values": {"{prompt}": RHO},
+            "mantel_p": {"{prompt}": P},
+        },
+    ),
+    "cutoffs": {"{cutoff}": RHO, "ratio": {"{shorter}": ANY}, "mantel_p": {"{cutoff}": P}},
+    "jackknife": {**_SPREAD, "values": {"{persona}": RHO}},
+    "leave_out": {
+        "{left_out}": {
+            "spearman": RHO,
+            **_given("clusters", {"partial_joint": RHO}),
+            "residual_mean_marginal": RHO,
+        }
+    },
+    "bootstrap": _given(
+        "bootstrap",
+        {
+            "personas": _INTERVAL,
+            **_given("prompts", _given("two prompts", {"prompts": _INTERVAL, "dual": _INTERVAL})),
+        },
+    ),
+    "cka": _given("vectors", {"linear": SHARE, "debiased": ANY}),
+    "dispersion": {
+        "mean": Statistic(0, 2),
+        "sd": SHARE,
+        "min": Statistic(0, 2),
+        "max": Statistic(0, 2),
+        "ratio_to_widest": Statistic(1),
+    },
+    "outcomes": _given(
+        "outcomes",
+        {
+            "n_outcomes": SIZE,
+            "n_personas": SIZE,
+            "cosine": _OUTCOME,
+            "js": _OUTCOME,
+            "difference": {"value": RHO, **_INTERVAL},
+        },
+    ),
+    # Of the study; across layers each gate takes the value of its own layer.
+    "layer_curve": {"spearman": RHO, "mantel_p": P, "family_wise_p": P},
+    "across_layers": {
+        "family_wise_p": P,
+        **_given("strata", {"stratified_family_wise_p": STRATIFIED_P}),
+    },
+    "noise_ceiling": _given(
+        "splits",
+        _given(
+            "prompts",
+            _given(
+                "two prompts",
+                {
+                    "split_half": RHO,
+                    "reliability": Statistic(high=1),
+                    "rho_ceiling": SHARE,
+                    "low": SHARE,
+                    "high": SHARE,
+                    "splits": SIZE,
+                },
+            ),
+        ),
+    ),
+}
+
+NO_GATES = {
+    "partial_mantel.p": "the p-value of a partial Mantel test is not valid where both matrices are "
+    "structured; gate on partial_joint or mantel_p instead",
+}
+"""Numbers that must not carry a gate, and why."""
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What of a study decides which statistics it has.
+
+    Attributes:
+        names: what each name in braces stands for.
+        has: which of `NEEDS` it has.
+        tests: name of a permutation test to the smallest p-value it can give.
+    """
+
+    names: Mapping[str, Sequence[str]]
+    has: frozenset[str]
+    tests: Mapping[str, float]
+
+    @classmethod
+    def of(
+        cls,
+        personas: Sequence[str],
+        clusters: Mapping[str, str],
+        prompts: Sequence[str],
+        cutoffs: Sequence[int],
+        left_out: Sequence[str],
+        permutations: int,
+        has: Mapping[str, bool],
+    ) -> "Scope":
+        """The scope of a study.
+
+        Args:
+            personas: those that are compared, without the anchor.
+            clusters: fine cluster of every persona that has one.
+            prompts: those whose divergences are measured; none where they come from a file.
+            cutoffs: measured beside the whole response.
+            left_out: personas that are left out one at a time.
+            permutations: of each test.
+            has: the rest of `NEEDS`, by name.
+        """
+        n = len(personas)
+        strata = Permutations.within([clusters.get(name) for name in personas], permutations, 0)
+        members = [clusters[name] for name in personas if name in clusters]
+        found = {
+            **has,
+            "prompts": bool(prompts),
+            "two prompts": len(prompts) > 1,
+            "clusters": bool(members),
+            "strata": bool(strata.groups),
+            "covariates": has["covariates"] or bool(members),
+        }
+        shorter = [str(cutoff) for cutoff in cutoffs]
+        return cls(
+            names={
+                "{persona}": personas,
+                "{prompt}": prompts,
+                "{left_out}": left_out,
+                "{shorter}": shorter,
+                "{cutoff}": [*shorter, "full"],
+            },
+            has=frozenset(need for need, there in found.items() if there),
+            tests={
+                "free": Permutations.free(n, permutations, 0).smallest_p,
+                "strata": strata.smallest_p,
+                "anchor": Permutations.free(n + 1, permutations, 0).smallest_p,
+            },
+        )
+
+
+def catalogue(scope: Scope) -> dict[str, Statistic]:
+    """Every statistic that a study has or might have, by the name that a gate gives it.
+
+    The lower end of a p-value's range is the smallest that its test can give.
+    """
+    return {
+        name: replace(one, low=scope.tests[one.test]) if one.test else one
+        for name, one in _named(STATISTICS, scope)
+    }
+
+
+def _named(tree: Tree, scope: Scope, prefix: str = "") -> Iterator[tuple[str, Statistic]]:
+    for key, one in tree.items():
+        for name in scope.names[key] if key.startswith("{") else [key]:
+            if isinstance(one, Statistic):
+                yield prefix + name, one
+            else:
+                yield from _named(one, scope, f"{prefix}{name}.")

@@ -1,0 +1,76 @@
+"""The files that a config names beside its tables, opened and checked before anything is run."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from persona_geometry.errors import InputError
+from persona_geometry.rdms.files import check_sha256, read_table
+from persona_geometry.rdms.imported import imported_cosine_rdms, imported_divergence_rdm
+from persona_geometry.rdms.rdm import Rdm
+from persona_geometry.rsa.outcome_table import read_outcomes
+
+if TYPE_CHECKING:
+    from persona_geometry.study.config import Study
+
+INDICATORS = ("same_fine_cluster", "same_macro_cluster")
+
+
+def check_inputs(study: "Study") -> bool:
+    """Read the RDMs, covariates and outcomes of a study as its jobs will.
+
+    Returns:
+        Whether the anchor is among the personas of both geometries.
+
+    Raises:
+        InputError: a file that is not what it should be.
+    """
+    rdms = _imported(study)
+    anchored = study.anchor is not None and all(study.anchor in rdm.names for rdm in rdms)
+    names = [p for p in study.persona_names if anchored or p != study.anchor]
+    _check_covariates(study, names)
+    if study.alignment.outcomes is not None:
+        _check_outcomes(study, study.alignment.outcomes)
+    return anchored
+
+
+def _imported(study: "Study") -> list[Rdm]:
+    for file in study.rdm.values():
+        check_sha256(file.file, file.sha256)
+    rdms: list[Rdm] = []
+    if cosine := study.rdm.get("cosine"):
+        found = imported_cosine_rdms(cosine.file, study.layers, study.persona_names, study.anchor)
+        rdms += found.values()
+    if js := study.rdm.get("js"):
+        estimator = study.divergence.estimator
+        rdms.append(imported_divergence_rdm(js.file, estimator, study.persona_names, study.anchor))
+    return rdms
+
+
+def _check_covariates(study: "Study", names: list[str]) -> None:
+    path_of_stem = {name: f"the indicator of {name[5:].replace('_', ' ')}s" for name in INDICATORS}
+    for path in study.alignment.covariates:
+        stem = Path(path).stem
+        if stem in path_of_stem:
+            raise InputError(
+                f"{study.source}: alignment.covariates has {path}, which would be named '{stem}' "
+                f"as is {path_of_stem[stem]}; rename or remove one of them."
+            )
+        path_of_stem[stem] = path
+        rdm = read_table(path).select(names, path).without(study.anchor or "")
+        if np.ptp(rdm.vector) == 0:
+            raise InputError(
+                f"{path}: all personas of the study are equally far apart, so there is nothing "
+                f"that it could explain; correct it, or remove it from alignment.covariates."
+            )
+
+
+def _check_outcomes(study: "Study", path: str) -> None:
+    compared = [name for name in study.persona_names if name != study.anchor]
+    values = [value for _, _, value in read_outcomes(path, compared)]
+    if len(values) < 3 or len(set(values)) == 1:
+        raise InputError(
+            f"{path}: no correlation with {len(values)} outcomes of {len(set(values))} different "
+            f"values is defined; list at least three that differ, or remove alignment.outcomes."
+        )

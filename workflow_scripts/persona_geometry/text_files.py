@@ -1,0 +1,61 @@
+"""Reading the text files that people write: configs, tables and RDMs."""
+
+import re
+import unicodedata
+from pathlib import Path
+
+from persona_geometry.errors import InputError
+
+# Control characters but tab and line feed, and Unicode's own line ends.
+_UNSEEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
+
+
+def read_bytes(path: str | Path) -> bytes:
+    """The content of a file that a config names.
+
+    Raises:
+        InputError: nothing is there, or a folder, or something that cannot be read.
+    """
+    try:
+        return Path(path).read_bytes()
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist; correct the path in the config.") from None
+    except IsADirectoryError:
+        raise InputError(
+            f"'{path}' is a folder where a file belongs; name a file in the config."
+        ) from None
+    except OSError as error:
+        raise InputError(
+            f"{path} cannot be read ({error.strerror}); correct its path or its permissions."
+        ) from None
+    except ValueError:
+        raise InputError(f"{str(path)!r} cannot be a path; correct it in the config.") from None
+
+
+def read_text(path: str | Path) -> str:
+    """Read UTF-8 text, with or without a byte order mark.
+
+    Raises:
+        InputError: as `read_bytes`, or another encoding.
+    """
+    try:
+        return read_bytes(path).decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise InputError(f"{path} is not UTF-8 text; save it as UTF-8.") from None
+
+
+def read_lines(path: str | Path) -> list[str]:
+    """The lines of a table. Only a line feed, or CR and LF, ends a line.
+
+    Raises:
+        InputError: as `read_text`, or a control character other than a tab.
+    """
+    lines = [line.removesuffix("\r") for line in read_text(path).split("\n")]
+    for number, line in enumerate(lines, start=1):
+        if found := _UNSEEN.search(line):
+            name = unicodedata.name(found[0], "control character").lower()
+            raise InputError(
+                f"{path}, line {number}: character {found.start() + 1} is U+{ord(found[0]):04X} "
+                f"({name}), which cannot be seen; remove it."
+            )
+    return lines
