@@ -11,6 +11,7 @@ try:
     from persona_geometry.files import sha256
     from persona_geometry.jobs.size import batch_tokens, memory_mb, runtime_minutes
     from persona_geometry.jobs.task import Settings
+    from persona_geometry.jobs.texts import study_texts
     from persona_geometry.model.hub import finding_message
     from persona_geometry.rdms import METHOD as RDMS_METHOD
     from persona_geometry.report import METHOD as REPORT_METHOD
@@ -18,7 +19,7 @@ try:
     from persona_geometry.store.store import Store
     from persona_geometry.study.config import read_study
     from persona_geometry.study.config_files import check_config_files
-    from persona_geometry.study.recipes import fingerprint, items, model_key
+    from persona_geometry.study.recipes import fingerprint, items, model_key, prompts_key
     from persona_geometry.study.schedule import first_names, schedule_jobs
 except ImportError as error:
     raise WorkflowError(
@@ -36,6 +37,7 @@ try:
     if STUDY.needs_model:
         FINGERPRINT = fingerprint(STUDY, cache=STORE.root / "models")
         MODEL_KEY = model_key(STUDY, FINGERPRINT)
+        PROMPTS_KEY = prompts_key(STUDY, MODEL_KEY)
         SCHEDULE = schedule_jobs(
             STUDY,
             items(STUDY, FINGERPRINT),
@@ -208,7 +210,7 @@ def study_benchmarks():
     names = ["js_matrix", "cosine_rdms", "align", "plot_heatmaps", "plot_layers"]
     names += [f"plot_scatter/{layer}" for layer in STUDY.layers] + ["write_summary"]
     if STUDY.needs_model:
-        names += ["resolve_model"]
+        names += ["resolve_model", "check_prompts"]
         names += [f"publish_prompt/{prompt}" for prompt in STUDY.prompt_names]
         for rule, shards in (
             ("generate_responses", RESPONSE_SHARDS),

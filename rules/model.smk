@@ -27,6 +27,30 @@ if STUDY.needs_model:
             "../workflow_scripts/resolve_model.py"
 
     localrules:
+        check_prompts,
+
+    rule check_prompts:
+        input:
+            model=rules.resolve_model.output.model,
+        output:
+            prompts=str(STORE.model_path(PROMPTS_KEY)),
+        log:
+            log_path("check_prompts"),
+        benchmark:
+            bench_path("check_prompts")
+        conda:
+            "../envs/cpu.yaml"
+        params:
+            store=store_root,
+            prompts_key=PROMPTS_KEY,
+            settings=asdict(Settings.of_study(STUDY)),
+            texts=asdict(study_texts(STUDY, config["personas"], config["prompts"])),
+        message:
+            "Check that every persona and prompt reaches the model as its table has it"
+        script:
+            "../workflow_scripts/check_prompts.py"
+
+    localrules:
         plan,
 
     rule plan:

@@ -6,6 +6,7 @@ if STUDY.needs_model and STUDY.generation.backend == "vllm":
     rule generate_responses:
         input:
             model=rules.resolve_model.output.model,
+            prompts=rules.check_prompts.output.prompts,
         output:
             receipt=str(STORE.receipt_path("{shard}", "responses")),
         log:

@@ -9,6 +9,7 @@ if STUDY.needs_model:
     rule teacher_force:
         input:
             model=rules.resolve_model.output.model,
+            prompts=rules.check_prompts.output.prompts,
             responses=lambda w: response_receipts(SHARDS.shards[w.shard]),
         output:
             receipt=str(STORE.receipt_path("{shard}")),

@@ -1,11 +1,12 @@
 """What stands in two places is the same in both: versions, pins, hooks."""
 
 import re
-import tomllib
 from pathlib import Path
 
 import pytest
 import yaml
+
+from persona_geometry import __version__
 
 ROOT = Path(__file__).parents[2]
 ENVS = ROOT / "envs"
@@ -47,8 +48,7 @@ def test_hooks_are_the_tools_of_lint() -> None:
 
 
 def test_one_version() -> None:
-    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
     released = re.findall(r"^## \[(\d.*)\] - (.+)$", (ROOT / "CHANGELOG.md").read_text(), re.M)
-    assert citation["version"] == version
-    assert released[0] == (version, str(citation["date-released"]))
+    assert citation["version"] == __version__
+    assert released[0] == (__version__, str(citation["date-released"]))

@@ -1,7 +1,16 @@
 """Which GPU job serves which prompt."""
 
+import json
+from dataclasses import asdict
+
 from persona_geometry.study.recipes import Item
-from persona_geometry.study.schedule import shard_cells, shard_responses
+from persona_geometry.study.schedule import (
+    Schedule,
+    Sharding,
+    first_names,
+    shard_cells,
+    shard_responses,
+)
 from persona_geometry.study.tables import Prompt
 
 
@@ -47,3 +56,26 @@ def test_oldest_covering_receipt_serves() -> None:
     cells = frozenset(items[0].cells.values())
     receipts = {"old": cells | {"x"}, "newer": cells}
     assert shard_cells(items, 1, receipts).shard_of == {"q0": "old"}
+
+
+def test_gpu_jobs_are_those_that_a_waiting_prompt_needs() -> None:
+    items = make(4)
+    by_prompt = {item.prompt.name: item for item in items}
+    cells, responses = shard_cells(items, 2, {}), shard_responses(items, {})
+    assert Schedule(by_prompt, cells, Sharding({}, {})).gpu_jobs == 2
+    assert Schedule(by_prompt, cells, responses).gpu_jobs == 3
+    done = shard_cells(items, 2, receipts_of(items, 2))
+    # No cell is missing, so nobody asks for the responses that certify nothing.
+    assert Schedule(by_prompt, done, responses).gpu_jobs == 0
+    answered = {next(iter(responses.planned)): frozenset(item.response for item in items)}
+    assert Schedule(by_prompt, cells, shard_responses(items, answered)).gpu_jobs == 2
+
+
+def test_long_shards_are_named_by_their_first_prompts() -> None:
+    assert first_names(make(2)) == "q0, q1"
+    assert first_names(make(7)) == "q0, q1, q2, q3, q4 and 2 more"
+
+
+def test_items_survive_being_plain() -> None:
+    item = make(1)[0]
+    assert Item.of_plain(json.loads(json.dumps(asdict(item)))) == item

@@ -8,7 +8,7 @@ import pytest
 
 from .conftest import Workspace
 
-N, Q = 5, 4
+N, Q = 5, 2
 PAIRS = N * (N - 1) // 2
 
 
@@ -16,6 +16,7 @@ PAIRS = N * (N - 1) // 2
 def finished(tmp_path_factory: pytest.TempPathFactory, random_model: Path) -> Workspace:
     """The study, run to its alignment once."""
     workspace = Workspace(tmp_path_factory.mktemp("study"), random_model)
+    del workspace.prompts[Q:]
     workspace.run("results/test/alignment.json")
     assert workspace.stored() == (Q, Q * N, Q * PAIRS)
     return workspace
@@ -31,6 +32,7 @@ def study(finished: Workspace, tmp_path: Path) -> Workspace:
 
 
 TARGET = "results/test/alignment.json"
+DIVERGENCES = "results/test/js_matrix.json"  # what runs go to: all that costs a GPU lies before it
 
 
 def test_nothing_changed_costs_nothing(study: Workspace) -> None:
@@ -41,27 +43,27 @@ def test_added_persona_costs_its_cells_and_its_pairs(study: Workspace) -> None:
     before = {p: p.read_bytes() for p in study.folder.glob("results/store/items/*/*/*")}
     study.personas.insert(2, ("pirate", "", "You are a pirate."))
     assert study.jobs(TARGET)["teacher_force"] == 1
-    study.run(TARGET)
+    study.run(DIVERGENCES)
     assert study.stored() == (Q, Q * (N + 1), Q * (PAIRS + N))
     assert {p: p.read_bytes() for p in before} == before
-    assert study.jobs(TARGET) == {}
+    assert study.jobs(DIVERGENCES) == {}
 
 
 def test_edited_persona_costs_the_same_as_an_added_one(study: Workspace) -> None:
     study.personas[1] = ("nurse", "medical", "You are a nurse. Be brief.")
     assert study.jobs(TARGET)["teacher_force"] == 1
-    study.run(TARGET)
+    study.run(DIVERGENCES)
     assert study.stored() == (Q, Q * (N + 1), Q * (PAIRS + N - 1))
 
 
 def test_removed_persona_costs_no_gpu(study: Workspace) -> None:
     whole = study.js()
     study.personas.append(("extra", "", "You are extra."))
-    study.run(TARGET)
+    study.run(DIVERGENCES)
     del study.personas[-1]
     jobs = study.jobs(TARGET)
     assert "teacher_force" not in jobs and jobs["publish_prompt"] == Q
-    study.run(TARGET)
+    study.run(DIVERGENCES)
     assert study.js() == whole
 
 
@@ -78,7 +80,7 @@ def test_renamed_reordered_or_reclustered_personas_cost_no_gpu(
     before, stored = study.js(), study.stored()
     jobs = study.jobs(TARGET)
     assert jobs and "teacher_force" not in jobs and "resolve_model" not in jobs
-    study.run(TARGET)
+    study.run(DIVERGENCES)
     assert study.stored() == stored
     after = study.js()
     if change == "reorder":
@@ -92,7 +94,7 @@ def test_added_prompt_costs_that_prompt(study: Workspace) -> None:
     study.prompts.insert(0, ("q0", "Who?"))
     jobs = study.jobs(TARGET)
     assert (jobs["teacher_force"], jobs["publish_prompt"]) == (1, 1)
-    study.run(TARGET)
+    study.run(DIVERGENCES)
     assert study.stored() == (Q + 1, (Q + 1) * N, (Q + 1) * PAIRS)
 
 
@@ -129,4 +131,4 @@ def test_another_anchor_or_model_setting_costs_everything(study: Workspace) -> N
 
 def test_one_gpu_job_a_prompt_where_asked_for(workspace: Workspace) -> None:
     workspace.config["execution"]["prompts_per_gpu_job"] = 1
-    assert workspace.jobs(TARGET)["teacher_force"] == Q
+    assert workspace.jobs(TARGET)["teacher_force"] == len(workspace.prompts)

@@ -17,11 +17,12 @@ IMPORTS = """
 import ast, json, sys
 
 heavy = {}
-for path in sys.argv[1:]:
+libraries, *paths = sys.argv[1:]
+for path in paths:
     tree = ast.parse(open(path, encoding="utf-8").read())
     tree.body = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
     exec(compile(tree, path, "exec"), {})
-    heavy[path] = sorted({"torch", "transformers"} & set(sys.modules))
+    heavy[path] = sorted(set(libraries.split()) & set(sys.modules))
 print(json.dumps(heavy))
 """
 PARSE = """
@@ -34,9 +35,9 @@ finally:
 """
 
 
-def heavy_imports(*scripts: Path) -> dict[str, list[str]]:
-    """What each script has imported of torch and transformers, when a process imports all."""
-    command = [sys.executable, "-c", IMPORTS, *map(str, scripts)]
+def heavy_imports(*scripts: Path, libraries: str = "torch transformers") -> dict[str, list[str]]:
+    """What each script has imported of some libraries, when a process imports all."""
+    command = [sys.executable, "-c", IMPORTS, libraries, *map(str, scripts)]
     ran = subprocess.run(command, capture_output=True, text=True, check=True)
     return {Path(path).name: found for path, found in json.loads(ran.stdout).items()}
 
@@ -58,6 +59,12 @@ def test_scripts_of_cpu_rules_import_neither() -> None:
     assert len(names) >= 10 and scripts_of("gpu") == {"teacher_force.py", "generate_responses.py"}
     found = heavy_imports(*(SCRIPTS / name for name in sorted(names)), SCRIPTS / "manage_store.py")
     assert found == {name: [] for name in found} and len(found) == len(names) + 1
+
+
+def test_publishing_a_prompt_imports_no_statistics_either() -> None:
+    """It is done once a prompt, and takes a tenth of the time that they take to import."""
+    found = heavy_imports(SCRIPTS / "publish_prompt.py", libraries="scipy.stats pandas matplotlib")
+    assert found == {"publish_prompt.py": []}
 
 
 def test_such_an_import_would_be_seen(tmp_path: Path) -> None:

@@ -10,12 +10,14 @@ import os
 import uuid
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from persona_geometry.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 TEMPORARY = ".*.tmp"
 """What a file is called while it is written; one that stays was left by a killed process."""
@@ -88,7 +90,7 @@ def read_arrays(path: str | Path) -> dict[str, np.ndarray]:
         raise InputError(f"{path} is damaged; remove it and run the workflow again.") from None
 
 
-def write_table(path: str | Path, table: pd.DataFrame, index: bool = False) -> None:
+def write_table(path: str | Path, table: "pd.DataFrame", index: bool = False) -> None:
     """Write a table as tab-separated text; what is not there is NA."""
     write_text(path, table.to_csv(sep="\t", index=index, na_rep="NA"))
 

@@ -81,11 +81,12 @@ class StudyResults:
 
     @property
     def anchor(self) -> str | None:
-        return self.alignment["anchor"]
+        name: str | None = self.alignment["anchor"]
+        return name
 
     @property
     def headline_layer(self) -> int:
-        return self.alignment["headline_layer"]
+        return int(self.alignment["headline_layer"])
 
     @cached_property
     def statistics(self) -> pd.DataFrame:

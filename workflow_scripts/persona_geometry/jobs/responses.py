@@ -10,13 +10,15 @@ from typing import Any
 from persona_geometry.errors import InputError
 from persona_geometry.gpu.stopwatch import Stopwatch
 from persona_geometry.jobs.task import Account, Settings, Task
+from persona_geometry.jobs.texts import check_tasks
 from persona_geometry.model.chat import render
 from persona_geometry.model.generation.ending import end_tokens
 from persona_geometry.model.generation.vllm_backend import device_use, engine, generate
 from persona_geometry.model.hub import model_folder
-from persona_geometry.report.run_record import package_versions
+from persona_geometry.model.prompts import positions_of
 from persona_geometry.store.store import Response, Store
 from persona_geometry.study.recipes import items_on
+from persona_geometry.versions import package_versions
 
 REPORT_SECONDS = 1.0
 
@@ -65,10 +67,16 @@ class MissingResponses:
         self.account = account
         self.report = report
 
-    def prompts(self, tokenizer: Any) -> list[list[int]]:
-        """Token ids of each task's prompt under the system prompt of the responses."""
-        system, role = self.settings.response_system_prompt, self.settings.model.system_role
-        return [render(tokenizer, system, task.user, role) for task in self.tasks]
+    def prompts(self, tokenizer: Any, config: Any) -> list[list[int]]:
+        """Token ids of each task's prompt under the system prompt of the responses.
+
+        Raises:
+            InputError: one is not what the tables say, or too long for the model (its config).
+        """
+        check_tasks(tokenizer, self.tasks, self.settings, positions_of(config))
+        system, model = self.settings.response_system_prompt, self.settings.model
+        role, arguments = model.system_role, model.template_arguments
+        return [render(tokenizer, system, task.user, role, arguments) for task in self.tasks]
 
     def saver(self) -> Callable[[int, Response], None]:
         """What a backend calls with a task's place and its answer; the clock starts now."""
@@ -128,12 +136,12 @@ def generate_responses(
 
 
 def _generate(missing: MissingResponses) -> None:
-    from transformers import AutoTokenizer
+    from transformers import AutoConfig, AutoTokenizer
 
     settings, account = missing.settings, missing.account
     folder = model_folder(settings.model)
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    prompts = missing.prompts(tokenizer)
+    prompts = missing.prompts(tokenizer, AutoConfig.from_pretrained(folder))
     ends = end_tokens(_generation_config(folder), tokenizer)
     limit = settings.generation.max_new_tokens
     share = settings.generation.gpu_memory_utilization

@@ -27,9 +27,11 @@ from persona_geometry.gpu.transfer import (
 from persona_geometry.jobs.lacking import Lacking, grouped
 from persona_geometry.jobs.pipeline import PendingWrite
 from persona_geometry.jobs.task import Account, Settings, Task
+from persona_geometry.jobs.texts import persona_name
 from persona_geometry.model.chat import render, scored_tokens
 from persona_geometry.model.forcing import Forced, teacher_force
 from persona_geometry.model.loading import LanguageModel, hidden_size
+from persona_geometry.model.prompts import check_length, positions_of
 from persona_geometry.store.store import (
     DIVERGENCES,
     Cell,
@@ -116,6 +118,7 @@ class GroupScorer:
         self.store = store
         self.account = account
         self.watch = watch
+        self.positions = positions_of(model.network.config)
 
     @property
     def most_forced(self) -> int:
@@ -141,6 +144,7 @@ class GroupScorer:
                     response.token_ids,
                     end_of_turn=scoring.end_of_turn,
                     retokenize=scoring.retokenize,
+                    template_arguments=self.settings.model.template_arguments,
                 )
                 begun.append((lacking, response, ids, self._read(lacking, response, ids, readers)))
             return [
@@ -193,12 +197,16 @@ class GroupScorer:
         self, lacking: Lacking, response: Response, ids: list[int], stored: StoredStates
     ) -> Prepared:
         """Render what must be run: cells that are missing, or whose states were not kept."""
-        task, role = lacking.task, self.settings.model.system_role
+        task, model = lacking.task, self.settings.model
+        role, arguments = model.system_role, model.template_arguments
         rendered = {
-            key: render(self.model.tokenizer, task.cells[key], task.user, role)
+            key: render(self.model.tokenizer, task.cells[key], task.user, role, arguments)
             for key in dict.fromkeys([*lacking.cells, *lacking.paired])
             if key not in stored.cells
         }
+        for key, prompt in rendered.items():
+            what = f"{persona_name(task.cells[key])}, with prompt '{task.name}'"
+            check_length(what, len(prompt), len(ids), self.positions)
         return Prepared(lacking, response, ids, stored, rendered)
 
     def _force(self, prepared: Sequence[Prepared]) -> list[dict[str, Forced]]:

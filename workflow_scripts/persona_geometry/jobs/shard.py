@@ -16,8 +16,9 @@ from persona_geometry.jobs.lacking import Lacking, lacking_items
 from persona_geometry.jobs.pipeline import run_ahead
 from persona_geometry.jobs.responses import MissingResponses
 from persona_geometry.jobs.task import Account, Settings, Task
-from persona_geometry.report.run_record import package_versions
+from persona_geometry.jobs.texts import check_tasks
 from persona_geometry.store.store import Store
+from persona_geometry.versions import package_versions
 
 if TYPE_CHECKING:
     from persona_geometry.model.loading import LanguageModel
@@ -80,7 +81,7 @@ class ShardJob:
         from persona_geometry.model.generation.transformers_backend import generate
 
         model = self.model
-        prompts = missing.prompts(model.tokenizer)
+        prompts = missing.prompts(model.tokenizer, model.network.config)
         with self.watch.program("generate"):
             generate(model, prompts, self.settings.generation.max_new_tokens, missing.saver())
         return True
@@ -89,6 +90,8 @@ class ShardJob:
         from persona_geometry.jobs.scoring import GroupScorer
 
         scorer = GroupScorer(self.model, self.settings, self.store, self.account, self.watch)
+        tasks = [lacking.task for lacking in todo]
+        check_tasks(self.model.tokenizer, tasks, self.settings, scorer.positions)
         started, done = time.perf_counter(), 0
 
         def stored(prompt: str) -> None:

@@ -3,15 +3,28 @@
 Generation and teacher forcing both go through `render`, so they cannot disagree.
 """
 
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date
+from types import MappingProxyType
 from typing import Any
 
 from persona_geometry.errors import InputError
 from persona_geometry.study.tables import TEMPLATE_DEFAULT
 
+NO_ARGUMENTS: Mapping[str, Any] = MappingProxyType({})
+DAY = "strftime_now"
+"""The function by which templates ask for the day; as an argument, the day that it gives."""
+
 _MARK = "persona-geometry-marks-this-place"
 
 
-def render(tokenizer: Any, system_prompt: str, user: str, system_role: str = "native") -> list[int]:
+def render(
+    tokenizer: Any,
+    system_prompt: str,
+    user: str,
+    system_role: str = "native",
+    template_arguments: Mapping[str, Any] = NO_ARGUMENTS,
+) -> list[int]:
     """Token ids of a prompt under a persona, up to where the model's answer begins.
 
     Args:
@@ -21,36 +34,75 @@ def render(tokenizer: Any, system_prompt: str, user: str, system_role: str = "na
         user: the user's message.
         system_role: "native" gives the system prompt as a system message; "fold" puts it before
             the user's text, for templates without a system role; "refuse" allows `@template` only.
+        template_arguments: given to the template.
 
     Raises:
-        InputError: no chat template, or one that refuses or drops the system message.
+        InputError: as `render_text`.
     """
-    text = _render_text(tokenizer, _messages(system_prompt, user, system_role), True)
-    own_message = system_role == "native" and system_prompt != TEMPLATE_DEFAULT
-    if own_message and system_prompt.strip() not in text:
-        raise InputError(
-            "The model's chat template drops the system message; set model.system_role to 'fold' "
-            "to put personas before the user's text."
-        )
-    return _tokenize(tokenizer, text)
+    text = render_text(tokenizer, system_prompt, user, system_role, template_arguments)
+    return tokenize(tokenizer, text)
+
+
+def render_text(
+    tokenizer: Any,
+    system_prompt: str,
+    user: str,
+    system_role: str = "native",
+    template_arguments: Mapping[str, Any] = NO_ARGUMENTS,
+) -> str:
+    """The text of which `render` gives the tokens.
+
+    Raises:
+        InputError: there is no chat template; it fails, or refuses the system message; it depends
+            on the day; or it does not give both texts as they are, the user's last.
+    """
+    messages = _messages(system_prompt, user, system_role)
+    text = _apply_template(tokenizer, messages, template_arguments, open_answer=True)
+    own = "" if system_prompt == TEMPLATE_DEFAULT else system_prompt
+    remedy = "reword it, or use another model"
+    if system_role == "native" and own:
+        remedy = "set model.system_role to 'fold' to put personas before the user's text"
+    place = text.find(own)
+    if place < 0:
+        raise _altered("system message", own, text, remedy)
+    if text.find(user, place + len(own)) < 0:
+        if user in text:
+            raise InputError(
+                f"The model's chat template puts the system message behind the user's; {remedy}."
+            )
+        raise _altered("user's message", user, text, "reword it, or use another model")
+    return text
+
+
+def tokenize(tokenizer: Any, text: str) -> list[int]:
+    """Token ids of a text, and of nothing that the tokenizer would add to it."""
+    return list(tokenizer(text, add_special_tokens=False)["input_ids"])
 
 
 def scored_tokens(
-    tokenizer: Any, token_ids: list[int], *, end_of_turn: bool, retokenize: bool
+    tokenizer: Any,
+    token_ids: list[int],
+    *,
+    end_of_turn: bool,
+    retokenize: bool,
+    template_arguments: Mapping[str, Any] = NO_ARGUMENTS,
 ) -> list[int]:
     """The tokens of a response that are scored.
 
     By default exactly the generated ones. With `retokenize` the response's text is tokenized
     anew; with `end_of_turn` the template's closing tokens follow, once, also where the response
     was cut.
+
+    Raises:
+        InputError: the template cannot render an answer, or drops it.
     """
     if not (end_of_turn or retokenize):
         return token_ids
     ids = token_ids
     if retokenize:
-        ids = _tokenize(tokenizer, tokenizer.decode(token_ids, skip_special_tokens=True))
+        ids = tokenize(tokenizer, tokenizer.decode(token_ids, skip_special_tokens=True))
     if end_of_turn:
-        closing = _closing_tokens(tokenizer)
+        closing = _closing_tokens(tokenizer, template_arguments)
         while ids and ids[-1] in closing[:1]:
             ids = ids[:-1]
         ids = ids + closing
@@ -71,28 +123,86 @@ def _messages(system_prompt: str, user: str, system_role: str) -> list[dict[str,
     return [{"role": "system", "content": system_prompt}, {"role": "user", "content": user}]
 
 
-def _render_text(tokenizer: Any, messages: list[dict[str, str]], open_answer: bool) -> str:
+def _apply_template(
+    tokenizer: Any,
+    messages: Sequence[Mapping[str, str]],
+    arguments: Mapping[str, Any],
+    open_answer: bool,
+) -> str:
     if not getattr(tokenizer, "chat_template", None):
         raise InputError(
             "The model's tokenizer has no chat template; use an instruction-tuned model."
         )
+    given = {**arguments, DAY: _day(arguments.get(DAY))}
     try:
         return tokenizer.apply_chat_template(
-            messages, tokenize=False, add_generation_prompt=open_answer
+            messages, tokenize=False, add_generation_prompt=open_answer, **given
         )
-    except Exception as error:
-        if "system" in str(error).lower():
-            raise InputError(
+    except InputError:
+        raise
+    except Exception as error:  # whatever the template's author or Jinja raises
+        raise _failed(tokenizer, messages, arguments, error) from error
+
+
+def _failed(
+    tokenizer: Any,
+    messages: Sequence[Mapping[str, str]],
+    arguments: Mapping[str, Any],
+    error: Exception,
+) -> InputError:
+    """What a template's failure means: would it render the same without a system message?"""
+    roles = [message["role"] for message in messages]
+    if roles[0] == "system":
+        try:
+            _apply_template(tokenizer, messages[1:], arguments, open_answer=True)
+        except InputError:
+            pass
+        else:
+            return InputError(
                 f"The model's chat template refuses a system message ({error}); set "
                 f"model.system_role to 'fold' to put personas before the user's text."
-            ) from error
-        raise
+            )
+    return InputError(
+        f"The model's chat template cannot render messages of the roles {', '.join(roles)} "
+        f"({error}); set what it asks for in model.template_arguments, or use another model."
+    )
 
 
-def _tokenize(tokenizer: Any, text: str) -> list[int]:
-    return list(tokenizer(text, add_special_tokens=False)["input_ids"])
+def _altered(what: str, given: str, text: str, remedy: str) -> InputError:
+    if given != given.strip() and given.strip() in text:
+        return InputError(
+            f"The model's chat template strips the blanks at the ends of the {what} "
+            f"{given[:40]!r}; remove them."
+        )
+    return InputError(f"The model's chat template drops or alters the {what}; {remedy}.")
 
 
-def _closing_tokens(tokenizer: Any) -> list[int]:
+def _day(pinned: Any) -> Callable[[str], str]:
+    """What templates call for the day: the pinned one, or a refusal."""
+    if pinned is None:
+        return _refuse_day
+    try:
+        return date.fromisoformat(pinned).strftime
+    except (TypeError, ValueError):
+        raise InputError(
+            f"model.template_arguments.{DAY} is {pinned!r}; give a day as '2024-07-26', in quotes."
+        ) from None
+
+
+def _refuse_day(_format: str) -> str:
+    raise InputError(
+        f"The model's chat template prints the day on which it is run, so that what is computed "
+        f"on two days would differ; pin the day, as with model.template_arguments: "
+        f"{{{DAY}: '2024-07-26'}}."
+    )
+
+
+def _closing_tokens(tokenizer: Any, arguments: Mapping[str, Any]) -> list[int]:
     messages = [{"role": "user", "content": "-"}, {"role": "assistant", "content": _MARK}]
-    return _tokenize(tokenizer, _render_text(tokenizer, messages, False).split(_MARK)[1])
+    _, mark, after = _apply_template(tokenizer, messages, arguments, False).partition(_MARK)
+    if not mark:
+        raise InputError(
+            "The model's chat template drops the answer, so that nothing says how one ends; set "
+            "scoring.end_of_turn to false."
+        )
+    return tokenize(tokenizer, after)

@@ -7,6 +7,7 @@ from typing import Any
 
 import jinja2
 import jinja2.ext
+import jinja2.meta
 import jinja2.nodes
 import jinja2.parser
 
@@ -37,6 +38,14 @@ class _Generation(jinja2.ext.Extension):
         return parser.parse_statements(("name:endgeneration",), drop_needle=True)
 
 
+_LANGUAGE = jinja2.Environment(extensions=[_Generation, "jinja2.ext.loopcontrols"])
+
+
+def template_variables(template: str) -> set[str]:
+    """What a chat template expects to be given, the functions of transformers included."""
+    return jinja2.meta.find_undeclared_variables(_LANGUAGE.parse(template))
+
+
 def check_chat_template(folder: Path) -> None:
     """Refuse a checkpoint without a chat template, or with one that is not Jinja.
 
@@ -49,10 +58,9 @@ def check_chat_template(folder: Path) -> None:
             f"The tokenizer in {folder} has no chat template (chat_template.jinja, or "
             f"chat_template in {CONFIG}); use an instruction-tuned model, or add its template."
         )
-    language = jinja2.Environment(extensions=[_Generation, "jinja2.ext.loopcontrols"])
     for name, template in templates.items():
         try:
-            language.parse(template)
+            _LANGUAGE.parse(template)
         except jinja2.TemplateSyntaxError as error:
             raise InputError(
                 f"The chat template '{name}' in {folder} is broken at line {error.lineno} "

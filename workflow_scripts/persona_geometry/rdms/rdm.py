@@ -8,12 +8,15 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from persona_geometry.errors import InputError
 from persona_geometry.rdms.triangle import doubled_ranks, square, vectorize
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 TOLERANCE = 1e-5  # how far from symmetric, zero or its range a value may be by rounding
 LARGEST = {
@@ -86,8 +89,10 @@ class Rdm:
         """Other values of the same pairs."""
         return Rdm(self.names, vector)
 
-    def to_frame(self) -> pd.DataFrame:
+    def to_frame(self) -> "pd.DataFrame":
         """The square matrix as a table with the names on both sides."""
+        import pandas as pd
+
         return pd.DataFrame(self.square, index=list(self.names), columns=list(self.names))
 
 

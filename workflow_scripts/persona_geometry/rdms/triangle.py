@@ -22,6 +22,7 @@ def doubled_ranks(values: np.ndarray) -> np.ndarray:
 
     Products of such ranks are sums of whole numbers, exact in float64 up to two million values.
     """
-    from scipy.stats import rankdata  # takes a second to import; drawing the DAG needs no ranks
+    from scipy.stats import rankdata  # a second to import, which a job that ranks nothing saves
 
-    return np.rint(2.0 * rankdata(values, axis=-1))
+    ranks: np.ndarray = rankdata(values, axis=-1)
+    return np.rint(2.0 * ranks)

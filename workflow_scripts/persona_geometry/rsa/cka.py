@@ -1,5 +1,7 @@
 """Centered kernel alignment (Kornblith et al. 2019), for exploration only."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 
@@ -34,6 +36,8 @@ def _unbiased_hsic(a: np.ndarray, b: np.ndarray) -> float:
     return float((a * b).sum() + whole - 2.0 * (a.sum(0) @ b.sum(0)) / (n - 2))
 
 
-def _aligned(a, b, hsic) -> float | None:
+def _aligned(
+    a: np.ndarray, b: np.ndarray, hsic: Callable[[np.ndarray, np.ndarray], float]
+) -> float | None:
     scale = hsic(a, a) * hsic(b, b)
     return hsic(a, b) / float(np.sqrt(scale)) if scale > 0 else None

@@ -38,7 +38,8 @@ def unpack(packed: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
         codes = np.stack([pairs[at] >> 4, pairs[at] & 15], 1)
         places = (2 * at[:, None] + np.arange(2))[codes == CODES]
         upper[places[places < size]] = rare
-    return (upper.astype(np.uint16) << 8 | lower).reshape(shape)
+    bits: np.ndarray = upper.astype(np.uint16) << 8 | lower
+    return bits.reshape(shape)
 
 
 def as_float32(array: np.ndarray) -> np.ndarray:

@@ -75,10 +75,16 @@ def _item(study: Study, model: str, system_role: str, prompt: Prompt) -> Item:
         system_role=system_role,
         system=study.response_system_prompt,
         user=prompt.text,
+        **_given(template_arguments=study.model.template_arguments),
     )
     item = item_key(response, study.scoring.end_of_turn, study.scoring.retokenize)
     cells = {p.name: digest(kind="cell", item=item, system=p.system_prompt) for p in study.personas}
     return Item(prompt, item, response, cells)
+
+
+def _given(**parts: Any) -> dict[str, Any]:
+    """The parts that say something: keys of results are older than these parts."""
+    return {name: part for name, part in parts.items() if part}
 
 
 def item_key(response: str, end_of_turn: bool, retokenize: bool) -> str:
@@ -90,6 +96,21 @@ def items_on(response: str) -> list[str]:
     """Keys of every item that can rest on a response."""
     either = (False, True)
     return [item_key(response, end, anew) for end in either for anew in either]
+
+
+def prompts_key(study: Study, model: str) -> str:
+    """Key of the check that a study's prompts become what its tables say, under a model's key."""
+    return digest(
+        kind="prompts",
+        model=model,
+        system_role=study.model.system_role,
+        template_arguments=study.model.template_arguments,
+        personas=sorted(persona.system_prompt for persona in study.personas),
+        prompts=sorted(prompt.text for prompt in study.prompts),
+        response=study.response_system_prompt,
+        max_new_tokens=study.generation.max_new_tokens,
+        end_of_turn=study.scoring.end_of_turn,
+    )
 
 
 def fingerprint(study: Study, cache: Path | None = None) -> str:

@@ -52,6 +52,7 @@ class Model(Section):
     dtype: Literal["float32", "bfloat16", "float16"]
     attention: str
     system_role: Literal["native", "fold", "refuse"]
+    template_arguments: dict[str, Any]
     gpus: int
 
     @property

@@ -1,0 +1,32 @@
+"""Rule check_prompts: render every persona and prompt, before a GPU is asked for."""
+
+import os
+import sys
+
+from persona_geometry.jobs.task import Settings
+from persona_geometry.logs import job_log
+from persona_geometry.model.hub import model_folder
+from persona_geometry.model.prompts import Texts, check_prompts, positions_of
+from persona_geometry.store.store import Store
+
+params = snakemake.params
+with job_log(snakemake.log[0]) as report:
+    # A tokenizer needs no torch, which takes longer to import than all of this.
+    sys.modules["torch"] = None
+    os.environ["TRANSFORMERS_NO_ADVISORY_WARNINGS"] = "1"
+    from transformers import AutoConfig, AutoTokenizer
+
+    settings = Settings.of_plain(params.settings)
+    folder = model_folder(settings.model)
+    positions = positions_of(AutoConfig.from_pretrained(folder))
+    longest = check_prompts(
+        AutoTokenizer.from_pretrained(folder),
+        settings.model,
+        Texts(**params.texts),
+        positions,
+        max_new_tokens=settings.generation.max_new_tokens,
+        end_of_turn=settings.scoring.end_of_turn,
+    )
+    content = {"longest_prompt": longest, "positions": positions}
+    Store(params.store).write_model(params.prompts_key, content)
+    report(f"the longest prompt has {longest} tokens; the model's positions are {positions}")

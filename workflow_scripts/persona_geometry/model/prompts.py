@@ -1,0 +1,197 @@
+"""Whether the prompts of a study are what its tables say: checked by rendering them.
+
+Rendering is concatenation: a template puts its own text around a persona's and a prompt's. That
+is tried with marked texts; then every persona is rendered once and every prompt once, instead of
+all their pairs.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from persona_geometry.errors import InputError
+from persona_geometry.model.chat import render, render_text, scored_tokens, tokenize
+from persona_geometry.model.tokenizer_files import template_variables
+from persona_geometry.study.sections import Model
+from persona_geometry.study.tables import TEMPLATE_DEFAULT
+
+# Two personas and two prompts that nobody writes, with what templates are known to change.
+_SYSTEM = "Mark 1: <É & 'x'>\n\n  Be Brief.", 'Mark 2, ß: be LONG\tand "so on" </s1>.'
+_USER = "Mark 3: {x} \\n is  it?", "Mark 4 – «WHO»\n\n\n& why?"
+
+_RESERVED = {"messages", "add_generation_prompt", "tools", "documents", "raise_exception"}
+_POSITIONS = "max_position_embeddings", "n_positions", "max_seq_len", "max_sequence_length"
+
+
+@dataclass(frozen=True)
+class Texts:
+    """What a study has rendered: texts by the words that name each in a message.
+
+    Attributes:
+        personas: system prompts.
+        prompts: users' messages.
+        of_responses: name and text of the system prompt of the shared responses.
+    """
+
+    personas: Mapping[str, str]
+    prompts: Mapping[str, str]
+    of_responses: tuple[str, str]
+
+
+def check_prompts(
+    tokenizer: Any,
+    model: Model,
+    texts: Texts,
+    positions: int | None,
+    *,
+    max_new_tokens: int,
+    end_of_turn: bool,
+) -> int:
+    """Refuse personas and prompts that do not become what the tables say.
+
+    Args:
+        tokenizer: the model's.
+        model: a study's `model` section.
+        texts: what is rendered, at least one of each kind.
+        positions: how many tokens the model has positions for; None for any number.
+        max_new_tokens: length of the longest response.
+        end_of_turn: whether the template's closing tokens are scored after it.
+
+    Returns:
+        Tokens of the longest prompt.
+
+    Raises:
+        InputError: a template argument that the template does not use; a template that depends on
+            the day, or that drops or alters a text; a text with a token of the template's own; two
+            texts that become the same tokens; a prompt that leaves no positions for its response.
+    """
+    role, arguments = model.system_role, model.template_arguments
+    check_template(tokenizer, model)
+    label, of_responses = texts.of_responses
+    _check_control_tokens(tokenizer, {label: of_responses, **texts.personas, **texts.prompts})
+
+    user = _USER[1]
+    system = TEMPLATE_DEFAULT if role == "refuse" else _SYSTEM[1]
+    personas, prompts = {}, {}
+    for name, text in {label: of_responses, **texts.personas}.items():
+        with _about(name):
+            personas[name] = render(tokenizer, text, user, role, arguments)
+    for name, text in texts.prompts.items():
+        with _about(name):
+            prompts[name] = render(tokenizer, system, text, role, arguments)
+    _check_distinct({name: personas[name] for name in texts.personas}, "personas")
+    _check_distinct(prompts, "prompts")
+
+    persona = max(personas, key=lambda name: len(personas[name]))
+    prompt = max(prompts, key=lambda name: len(prompts[name]))
+    longest = {label: of_responses, **texts.personas}[persona], texts.prompts[prompt]
+    length = len(render(tokenizer, *longest, role, arguments))
+    closing = scored_tokens(
+        tokenizer,
+        [],
+        end_of_turn=end_of_turn,
+        retokenize=False,
+        template_arguments=arguments,
+    )
+    check_length(f"{persona}, with {prompt}", length, max_new_tokens + len(closing), positions)
+    return length
+
+
+def check_template(tokenizer: Any, model: Model) -> None:
+    """Refuse a chat template that does not give two texts as they are, each in its place.
+
+    Raises:
+        InputError: as `render_text`, or an argument that the template does not use.
+    """
+    role, arguments = model.system_role, model.template_arguments
+    systems = (TEMPLATE_DEFAULT, TEMPLATE_DEFAULT) if role == "refuse" else _SYSTEM
+    one, other = (
+        render_text(tokenizer, system, user, role, arguments)
+        for system, user in zip(systems, _USER, strict=True)
+    )
+    for mine, theirs in zip((systems[0], _USER[0]), (systems[1], _USER[1]), strict=True):
+        one = one.replace(mine, theirs)
+    if one != other:
+        raise InputError(
+            "The model's chat template renders two prompts differently beyond their texts, so that "
+            "its own part of them cannot be told; use another model."
+        )
+    used = template_variables(tokenizer.get_chat_template()) - _RESERVED
+    used -= set(tokenizer.special_tokens_map)
+    for name in arguments:
+        if name not in used:
+            raise InputError(
+                f"model.template_arguments names '{name}', which the model's chat template does "
+                f"not use; remove or correct it (known: {', '.join(sorted(used)) or 'none'})."
+            )
+
+
+def check_length(what: str, prompt: int, answer: int, positions: int | None) -> None:
+    """Refuse what is longer than a model has positions for.
+
+    Args:
+        what: names the persona and the prompt.
+        prompt: tokens of the prompt.
+        answer: tokens of the response, or of the longest that there may be.
+        positions: how many tokens the model has positions for; None for any number.
+
+    Raises:
+        InputError: names both lengths and the limit.
+    """
+    if positions is not None and prompt + answer > positions:
+        raise InputError(
+            f"{what}: a prompt of {prompt} tokens and a response of up to {answer} are more than "
+            f"the model's {positions} positions; shorten the longer text, or lower "
+            f"generation.max_new_tokens."
+        )
+
+
+def positions_of(config: Any) -> int | None:
+    """How many tokens a model has positions for, by its Hugging Face configuration."""
+    text = config.get_text_config()
+    found = (getattr(text, name, None) for name in _POSITIONS)
+    return next((number for number in found if number), None)
+
+
+@contextmanager
+def _about(name: str) -> Iterator[None]:
+    """Put the name of what is rendered before whatever is wrong with it."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{name}: {error}") from error
+
+
+def _check_distinct(rendered: Mapping[str, Sequence[int]], kind: str) -> None:
+    name_of: dict[tuple[int, ...], str] = {}
+    for name, ids in rendered.items():
+        twin = name_of.setdefault(tuple(ids), name)
+        if twin != name:
+            raise InputError(
+                f"{name}: it becomes the same tokens as {twin}, and two identical {kind} have no "
+                f"distance; change or remove one of them."
+            )
+
+
+def _check_control_tokens(tokenizer: Any, texts: Mapping[str, str]) -> None:
+    """Refuse texts in which the tokenizer finds tokens that only the template may set."""
+    template = tokenizer.get_chat_template()
+    control = {
+        number: token.content
+        for number, token in tokenizer.added_tokens_decoder.items()
+        if token.special or (token.content.strip() and token.content in template)
+    }
+    for name, text in texts.items():
+        found = control.keys() & set(tokenize(tokenizer, text))
+        tokens = [control[number] for number in sorted(found) if _said(number, text, tokenizer)]
+        if tokens:
+            raise InputError(
+                f"{name}: its text holds {tokens[0]!r}, which the model reads as a token of its "
+                f"chat template; reword the text."
+            )
+
+
+def _said(number: int, text: str, tokenizer: Any) -> bool:
+    """Whether a control token stands in a text, and not only for a character that is unknown."""
+    return number != tokenizer.unk_token_id or tokenizer.unk_token in text
