@@ -19,7 +19,12 @@ try:
     from persona_geometry.store.store import Store
     from persona_geometry.study.config import read_study
     from persona_geometry.study.config_files import check_config_files
-    from persona_geometry.study.recipes import fingerprint, items, model_key, prompts_key
+    from persona_geometry.study.recipes import (
+        fingerprint,
+        items,
+        model_key,
+        prompts_key,
+    )
     from persona_geometry.study.schedule import first_names, schedule_jobs
 except ImportError as error:
     raise WorkflowError(

@@ -1,56 +1,21 @@
 """The catalogue of what can carry a gate has exactly the numbers that `align` returns."""
 
-from collections.abc import Iterator
-from typing import Any
+import json
+from pathlib import Path
 
-import numpy as np
 import pytest
-from named import named, stacked
+from whole_study import CLUSTERS, NAMES, PROMPTS, aligned, numbers, numbers_at
 
-from persona_geometry.rsa.alignment import align
+from persona_geometry import rsa
 from persona_geometry.rsa.catalogue import NO_GATES, Scope, catalogue
-from persona_geometry.rsa.geometries import Geometries
-from persona_geometry.study.sections import Alignment, Gate
+from persona_geometry.study.sections import Gate
 
-NAMES = [*(f"p{k}" for k in range(7)), "anchor"]
-CLUSTERS = {"p0": "a", "p1": "a", "p2": "a", "p3": "b", "p4": "b"}
-PROMPTS = [f"q{k}" for k in range(4)]
-SETTINGS = {
-    "permutations": 199,
-    "seed": 0,
-    "bootstrap": 20,
-    "noise_ceiling_splits": 10,
-    "leave_out": ["p1"],
-    "predictions": [["p0", "p5"]],
-}
+RECORDED = Path(__file__).parents[1] / "fixtures" / "alignment.json"
 STUDY_WIDE = ("layer_curve", "across_layers", "noise_ceiling")
 NOT_MEASURED = {
     *("n_personas", "n_pairs", "n_prompts", "permutations", "seed", "headline_layer"),
     "all_gates_pass",
 }
-
-
-def aligned(**settings: Any) -> dict[str, Any]:
-    """A study that has everything."""
-    rng = np.random.default_rng(0)
-    raw = rng.uniform(0.1, 0.6, (4, 8, 8))
-    by_prompt = np.triu(raw, 1) + np.triu(raw, 1).transpose(0, 2, 1)
-    pay = named(by_prompt[0] * by_prompt[3], NAMES)
-    whole = Geometries(
-        anchor="anchor",
-        clusters=CLUSTERS,
-        cosine={layer: named(by_prompt[:layer].mean(0), NAMES) for layer in (1, 2, 3)},
-        divergence={
-            "8": named(by_prompt[1:].mean(0), NAMES),
-            "full": named(by_prompt.mean(0), NAMES),
-        },
-        by_prompt=dict.fromkeys(("8", "full"), stacked(by_prompt, NAMES)),
-        vectors={layer: rng.standard_normal((4, 8, 5)) for layer in (1, 2)},
-        covariates={"pay": pay},
-        outcomes=[(a, b, rng.random()) for a in NAMES[:-1] for b in NAMES[:-1] if a != b],
-    )
-    alignment = Alignment.of(**{**SETTINGS, "gates": [], **settings})
-    return align(whole, alignment, [1, 2], 2, "s", "js", lambda _line: None)
 
 
 def scope(**has: bool) -> Scope:
@@ -60,29 +25,9 @@ def scope(**has: bool) -> Scope:
     )
 
 
-def numbers(value: Any, prefix: str = "") -> Iterator[tuple[str, float | None]]:
-    """The numbers in nested results, by dotted name, and the nulls that stand for one.
-
-    Lists are tables and no single numbers.
-    """
-    for name, inner in value.items():
-        if isinstance(inner, dict):
-            yield from numbers(inner, f"{prefix}{name}.")
-        elif isinstance(inner, int | float | None) and not isinstance(inner, bool):
-            yield prefix + name, inner
-
-
 @pytest.fixture(scope="module")
 def found() -> dict[str, float | None]:
-    """Every number that a gate at layer 2 could be about."""
-    result = aligned()
-    layer = dict(numbers(result["layers"]["2"]))
-    whole = {
-        "layer_curve": result["layer_curve"]["2"],
-        "across_layers": {name: p["2"] for name, p in result["across_layers"].items()},
-        "noise_ceiling": result["noise_ceiling"],
-    }
-    return layer | dict(numbers(whole))
+    return numbers_at(2, aligned())
 
 
 def test_catalogue_is_what_align_returns(found: dict[str, float | None]) -> None:
@@ -131,3 +76,13 @@ def test_what_a_statistic_needs_is_known(lacks: str, statistic: str) -> None:
     without = scope(**{lacks: False})
     assert catalogue(without)[statistic].needs - without.has == {lacks}
     assert not any(one.needs - scope().has for one in catalogue(scope()).values())
+
+
+def test_numbers_change_only_with_the_method(found: dict[str, float | None]) -> None:
+    recorded = json.loads(RECORDED.read_text())
+    both = found, recorded["numbers"]
+    remedy = "raise METHOD of persona_geometry.rsa and run tests/fixtures/make_alignment.py"
+    assert recorded["method"] == rsa.METHOD, remedy
+    missing = float("nan")  # stands for null
+    now, then = ({k: missing if v is None else v for k, v in x.items()} for x in both)
+    assert now == pytest.approx(then, rel=1e-6, abs=1e-9, nan_ok=True), remedy

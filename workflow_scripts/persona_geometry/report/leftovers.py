@@ -1,4 +1,4 @@
-"""What an earlier run left among a study's results: files of removed prompts, layers and cutoffs."""
+"""What earlier runs left among a study's results: files of removed prompts, layers and cutoffs."""
 
 import re
 from collections.abc import Collection, Iterator, Mapping
