@@ -3,6 +3,7 @@
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -36,11 +37,10 @@ TEMPLATE = (
 )
 
 
-def make_random_model(folder: Path, hidden_size: int) -> Path:
-    """Write a random two-layer Qwen2 checkpoint with a ChatML tokenizer of bytes."""
-    import torch
+def make_tokenizer() -> Any:
+    """A tokenizer of bytes with a ChatML template."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-    from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
+    from transformers import PreTrainedTokenizerFast
 
     special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
@@ -52,10 +52,19 @@ def make_random_model(folder: Path, hidden_size: int) -> Path:
     )
     fast.add_special_tokens({"additional_special_tokens": ["<|im_start|>"]})
     fast.chat_template = TEMPLATE
-    fast.save_pretrained(folder)
+    return fast
+
+
+def make_random_model(folder: Path, hidden_size: int) -> Path:
+    """Write a random two-layer Qwen2 checkpoint with a ChatML tokenizer of bytes."""
+    import torch
+    from transformers import Qwen2Config, Qwen2ForCausalLM
+
+    tokenizer = make_tokenizer()
+    tokenizer.save_pretrained(folder)
     torch.manual_seed(0)
     config = Qwen2Config(
-        vocab_size=len(special) + len(alphabet),
+        vocab_size=len(tokenizer),
         hidden_size=hidden_size,
         intermediate_size=2 * hidden_size,
         num_hidden_layers=2,

@@ -1,6 +1,7 @@
 """Rule resolve_model: find the model and what it is made of, before a GPU is asked for."""
 
 from persona_geometry.logs import job_log
+from persona_geometry.model.attention import attention_kernel
 from persona_geometry.model.hub import describe_model
 from persona_geometry.store.store import Store
 from persona_geometry.study.checks import check_model_layers
@@ -8,7 +9,9 @@ from persona_geometry.study.sections import Model
 
 params = snakemake.params
 with job_log(snakemake.log[0]) as report:
-    described = describe_model(Model(**params.model), report)
+    model = Model(**params.model)
+    described = describe_model(model, report)
+    attention_kernel(model.attention, described["config"])
     check_model_layers(params.layers, described["config"], params.source)
     content = {"fingerprint": params.fingerprint, **described}
     Store(params.store).write_model(params.model_key, content)

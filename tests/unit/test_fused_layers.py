@@ -30,6 +30,7 @@ models = {
     "qwen3": transformers.Qwen3ForCausalLM(transformers.Qwen3Config(**size)),
     "gelu": transformers.LlamaForCausalLM(transformers.LlamaConfig(**size, hidden_act="gelu")),
     "gemma": transformers.GemmaForCausalLM(transformers.GemmaConfig(**size)),
+    "phi3": transformers.Phi3ForCausalLM(transformers.Phi3Config(**size)),
     "cohere": transformers.CohereForCausalLM(transformers.CohereConfig(**size)),
 }
 ids = torch.randint(50, (2, 6)).to(device)

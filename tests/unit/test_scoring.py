@@ -18,6 +18,7 @@ from persona_geometry.model.forcing import teacher_force
 from persona_geometry.model.generation import transformers_backend
 from persona_geometry.model.generation.transformers_backend import generate
 from persona_geometry.model.loading import LanguageModel, load_model
+from persona_geometry.model.selftest import check_model, sample_turns
 from persona_geometry.rdms.publish import prompt_divergences
 from persona_geometry.store.store import Receipt, Response, Store
 from persona_geometry.study.sections import Generation, Model, Scoring
@@ -38,7 +39,9 @@ def settings(random_model: Path) -> Settings:
 
 @pytest.fixture(scope="module")
 def model(settings: Settings) -> LanguageModel:
-    return load_model(settings.model, "cpu")
+    loaded = load_model(settings.model, "cpu")
+    prompts = [render(loaded.tokenizer, system, "Why?") for system in SYSTEMS]
+    return check_model(loaded, sample_turns(prompts, 20))
 
 
 def test_rendering_tells_empty_default_and_own_system_prompts_apart(model: LanguageModel) -> None:
@@ -60,9 +63,12 @@ def test_templates_that_drop_or_refuse_the_system_message_are_named(model: Langu
     original = model.tokenizer.chat_template
     try:
         model.tokenizer.chat_template = "{{ messages[-1]['content'] }}"
-        with pytest.raises(InputError, match="drops the system message"):
+        with pytest.raises(InputError, match="drops or alters the system message"):
             render(model.tokenizer, "Be brief.", "Why?")
-        model.tokenizer.chat_template = "{{ raise_exception('System role not supported') }}"
+        model.tokenizer.chat_template = (
+            "{% if messages[0]['role'] == 'system' %}{{ raise_exception('Never') }}{% endif %}"
+            "{{ messages[-1]['content'] }}"
+        )
         with pytest.raises(InputError, match="refuses a system message"):
             render(model.tokenizer, "Be brief.", "Why?")
         model.tokenizer.chat_template = None
@@ -107,7 +113,7 @@ def test_decoding_over_a_static_cache_equals_transformers(model: LanguageModel) 
     width = max(map(len, prompts))
     ids = torch.tensor([[0] * (width - len(p)) + p for p in prompts])
     mask = torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in prompts])
-    assert can_decode(model.network)
+    assert can_decode(model.network, torch.device("cuda"))
     for row, tokens in enumerate(decode(model.network, ids, mask, 40, [2]).tolist()):
         kept = expected[row].token_ids
         assert tokens[: len(kept)] == kept
@@ -277,14 +283,14 @@ def test_generation_halves_a_batch_that_does_not_fit(
     prompts = [render(model.tokenizer, s, "What is the sea?") for s in SYSTEMS]
     expected: dict[int, Response] = {}
     generate(model, prompts, 8, expected.__setitem__)
-    original = transformers_backend._answer
+    original = transformers_backend.answer_batch
 
-    def small_gpu(model: LanguageModel, ids: torch.Tensor, *rest: object) -> torch.Tensor:
-        if len(ids) > 2:
+    def small_gpu(model: LanguageModel, batch: list[list[int]], *rest: object) -> torch.Tensor:
+        if len(batch) > 2:
             raise torch.cuda.OutOfMemoryError("no room")
-        return original(model, ids, *rest)
+        return original(model, batch, *rest)
 
-    monkeypatch.setattr(transformers_backend, "_answer", small_gpu)
+    monkeypatch.setattr(transformers_backend, "answer_batch", small_gpu)
     found: dict[int, Response] = {}
     generate(model, prompts, 8, found.__setitem__)
     assert found == expected
@@ -349,34 +355,7 @@ def test_head_that_cannot_be_repeated_is_refused(
 
     monkeypatch.setattr(Qwen2ForCausalLM, "forward", scaled)
     with pytest.raises(InputError, match="cannot be repeated"):
-        load_model(settings.model, "cpu")
-
-
-def test_soft_capped_and_scaled_heads_are_repeated(tmp_path: Path, random_model: Path) -> None:
-    import shutil
-
-    from transformers import CohereConfig, CohereForCausalLM, Gemma2Config, Gemma2ForCausalLM
-
-    size = {
-        "vocab_size": 259,
-        "hidden_size": 32,
-        "intermediate_size": 64,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 2,
-        "num_key_value_heads": 1,
-        "initializer_range": 0.5,
-        "pad_token_id": 0,
-        "bos_token_id": 1,
-        "eos_token_id": 2,
-    }
-    capped = Gemma2ForCausalLM(Gemma2Config(**size, head_dim=16, final_logit_softcapping=3.0))
-    scaled = CohereForCausalLM(CohereConfig(**size, logit_scale=0.25))
-    for name, network in (("capped", capped), ("scaled", scaled)):
-        folder = tmp_path / name
-        shutil.copytree(random_model, folder)
-        network.save_pretrained(folder)
-        loaded = load_model(Model.of(path=str(folder), dtype="float32", attention="eager"), "cpu")
-        assert len(loaded.blocks) == 2
+        check_model(load_model(settings.model, "cpu"), [([1, 5], [9, 2]), ([7, 3, 4], [5, 6])])
 
 
 def test_empty_response_names_its_prompt(settings: Settings, tmp_path: Path) -> None:

@@ -2,11 +2,13 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pytest
 import yaml
 
+from persona_geometry.errors import InputError
 from persona_geometry.study.config import read_study
 from persona_geometry.study.recipes import fingerprint, items
 from persona_geometry.study.reference import README, with_tables
@@ -52,3 +54,29 @@ def test_the_embedded_study_keeps_the_keys_of_its_cells(monkeypatch: pytest.Monk
     study = read_study(yaml.safe_load(Path("config/config.yaml").read_text()), "config.yaml")
     recipes = items(study, fingerprint(study))
     assert shard_name(c for i in recipes for c in i.cells.values()) == "64188366622fb4af1f39"
+
+
+def test_template_arguments_are_part_of_every_key_where_there_are_any(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(ROOT)
+    config = yaml.safe_load(Path("config/config.yaml").read_text())
+
+    def cell_keys(**model: Any) -> list[str]:
+        study = read_study({**config, "model": {**config["model"], **model}}, "config.yaml")
+        recipes = items(study, "a fingerprint")
+        return [key for item in recipes for key in (item.response, *item.cells.values())]
+
+    plain = cell_keys()
+    assert cell_keys(template_arguments={}) == plain
+    off = cell_keys(template_arguments={"enable_thinking": False})
+    day = cell_keys(template_arguments={"strftime_now": "2024-07-26"})
+    assert not (set(plain) & set(off) or set(plain) & set(day) or set(off) & set(day))
+
+
+def test_template_arguments_are_plain_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    config = yaml.safe_load(Path("config/config.yaml").read_text())
+    config["model"]["template_arguments"] = yaml.safe_load("strftime_now: 2024-07-26")
+    with pytest.raises(InputError, match=r"model\.template_arguments\.strftime_now is not valid"):
+        read_study(config, "config.yaml")

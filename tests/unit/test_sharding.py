@@ -62,7 +62,7 @@ def test_gpu_jobs_are_those_that_a_waiting_prompt_needs() -> None:
     items = make(4)
     by_prompt = {item.prompt.name: item for item in items}
     cells, responses = shard_cells(items, 2, {}), shard_responses(items, {})
-    assert Schedule(by_prompt, cells, Sharding({}, {})).gpu_jobs == 2
+    assert Schedule(by_prompt, cells, Sharding({}, {}, {})).gpu_jobs == 2
     assert Schedule(by_prompt, cells, responses).gpu_jobs == 3
     done = shard_cells(items, 2, receipts_of(items, 2))
     # No cell is missing, so nobody asks for the responses that certify nothing.

@@ -30,7 +30,7 @@ from persona_geometry.jobs.task import Account, Settings, Task
 from persona_geometry.jobs.texts import persona_name
 from persona_geometry.model.chat import render, scored_tokens
 from persona_geometry.model.forcing import Forced, teacher_force
-from persona_geometry.model.loading import LanguageModel, hidden_size
+from persona_geometry.model.loading import LanguageModel
 from persona_geometry.model.prompts import check_length, positions_of
 from persona_geometry.store.store import (
     DIVERGENCES,
@@ -127,7 +127,7 @@ class GroupScorer:
 
     def groups(self, todo: Sequence[Lacking]) -> list[list[Lacking]]:
         """Items that are measured together."""
-        values = self.settings.generation.max_new_tokens * hidden_size(self.model.network)
+        values = self.settings.generation.max_new_tokens * self.model.state_size
         most_paired = GROUP_BYTES // (values * self.model.dtype.itemsize)
         keep_states = self.settings.scoring.keep_states
         return list(grouped(todo, keep_states, self.most_forced, most_paired))
@@ -179,7 +179,7 @@ class GroupScorer:
     ) -> PendingStates:
         """Start reading the states of the stored cells that a missing pair needs."""
         cells = lacking.stored
-        shape = len(cells), len(ids), hidden_size(self.model.network)
+        shape = len(cells), len(ids), self.model.state_size
         filled = torch.empty(shape, dtype=self.model.dtype)
 
         def fetch(row: int, cell: str) -> bool:

@@ -8,7 +8,7 @@ what is on its way from the GPU to the store, which is a second's work of a GPU 
 import time
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from persona_geometry.gpu import kernels
 from persona_geometry.gpu.stopwatch import Stopwatch
@@ -17,6 +17,7 @@ from persona_geometry.jobs.pipeline import run_ahead
 from persona_geometry.jobs.responses import MissingResponses
 from persona_geometry.jobs.task import Account, Settings, Task
 from persona_geometry.jobs.texts import check_tasks
+from persona_geometry.model.chat import render
 from persona_geometry.store.store import Store
 from persona_geometry.versions import package_versions
 
@@ -33,26 +34,52 @@ class ShardJob:
         self.settings = settings
         self.store = store
         self.report = report
+        self.tasks: Sequence[Task] = []
         self.account = Account()
         self.watch = Stopwatch(self.account.seconds)
 
     @cached_property
     def model(self) -> "LanguageModel":
-        """The model, loaded when the first missing result needs it."""
+        """The model, loaded and tried when the first missing result needs it."""
         from persona_geometry.model.loading import load_model
+        from persona_geometry.model.selftest import check_model
 
         with self.watch.program("load"):
             model = load_model(self.settings.model, self.settings.device)
+        if self.tasks:
+            with self.watch.program("check"):
+                turns = self._sample_turns(model.tokenizer)
+                model = check_model(model, turns, decoding=self._generates())
         slow = kernels.lacking() if model.device.type == "cuda" else ""
         warning = f"; without fused kernels, which takes several times as long: {slow}"
         self.report(
-            f"model loaded in {self.account.seconds['load']:.1f} s on {model.device}"
+            f"model loaded in {self.account.seconds['load']:.1f} s on {model.device}, "
+            f"tried on the study's rows in {self.account.seconds['check']:.1f} s"
             + (warning if slow else "")
         )
         return model
 
+    def _sample_turns(self, tokenizer: Any) -> list[tuple[list[int], list[int]]]:
+        """The shortest, a middle and the longest prompt, answered at full length."""
+        from persona_geometry.model.selftest import sample_turns
+
+        texts = [(system, task.user) for task in self.tasks for system in task.cells.values()]
+        texts.sort(key=lambda pair: len("".join(pair).encode()))
+        role, arguments = self.settings.model.system_role, self.settings.model.template_arguments
+        chosen = [texts[place] for place in (0, len(texts) // 2, -1)]
+        rendered = [render(tokenizer, *pair, role, arguments) for pair in chosen]
+        return sample_turns(rendered, self.settings.generation.max_new_tokens)
+
+    def _generates(self) -> bool:
+        """Whether the loaded model is to answer prompts."""
+        read = self.store.read_response
+        return self.settings.generation.backend == "transformers" and any(
+            read(task.response) is None for task in self.tasks
+        )
+
     def run(self, tasks: Sequence[Task]) -> Account:
         """Compute and store what is missing; say what was done."""
+        self.tasks = tasks
         todo = lacking_items(self.store, tasks)
         self.report(
             f"{len(tasks)} prompts: {sum(len(one.cells) for one in todo)} cells and "

@@ -29,24 +29,22 @@ def check_tasks(
 
     Args:
         tokenizer: the model's.
-        tasks: the job's work, whose personas are named by their texts.
+        tasks: the job's work; its personas are named by their texts.
         settings: the job's.
         positions: how many tokens the model has positions for; None for any number.
 
     Raises:
         InputError: as `check_prompts`.
     """
-    texts = [text for task in tasks for text in task.cells.values()]
+    texts = dict.fromkeys(text for task in tasks for text in task.cells.values())
+    named = {f"persona {n}, {persona_name(text)}": text for n, text in enumerate(texts, start=1)}
     check_prompts(
         tokenizer,
         settings.model,
         Texts(
-            personas={persona_name(text): text for text in texts},
+            personas=named,
             prompts={f"prompt '{task.name}'": task.user for task in tasks},
-            of_responses=(
-                persona_name(settings.response_system_prompt),
-                settings.response_system_prompt,
-            ),
+            of_responses=("the responses' system prompt", settings.response_system_prompt),
         ),
         positions,
         max_new_tokens=settings.generation.max_new_tokens,
@@ -55,5 +53,5 @@ def check_tasks(
 
 
 def persona_name(system_prompt: str) -> str:
-    """What a persona is called where its row is not known."""
-    return f"system prompt {system_prompt!r}"
+    """What a persona is called where its row is not known: the beginning of its text."""
+    return f"system prompt {system_prompt[:60]!r}"

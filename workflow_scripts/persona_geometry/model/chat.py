@@ -15,6 +15,9 @@ NO_ARGUMENTS: Mapping[str, Any] = MappingProxyType({})
 DAY = "strftime_now"
 """The function by which templates ask for the day; as an argument, the day that it gives."""
 
+FOLD = "set model.system_role to 'fold' to put personas before the user's text"
+REWORD = "reword it, or use another model"
+
 _MARK = "persona-geometry-marks-this-place"
 
 
@@ -59,19 +62,35 @@ def render_text(
     messages = _messages(system_prompt, user, system_role)
     text = _apply_template(tokenizer, messages, template_arguments, open_answer=True)
     own = "" if system_prompt == TEMPLATE_DEFAULT else system_prompt
-    remedy = "reword it, or use another model"
-    if system_role == "native" and own:
-        remedy = "set model.system_role to 'fold' to put personas before the user's text"
+    remedy = FOLD if system_role == "native" else REWORD
     place = text.find(own)
     if place < 0:
-        raise _altered("system message", own, text, remedy)
+        raise altered("system message", own, own.strip() in text, remedy)
     if text.find(user, place + len(own)) < 0:
         if user in text:
             raise InputError(
                 f"The model's chat template puts the system message behind the user's; {remedy}."
             )
-        raise _altered("user's message", user, text, "reword it, or use another model")
+        raise altered("user's message", user, user.strip() in text, REWORD)
     return text
+
+
+def chat_template(tokenizer: Any) -> str:
+    """The template that renders a conversation.
+
+    Raises:
+        InputError: there is none.
+    """
+    if not getattr(tokenizer, "chat_template", None):
+        raise InputError(
+            "The model's tokenizer has no chat template; use an instruction-tuned model."
+        )
+    try:
+        return tokenizer.get_chat_template()
+    except ValueError as error:
+        raise InputError(
+            f"The model's tokenizer has no chat template named 'default' ({error}); give it one."
+        ) from error
 
 
 def tokenize(tokenizer: Any, text: str) -> list[int]:
@@ -129,10 +148,7 @@ def _apply_template(
     arguments: Mapping[str, Any],
     open_answer: bool,
 ) -> str:
-    if not getattr(tokenizer, "chat_template", None):
-        raise InputError(
-            "The model's tokenizer has no chat template; use an instruction-tuned model."
-        )
+    chat_template(tokenizer)
     given = {**arguments, DAY: _day(arguments.get(DAY))}
     try:
         return tokenizer.apply_chat_template(
@@ -159,8 +175,7 @@ def _failed(
             pass
         else:
             return InputError(
-                f"The model's chat template refuses a system message ({error}); set "
-                f"model.system_role to 'fold' to put personas before the user's text."
+                f"The model's chat template refuses a system message ({error}); {FOLD}."
             )
     return InputError(
         f"The model's chat template cannot render messages of the roles {', '.join(roles)} "
@@ -168,8 +183,9 @@ def _failed(
     )
 
 
-def _altered(what: str, given: str, text: str, remedy: str) -> InputError:
-    if given != given.strip() and given.strip() in text:
+def altered(what: str, given: str, without_blanks: bool, remedy: str) -> InputError:
+    """A text that a template does not give as it is, but perhaps without the blanks at its ends."""
+    if without_blanks and given != given.strip():
         return InputError(
             f"The model's chat template strips the blanks at the ends of the {what} "
             f"{given[:40]!r}; remove them."

@@ -35,8 +35,9 @@ def teacher_force(
 ) -> list[Forced]:
     """Run the model over prompts, each followed by the response that it is forced to give.
 
-    Sequences are sorted by length, padded on the right and run in batches. Under causal
-    attention a position never sees what follows it, so padding needs no mask.
+    Sequences are sorted by length, padded on the right and run in batches, as far as
+    `model.batching` allows. Under causal attention a position never sees what follows it, so
+    padding needs no mask.
 
     Args:
         model: the loaded model.
@@ -56,7 +57,11 @@ def teacher_force(
         batch: list[int] = []
         for i in order:
             width = max(width, lengths[i])
-            if batch and width * (len(batch) + 1) > budget:
+            if batch and (
+                width * (len(batch) + 1) > budget
+                or model.batching == "alone"
+                or (model.batching == "equal" and width > lengths[batch[0]])
+            ):
                 break
             batch.append(i)
         try:
@@ -102,7 +107,7 @@ def _forward(model: LanguageModel, turns: Sequence[tuple[list[int], list[int]]])
 
     hooks = [block.register_forward_hook(keep) for block in model.blocks]
     try:
-        final = model.network.base_model(
+        final = model.body(
             input_ids=to_device(ids, model.device), use_cache=False
         ).last_hidden_state
     finally:

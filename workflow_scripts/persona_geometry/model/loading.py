@@ -2,35 +2,50 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
 from persona_geometry.errors import InputError
 from persona_geometry.gpu import kernels
+from persona_geometry.model.attention import attention_kernel
 from persona_geometry.model.checkpoint import check_loading
 from persona_geometry.model.hub import model_folder
 from persona_geometry.study.sections import Model
 
+Batching = Literal["padded", "equal", "alone"]
+Decoding = Literal["captured", "padded", "equal", "alone", "uncached"]
+
 
 @dataclass(frozen=True)
 class LanguageModel:
-    """A loaded model.
+    """A loaded model, and how it may be run.
+
+    The ways to run it are the slowest ones, right for every causal model, until
+    `selftest.check_model` has seen that the model allows faster ones.
 
     Attributes:
         network: the causal LM, in evaluation mode.
         tokenizer: its tokenizer.
         blocks: its decoder blocks; layer L is the output of blocks[L].
         lm_head: head inputs (..., d) to float32 logits (..., V).
+        batching: what a forward pass may hold: rows "padded" on the right to one length, rows of
+            "equal" length, or a row "alone".
+        decoding: how answers are generated: with the steps "captured" as a CUDA graph, by
+            transformers with rows "padded" on the left, of "equal" length or "alone", or alone
+            and "uncached", every step a whole forward pass.
     """
 
     network: Any
     tokenizer: Any
     blocks: nn.ModuleList
     lm_head: Callable[[Tensor], Tensor]
+    batching: Batching = "alone"
+    decoding: Decoding = "uncached"
 
     @property
     def device(self) -> torch.device:
@@ -45,6 +60,16 @@ class LanguageModel:
     def dtype(self) -> torch.dtype:
         return self.network.dtype
 
+    @property
+    def body(self) -> Any:
+        """The text decoder: what runs the blocks and gives the head's inputs."""
+        return next(m for m in self.network.modules() if self.blocks in m.children())
+
+    @property
+    def state_size(self) -> int:
+        """Width d of the head's inputs; in some models it is not the width of the blocks."""
+        return self.network.get_output_embeddings().weight.shape[1]
+
 
 def load_model(model: Model, device: str = "auto") -> LanguageModel:
     """Load a model.
@@ -54,8 +79,8 @@ def load_model(model: Model, device: str = "auto") -> LanguageModel:
         device: "cpu", "cuda", or "auto" (a GPU where there is one).
 
     Raises:
-        InputError: no such device, weights that are not the model's, or a head whose logits
-            cannot be repeated from its inputs.
+        InputError: no such device, weights that are not the model's, not a decoder-only language
+            model, or an attention kernel that it does not have.
     """
     if device == "cuda" and not torch.cuda.is_available():
         raise InputError("execution.device is 'cuda', but torch sees no GPU on this machine.")
@@ -64,16 +89,7 @@ def load_model(model: Model, device: str = "auto") -> LanguageModel:
     transformers_logging.disable_progress_bar()
     folder = model_folder(model)
     placed = {"device_map": "auto"} if model.gpus > 1 else {}
-    whole: Any = AutoModelForCausalLM.from_pretrained(
-        folder,
-        dtype=getattr(torch, model.dtype),
-        attn_implementation=model.attention,
-        trust_remote_code=False,
-        ignore_mismatched_sizes=True,  # so that they are reported and refused
-        output_loading_info=True,
-        **placed,
-    )
-    network, info = whole
+    network, info = _network(folder, model, placed)
     check_loading(info, (name for name, _ in network.named_modules()), str(folder))
     network.eval()
     if not placed:
@@ -84,20 +100,52 @@ def load_model(model: Model, device: str = "auto") -> LanguageModel:
 
         fuse(network)
     tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-    loaded = LanguageModel(network, tokenizer, _blocks(network), _lm_head(network))
-    _check_head(loaded)
-    return loaded
+    return LanguageModel(network, tokenizer, _blocks(network), _lm_head(network))
 
 
 def hidden_size(network: Any) -> int:
     return network.config.get_text_config().hidden_size
 
 
+def _network(folder: Path, model: Model, placed: dict[str, str]) -> tuple[Any, dict[str, Any]]:
+    """The causal LM, and what was amiss in loading it."""
+    config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+    if config.is_encoder_decoder or type(config) not in AutoModelForCausalLM._model_mapping:
+        raise InputError(
+            f"The model in {folder} is of type {config.model_type}, which transformers does not "
+            f"load as a decoder-only language model; give one that it does."
+        )
+    try:
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
+            folder,
+            dtype=getattr(torch, model.dtype),
+            attn_implementation=attention_kernel(model.attention, config.to_dict()),
+            trust_remote_code=False,
+            ignore_mismatched_sizes=True,  # so that they are reported and refused
+            output_loading_info=True,
+            **placed,
+        )
+    except (ValueError, ImportError) as error:
+        if "attention" not in str(error).lower():
+            raise
+        raise InputError(
+            f"model.attention is '{model.attention}', which models of type {config.model_type} "
+            f"cannot be run with here ({_first_sentence(error)}); set it to 'eager'."
+        ) from error
+    return loaded
+
+
+def _first_sentence(error: Exception) -> str:
+    return str(error).split(". ")[0].split("\n")[0].rstrip(".")
+
+
 def _blocks(network: Any) -> nn.ModuleList:
+    """The text decoder's blocks: a multimodal model may have a vision tower that is as deep."""
     depth = network.config.get_text_config().num_hidden_layers
-    for module in network.modules():
-        if isinstance(module, nn.ModuleList) and len(module) == depth:
-            return module
+    for root in (network.get_decoder(), network.base_model):
+        for module in root.modules():
+            if isinstance(module, nn.ModuleList) and len(module) == depth:
+                return module
     raise InputError(
         f"The model ({type(network).__name__}) has no list of {depth} decoder blocks; "
         f"it is not a decoder-only transformer that this workflow can measure."
@@ -112,9 +160,13 @@ def _lm_head(network: Any) -> Callable[[Tensor], Tensor]:
     projection = network.get_output_embeddings()
     weight, bias = projection.weight, getattr(projection, "bias", None)
     config = network.config.get_text_config()
-    softcap = getattr(config, "final_logit_softcapping", None)
-    scale = getattr(config, "logit_scale", None) or 1.0
-    scale /= getattr(config, "logits_scaling", None) or 1.0
+
+    def configured(*names: str) -> float | None:
+        return next((v for name in names if (v := getattr(config, name, None))), None)
+
+    softcap = configured("final_logit_softcapping", "logits_soft_cap", "output_logit_soft_cap")
+    scale = configured("logit_scale", "lm_head_multiplier") or 1.0
+    scale /= configured("logits_scaling") or 1.0
     if weight.dtype == torch.float32 or weight.is_cuda:
         transposed = weight.t()
     else:
@@ -133,19 +185,3 @@ def _lm_head(network: Any) -> Callable[[Tensor], Tensor]:
         return logits.view(*states.shape[:-1], -1)
 
     return lm_head
-
-
-@torch.inference_mode()
-def _check_head(model: LanguageModel) -> None:
-    ids = torch.tensor([[1, 5, 9, 2, 7, 3]], device=model.device)
-    states = model.network.base_model(input_ids=ids, use_cache=False).last_hidden_state
-    ours = model.lm_head(states.to(model.head_device))
-    theirs = model.network(input_ids=ids, use_cache=False).logits.float().to(ours.device)
-    worst = float((ours - theirs).abs().max() / theirs.abs().max().clamp_min(1.0))
-    allowed = 1e-4 if model.dtype == torch.float32 else 2e-2
-    if not worst <= allowed:
-        raise InputError(
-            f"The model's logits cannot be repeated from its last hidden states (relative "
-            f"difference {worst:.1e}, {allowed:.0e} allowed): {type(model.network).__name__} "
-            f"computes its head in a way that this workflow does not know."
-        )

@@ -11,7 +11,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from persona_geometry.errors import InputError
-from persona_geometry.model.chat import render, render_text, scored_tokens, tokenize
+from persona_geometry.model.chat import (
+    FOLD,
+    REWORD,
+    altered,
+    chat_template,
+    render,
+    render_text,
+    scored_tokens,
+    tokenize,
+)
 from persona_geometry.model.tokenizer_files import template_variables
 from persona_geometry.study.sections import Model
 from persona_geometry.study.tables import TEMPLATE_DEFAULT
@@ -67,25 +76,29 @@ def check_prompts(
             texts that become the same tokens; a prompt that leaves no positions for its response.
     """
     role, arguments = model.system_role, model.template_arguments
-    check_template(tokenizer, model)
-    label, of_responses = texts.of_responses
-    _check_control_tokens(tokenizer, {label: of_responses, **texts.personas, **texts.prompts})
+    frame = check_template(tokenizer, model)
+    system_prompts = {texts.of_responses[0]: texts.of_responses[1], **texts.personas}
+    _check_control_tokens(tokenizer, {**system_prompts, **texts.prompts})
 
-    user = _USER[1]
-    system = TEMPLATE_DEFAULT if role == "refuse" else _SYSTEM[1]
+    system, user = TEMPLATE_DEFAULT if role == "refuse" else _SYSTEM[1], _USER[1]
     personas, prompts = {}, {}
-    for name, text in {label: of_responses, **texts.personas}.items():
+    for name, text in system_prompts.items():
         with _about(name):
-            personas[name] = render(tokenizer, text, user, role, arguments)
+            rendered = render_text(tokenizer, text, user, role, arguments)
+            if text not in ("", TEMPLATE_DEFAULT):
+                _check_frame(rendered, frame, system, text, FOLD if role == "native" else REWORD)
+            personas[name] = tokenize(tokenizer, rendered)
     for name, text in texts.prompts.items():
         with _about(name):
-            prompts[name] = render(tokenizer, system, text, role, arguments)
+            rendered = render_text(tokenizer, system, text, role, arguments)
+            _check_frame(rendered, frame, user, text, REWORD)
+            prompts[name] = tokenize(tokenizer, rendered)
     _check_distinct({name: personas[name] for name in texts.personas}, "personas")
     _check_distinct(prompts, "prompts")
 
     persona = max(personas, key=lambda name: len(personas[name]))
     prompt = max(prompts, key=lambda name: len(prompts[name]))
-    longest = {label: of_responses, **texts.personas}[persona], texts.prompts[prompt]
+    longest = system_prompts[persona], texts.prompts[prompt]
     length = len(render(tokenizer, *longest, role, arguments))
     closing = scored_tokens(
         tokenizer,
@@ -98,13 +111,17 @@ def check_prompts(
     return length
 
 
-def check_template(tokenizer: Any, model: Model) -> None:
+def check_template(tokenizer: Any, model: Model) -> str:
     """Refuse a chat template that does not give two texts as they are, each in its place.
+
+    Returns:
+        What the template makes of marked texts.
 
     Raises:
         InputError: as `render_text`, or an argument that the template does not use.
     """
     role, arguments = model.system_role, model.template_arguments
+    _check_arguments(tokenizer, arguments)
     systems = (TEMPLATE_DEFAULT, TEMPLATE_DEFAULT) if role == "refuse" else _SYSTEM
     one, other = (
         render_text(tokenizer, system, user, role, arguments)
@@ -117,7 +134,11 @@ def check_template(tokenizer: Any, model: Model) -> None:
             "The model's chat template renders two prompts differently beyond their texts, so that "
             "its own part of them cannot be told; use another model."
         )
-    used = template_variables(tokenizer.get_chat_template()) - _RESERVED
+    return other
+
+
+def _check_arguments(tokenizer: Any, arguments: Mapping[str, Any]) -> None:
+    used = template_variables(chat_template(tokenizer)) - _RESERVED
     used -= set(tokenizer.special_tokens_map)
     for name in arguments:
         if name not in used:
@@ -163,6 +184,13 @@ def _about(name: str) -> Iterator[None]:
         raise InputError(f"{name}: {error}") from error
 
 
+def _check_frame(rendered: str, frame: str, mark: str, text: str, remedy: str) -> None:
+    """Refuse a text that was not put, as it is, where the mark stands."""
+    if rendered != frame.replace(mark, text):
+        stripped = rendered == frame.replace(mark, text.strip())
+        raise altered("text", text, stripped, remedy)
+
+
 def _check_distinct(rendered: Mapping[str, Sequence[int]], kind: str) -> None:
     name_of: dict[tuple[int, ...], str] = {}
     for name, ids in rendered.items():
@@ -176,7 +204,7 @@ def _check_distinct(rendered: Mapping[str, Sequence[int]], kind: str) -> None:
 
 def _check_control_tokens(tokenizer: Any, texts: Mapping[str, str]) -> None:
     """Refuse texts in which the tokenizer finds tokens that only the template may set."""
-    template = tokenizer.get_chat_template()
+    template = chat_template(tokenizer)
     control = {
         number: token.content
         for number, token in tokenizer.added_tokens_decoder.items()

@@ -4,6 +4,9 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+from persona_geometry.errors import InputError
+from persona_geometry.model.attention import attention_kernel
+from persona_geometry.model.hub import known_config
 from persona_geometry.study.checks import check_study
 from persona_geometry.study.form import check_form
 from persona_geometry.study.sections import (
@@ -115,4 +118,14 @@ def read_study(config: dict[str, Any], source: str = "the config") -> Study:
         rdm={kind: RdmFile.of(**file) for kind, file in config.get("rdm", {}).items()},
         execution=Execution.of(**config.get("execution", {})),
     )
-    return replace(study, remarks=check_study(study, config))
+    study = replace(study, remarks=check_study(study, config))
+    return replace(study, model=_with_kernel(study)) if study.needs_model else study
+
+
+def _with_kernel(study: Study) -> Model:
+    """The model section with the attention kernel that `auto` stands for: part of every key."""
+    model = study.model
+    try:
+        return replace(model, attention=attention_kernel(model.attention, known_config(model)))
+    except InputError as error:
+        raise InputError(f"{study.source}: {error}") from None

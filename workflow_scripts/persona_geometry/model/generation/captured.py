@@ -19,15 +19,22 @@ CHECK_EVERY = 16
 ALIGNED = 8  # cache lengths that attention kernels read without copying the mask
 
 
-def can_decode(network: Any) -> bool:
-    """Whether every layer attends to the whole context, as the one mask used here assumes."""
+def can_decode(network: Any, device: torch.device) -> bool:
+    """Whether this is a GPU and every layer attends to all before, as the mask used here says."""
+    if device.type != "cuda":
+        return False
     layers = StaticCache(config=network.config, max_cache_len=1).layers
     return all(type(layer) is StaticLayer for layer in layers)
 
 
 @torch.inference_mode()
 def decode(
-    network: Any, ids: Tensor, mask: Tensor, max_new_tokens: int, ends: Sequence[int]
+    network: Any,
+    ids: Tensor,
+    mask: Tensor,
+    max_new_tokens: int,
+    ends: Sequence[int],
+    kept: list[Tensor] | None = None,
 ) -> Tensor:
     """Continue prompts greedily.
 
@@ -37,6 +44,7 @@ def decode(
         mask: (B, W) 1 for tokens, 0 for padding.
         max_new_tokens: tokens to generate.
         ends: end-of-turn tokens; decoding stops when every row has had one.
+        kept: given the (B, V) logits of every step.
 
     Returns:
         (B, n) generated tokens, n <= max_new_tokens; what follows a row's end is arbitrary.
@@ -46,15 +54,17 @@ def decode(
     length = -(-(width + max_new_tokens) // ALIGNED) * ALIGNED
     cache = StaticCache(config=network.config, max_cache_len=length)
     positions = (mask.cumsum(1) - 1).clamp_min(0)
-    first = network(
+    logits = network(
         input_ids=ids,
         attention_mask=mask,
         position_ids=positions,
         past_key_values=cache,
         use_cache=True,
         logits_to_keep=1,
-    ).logits
-    token = first[:, -1].argmax(-1, keepdim=True)
+    ).logits[:, -1]
+    if kept is not None:
+        kept.append(logits)
+    token = logits.argmax(-1, keepdim=True)
     position = positions[:, -1:] + 1
     cursor = torch.tensor([width], device=device)
     hidden = torch.finfo(network.dtype).min
@@ -64,6 +74,7 @@ def decode(
     answers[:, :1] = token
 
     def step() -> None:
+        nonlocal logits
         unseen.index_fill_(3, cursor, 0)
         logits = network(
             input_ids=token,
@@ -71,8 +82,8 @@ def decode(
             position_ids=position,
             past_key_values=cache,
             use_cache=True,
-        ).logits
-        token.copy_(logits[:, -1].argmax(-1, keepdim=True))
+        ).logits[:, -1]
+        token.copy_(logits.argmax(-1, keepdim=True))
         position.add_(1)
         cursor.add_(1)
         answers.index_copy_(1, cursor - width, token)
@@ -84,6 +95,8 @@ def decode(
             if done % CHECK_EVERY == 0 and torch.isin(answers[:, :done], end_tokens).any(1).all():
                 return answers[:, :done]
             replay()
+            if kept is not None:
+                kept.append(logits.clone())
             if done == 1 and device.type == "cuda":
                 torch.cuda.synchronize()
                 graph = torch.cuda.CUDAGraph()

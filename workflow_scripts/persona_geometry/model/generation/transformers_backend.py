@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from transformers import GenerationConfig
 
-from persona_geometry.model.generation.captured import can_decode, decode
+from persona_geometry.model.generation.captured import decode
 from persona_geometry.model.generation.ending import end_tokens, to_response
 from persona_geometry.model.loading import LanguageModel
 from persona_geometry.store.store import Response
@@ -33,25 +33,22 @@ def generate(
         max_new_tokens: length at which a response is cut.
         save: called with the prompt's index and its response.
 
-    Prompts are answered in batches, the longest first; a batch that does not fit is halved.
+    Prompts are answered in batches as `model.decoding` allows, the longest first; a batch that
+    does not fit is halved.
     """
     ends = end_tokens(model.network.generation_config, model.tokenizer)
-    pad = ends[0] if ends else 0
-    config = GenerationConfig(
-        do_sample=False, max_new_tokens=max_new_tokens, eos_token_id=ends or None, pad_token_id=pad
-    )
+    config = greedy(max_new_tokens, ends, model.decoding != "uncached")
     order = sorted(range(len(prompts)), key=lambda i: -len(prompts[i]))
     batch_size = GPU_BATCH if model.device.type == "cuda" else CPU_BATCH
+    if model.decoding in ("alone", "uncached"):
+        batch_size = 1
     while order:
+        width = len(prompts[order[0]])
         batch = order[:batch_size]
-        width = len(prompts[batch[0]])
-        ids = torch.full((len(batch), width), pad)
-        mask = torch.zeros_like(ids)
-        for row, i in enumerate(batch):
-            ids[row, width - len(prompts[i]) :] = torch.tensor(prompts[i])
-            mask[row, width - len(prompts[i]) :] = 1
+        if model.decoding == "equal":
+            batch = [i for i in batch if len(prompts[i]) == width]
         try:
-            answers = _answer(model, ids.to(model.device), mask.to(model.device), config)
+            answers = answer_batch(model, [prompts[i] for i in batch], config)
         except torch.cuda.OutOfMemoryError:
             if len(batch) == 1:
                 raise
@@ -63,10 +60,45 @@ def generate(
         order = order[len(batch) :]
 
 
-def _answer(model: LanguageModel, ids: Tensor, mask: Tensor, config: GenerationConfig) -> Tensor:
-    if model.device.type == "cuda" and can_decode(model.network):
-        return decode(model.network, ids, mask, config.max_new_tokens, config.eos_token_id or [])
+def answer_batch(
+    model: LanguageModel,
+    prompts: Sequence[list[int]],
+    config: GenerationConfig,
+    logits: list[Tensor] | None = None,
+) -> Tensor:
+    """Answer prompts in one batch, padded on the left to the longest; (B, n) tokens.
+
+    `logits` is given those of every step, (B, V) each.
+    """
+    width = max(map(len, prompts))
+    ids = torch.full((len(prompts), width), config.pad_token_id)
+    mask = torch.zeros_like(ids)
+    for row, prompt in enumerate(prompts):
+        ids[row, width - len(prompt) :] = torch.tensor(prompt)
+        mask[row, width - len(prompt) :] = 1
+    ids, mask = ids.to(model.device), mask.to(model.device)
+    if model.decoding == "captured":
+        ends = config.eos_token_id or []
+        return decode(model.network, ids, mask, config.max_new_tokens, ends, logits)
     # generate() fills whatever a given config leaves open from the model's own, penalties included.
     model.network.generation_config = config
-    whole = model.network.generate(input_ids=ids, attention_mask=mask)
-    return whole[:, ids.shape[1] :]
+    whole = model.network.generate(
+        input_ids=ids,
+        attention_mask=mask,
+        output_logits=logits is not None,
+        return_dict_in_generate=True,
+    )
+    if logits is not None:
+        logits += whole.logits
+    return whole.sequences[:, width:]
+
+
+def greedy(max_new_tokens: int, ends: Sequence[int], use_cache: bool) -> GenerationConfig:
+    """Nothing but the likeliest token, until one of `ends`."""
+    return GenerationConfig(
+        do_sample=False,
+        max_new_tokens=max_new_tokens,
+        eos_token_id=list(ends) or None,
+        pad_token_id=ends[0] if ends else 0,
+        use_cache=use_cache,
+    )
