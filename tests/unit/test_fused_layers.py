@@ -81,7 +81,7 @@ def found(device: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, di
     return json.loads(out.read_text())
 
 
-@pytest.mark.parametrize("name", ["qwen2", "llama", "qwen3", "gelu", "gemma", "cohere"])
+@pytest.mark.parametrize("name", ["qwen2", "llama", "qwen3", "phi3", "gelu", "gemma", "cohere"])
 def test_logits_are_repeated(found: dict[str, dict], name: str) -> None:
     assert found[name]["torch.float32"][1] < 1e-5
     own, fused = found[name]["torch.bfloat16"]
