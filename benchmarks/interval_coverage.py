@@ -1,6 +1,6 @@
-"""Coverage of the bootstrap intervals, and truth of the noise ceiling, on simulated studies.
+"""Coverage and width of the intervals, and truth of ceilings, on simulated studies.
 
-    OMP_NUM_THREADS=1 python benchmarks/interval_coverage.py
+    OMP_NUM_THREADS=1 python benchmarks/interval_coverage.py [--table NAME]
 
 Personas are points x, with points y in the divergence geometry that share x to the degree
 `agreement`. A prompt blurs every x and y by noise of its own and weighs the axes of y anew. What an
@@ -9,20 +9,26 @@ personas, or both (the `repeated` target: the mean of such studies), and without
 (the `limit` target: endlessly many prompts, and personas where they vary). Prints Markdown tables.
 """
 
+import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import beta, spearmanr
+from scipy.stats import beta
 
 from persona_geometry.rdms.rdm import Rdm, RdmStack
 from persona_geometry.rdms.triangle import vectorize
 from persona_geometry.rsa.bootstrap import bootstrap_intervals
+from persona_geometry.rsa.contrasts import contrasts, peak
+from persona_geometry.rsa.jackknife import Jackknife, intervals, jackknife
 from persona_geometry.rsa.noise_ceiling import noise_ceiling
 from persona_geometry.rsa.outcomes import outcomes_comparison
+from persona_geometry.rsa.prompt_centroids import crossvalidated_cosine_distances
+from persona_geometry.rsa.ranks import spearman
+from persona_geometry.rsa.reliability import split_prompts
 
 PERSONAS, PROMPTS, LATENT, WIDTH = 19, 20, 4, 16
-SETS, STUDIES, RESAMPLES, REPETITIONS = 8, 40, 300, 400
+SETS, STUDIES, RESAMPLES, REPETITIONS = 8, 40, 200, 200
 
 
 @dataclass(frozen=True)
@@ -60,14 +66,17 @@ def stacked(matrices: np.ndarray) -> RdmStack:
 
 def draw_personas(
     scenario: Scenario, rng: np.random.Generator, n: int = PERSONAS
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Points of n personas in either geometry, and their clusters."""
     x, own = rng.standard_normal((2, n, LATENT))
+    member: list[int] = []
     if scenario.clusters != "none":
         source = rng if scenario.clusters == "new" else np.random.default_rng(5)
         centers = source.standard_normal((2, 5, LATENT)) * 1.5
-        member = rng.integers(5, size=n)
+        member = list(rng.integers(5, size=n))
         x, own = centers[0][member] + 0.6 * x, centers[1][member] + 0.6 * own
-    return x, scenario.agreement * x + np.sqrt(1 - scenario.agreement**2) * own
+    y = scenario.agreement * x + np.sqrt(1 - scenario.agreement**2) * own
+    return x, y, [str(k) for k in member]
 
 
 def draw_axes(scenario: Scenario, rng: np.random.Generator, n: int = PROMPTS) -> np.ndarray:
@@ -76,12 +85,12 @@ def draw_axes(scenario: Scenario, rng: np.random.Generator, n: int = PROMPTS) ->
 
 def measure(
     scenario: Scenario,
-    personas: tuple[np.ndarray, np.ndarray],
+    personas: tuple[np.ndarray, np.ndarray, list[str]],
     axes: np.ndarray,
     rng: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray]:
     """(Q, N, d) vectors and (Q, N, N) divergences of one study."""
-    x, y = personas
+    x, y, _ = personas
     shape = len(axes), len(x)
     vectors = scenario.noise * rng.standard_normal((*shape, WIDTH))
     vectors[:, :, :LATENT] += x
@@ -101,7 +110,9 @@ def cosine_distances(vectors: np.ndarray) -> np.ndarray:
 
 def rho(vectors: np.ndarray, js: np.ndarray) -> float:
     upper = np.triu_indices(js.shape[-1], 1)
-    return float(spearmanr(cosine_distances(vectors)[upper], js.mean(axis=0)[upper]).statistic)
+    value = spearman(cosine_distances(vectors)[upper], js.mean(axis=0)[upper])
+    assert value is not None
+    return value
 
 
 def limit_rho(scenario: Scenario, personas: tuple, rng: np.random.Generator) -> float:
@@ -114,22 +125,33 @@ def limit_rho(scenario: Scenario, personas: tuple, rng: np.random.Generator) -> 
 
 
 def studies_of(
-    varied: str, scenario: Scenario, rng: np.random.Generator
+    varied: str,
+    scenario: Scenario,
+    rng: np.random.Generator,
+    n_personas: int = PERSONAS,
+    n_prompts: int = PROMPTS,
 ) -> tuple[Callable[[], tuple], float]:
-    """A source of studies that differ in what is varied, and their correlation in the limit."""
-    personas, axes = draw_personas(scenario, rng), draw_axes(scenario, rng)
-    if varied == "prompts":
-        limit = limit_rho(scenario, personas, rng)
-        return lambda: measure(scenario, personas, draw_axes(scenario, rng), rng), limit
+    """A source of studies that differ in what is varied, and their correlation in the limit.
+
+    A study is its vectors, its divergences, and the clusters of its personas.
+    """
+    fixed, fixed_axes = (
+        draw_personas(scenario, rng, n_personas),
+        draw_axes(scenario, rng, n_prompts),
+    )
     many = draw_personas(scenario, rng, 250)
-    if varied == "personas":
-        limit = rho(*measure(scenario, many, axes, rng))
-        return lambda: measure(scenario, draw_personas(scenario, rng), axes, rng), limit
 
-    def anew() -> tuple:
-        return measure(scenario, draw_personas(scenario, rng), draw_axes(scenario, rng), rng)
+    def study() -> tuple:
+        personas = fixed if varied == "prompts" else draw_personas(scenario, rng, n_personas)
+        keep_axes = varied in ("personas", "clusters")
+        axes = fixed_axes if keep_axes else draw_axes(scenario, rng, n_prompts)
+        return *measure(scenario, personas, axes, rng), personas[2]
 
-    return anew, limit_rho(scenario, many, rng)
+    if varied == "prompts":
+        return study, limit_rho(scenario, fixed, rng)
+    if varied == "dual":
+        return study, limit_rho(scenario, many, rng)
+    return study, rho(*measure(scenario, many, fixed_axes, rng))
 
 
 def rate(hits: list[bool]) -> str:
@@ -140,50 +162,148 @@ def rate(hits: list[bool]) -> str:
     return f"{100 * k / n:.1f} ({100 * low:.1f}–{100 * high:.1f})"
 
 
-def coverage_table() -> None:
-    print("| population | interval | mean ρ | SD of ρ | mean SE | ", end="")
-    print("holds repeated, % | holds limit, % |")
-    print("|---|---|---|---|---|---|---|")
-    for number, scenario in enumerate(SCENARIOS):
-        for varied in ("prompts", "personas", "dual"):
-            repeated, limited, errors, spread, means = [], [], [], [], []
-            for block in range(SETS):
-                rng = np.random.default_rng([number, block, len(varied)])
-                draw, limit = studies_of(varied, scenario, rng)
-                truth = np.array([rho(*draw()) for _ in range(REPETITIONS)])
-                spread.append(truth.std(ddof=1))
-                means.append(truth.mean())
-                for k in range(STUDIES):
-                    vectors, js = draw()
-                    cosine, stack = named(cosine_distances(vectors)), stacked(js)
-                    interval = bootstrap_intervals(
-                        vectors, cosine, stack.mean(), stack, RESAMPLES, k
-                    )[varied]
-                    repeated.append(interval["low"] <= truth.mean() <= interval["high"])
-                    limited.append(interval["low"] <= limit <= interval["high"])
-                    errors.append(interval["se"])
-            print(
-                f"| {scenario.name} | {varied} | {np.mean(means):.2f} | {np.mean(spread):.3f} | "
-                f"{np.mean(errors):.3f} | {rate(repeated)} | {rate(limited)} |",
-                flush=True,
+def coverage_row(scenario: Scenario, kind: str, *size: int, seed: int, limit: bool = True) -> str:
+    """How often either interval holds the truth, and how wide it is."""
+    names = "bootstrap", "jackknife"
+    repeated, limited, widths = ({name: [] for name in names} for _ in range(3))
+    spread, means = [], []
+    for block in range(SETS):
+        rng = np.random.default_rng([seed, block, len(kind), *size])
+        draw, endless = studies_of(kind, scenario, rng, *size)
+        truth = np.array([rho(*draw()[:2]) for _ in range(REPETITIONS)])
+        spread.append(truth.std(ddof=1))
+        means.append(truth.mean())
+        for k in range(STUDIES):
+            vectors, js, clusters = draw()
+            cosine, stack = named(cosine_distances(vectors)), stacked(js)
+            study = (cosine, stack.mean(), stack)
+            found = (
+                bootstrap_intervals(vectors, *study, RESAMPLES, k, clusters),
+                intervals(jackknife(*study, vectors, clusters)),
             )
+            for name, interval in zip(names, (of[kind] for of in found), strict=True):
+                if interval["low"] is not None:
+                    repeated[name].append(interval["low"] <= truth.mean() <= interval["high"])
+                    limited[name].append(interval["low"] <= endless <= interval["high"])
+                    widths[name].append(interval["high"] - interval["low"])
+    cells = [scenario.name, kind, *map(str, size)]
+    cells += [f"{np.mean(means):.2f}", f"{np.mean(spread):.3f}"]
+    for name in names:
+        if len(repeated[name]) < SETS * STUDIES / 2:
+            cells += ["–"] * (3 if limit else 2)
+            continue
+        cells += [rate(repeated[name])] + ([rate(limited[name])] if limit else [])
+        cells += [f"{np.mean(widths[name]):.3f}"]
+    return f"| {' | '.join(cells)} |"
+
+
+def coverage_table() -> None:
+    """Every population with nineteen personas and twenty prompts."""
+    print("| population | interval | mean ρ | SD of ρ ", end="")
+    print("| bootstrap: repeated, % | limit, % | width ", end="")
+    print("| jackknife: repeated, % | limit, % | width |")
+    print("|---|---|---|---|---|---|---|---|---|---|")
+    for number, scenario in enumerate(SCENARIOS):
+        kinds = ["prompts", "personas", "dual"]
+        for kind in kinds + (["clusters"] if scenario.clusters == "new" else []):
+            print(coverage_row(scenario, kind, seed=number), flush=True)
+
+
+def small_table() -> None:
+    """Few prompts, and few personas."""
+    print("\n| population | interval | personas | prompts | mean ρ | SD of ρ ", end="")
+    print("| bootstrap: repeated, % | width | jackknife: repeated, % | width |")
+    print("|---|---|---|---|---|---|---|---|---|---|")
+    sizes = [("dual", 19, q) for q in (2, 3, 5)] + [("personas", n, 20) for n in (6, 8, 12)]
+    for number in (1, 2, 5):
+        for kind, *size in sizes:
+            row = coverage_row(SCENARIOS[number], kind, *size, seed=100 + number, limit=False)
+            print(row, flush=True)
+
+
+LAYERS = {
+    "six layers alike": (0.8,) * 6,
+    "two best, the rest falls": (0.5, 0.65, 0.8, 0.8, 0.65, 0.5),
+    "one best by far": (0.3, 0.5, 0.95, 0.5, 0.3, 0.2),
+}
+
+
+def layers_table() -> None:
+    """Differences of layers, and the set that is to hold the best of them."""
+    print("\n| layers | SD of the difference | contrast holds it, % | width ", end="")
+    print("| peak is a best layer, % | set holds it, personas, % | layers in it ", end="")
+    print("| set holds it, dual, % | layers in it |")
+    print("|---|---|---|---|---|---|---|---|---|")
+    for number, (name, agreements) in enumerate(LAYERS.items()):
+        rng = np.random.default_rng([number, 77])
+        studies = [layered_study(agreements, rng) for _ in range(SETS * STUDIES)]
+        differences = np.array([study[1].rho - study[2].rho for study in studies])
+        truth, best = differences.mean(), int(np.argmax(agreements))
+        found = [contrasts({1: study[1], 2: study[2]})[0]["dual"] for study in studies]
+        held = [interval["low"] <= truth <= interval["high"] for interval in found]
+        cells = [name, f"{differences.std(ddof=1):.3f}", rate(held)]
+        cells.append(f"{np.mean([i['high'] - i['low'] for i in found]):.3f}")
+        for over in (("personas",), ("prompts", "personas")):
+            peaks = [peak(dict(enumerate(study)), over, k) for k, study in enumerate(studies)]
+            if over == ("personas",):
+                tops = [agreements[p["layer"]] == max(agreements) for p in peaks]
+                cells.append(rate(tops))
+            cells.append(rate([best in p["confidence_set"] for p in peaks]))
+            cells.append(f"{np.mean([len(p['confidence_set']) for p in peaks]):.1f}")
+        print(f"| {' | '.join(cells)} |", flush=True)
+
+
+def layered_study(agreements: tuple[float, ...], rng: np.random.Generator) -> list[Jackknife]:
+    """Layers of one study that share y, new personas and prompts, to different degrees."""
+    calm = SCENARIOS[0]
+    _, y, _ = draw_personas(calm, rng)
+    axes = draw_axes(calm, rng)
+    by_prompt = stacked(measure(calm, (y, y, []), axes, rng)[1])
+    found = []
+    for agreement in agreements:
+        x = agreement * y + np.sqrt(1 - agreement**2) * rng.standard_normal(y.shape)
+        vectors, _ = measure(calm, (x, y, []), axes, rng)
+        cosine = named(cosine_distances(vectors))
+        found.append(jackknife(cosine, by_prompt.mean(), by_prompt, vectors))
+    return found
 
 
 def ceiling_table() -> None:
-    print("\n| population | ρ of the limit with the measured divergences | mean `rho_ceiling` |")
-    print("|---|---|---|")
+    """What noise of prompts takes off, and how well it is put back."""
+    print(
+        "\n| population | ρ of the limit with the measured divergences | mean `rho_ceiling` ",
+        end="",
+    )
+    print(
+        "| ρ in the limit | measured ρ | cross-validated cosine | `disattenuated` (its SD) ", end=""
+    )
+    print("| two-sided `ceiling` |")
+    print("|---|---|---|---|---|---|---|---|")
     upper = np.triu_indices(PERSONAS, 1)
     for number, scenario in enumerate(SCENARIOS):
-        reached, ceilings = [], []
+        rows = []
         for block in range(40):
             rng = np.random.default_rng([number, block, 99])
             personas = draw_personas(scenario, rng)
-            limit = measure(scenario, personas, draw_axes(scenario, rng, 1000), rng)[1]
-            _, js = measure(scenario, personas, draw_axes(scenario, rng), rng)
-            means = limit.mean(axis=0)[upper], js.mean(axis=0)[upper]
-            reached.append(spearmanr(*means).statistic)
-            ceilings.append(noise_ceiling(stacked(js), 100, block)["rho_ceiling"])
-        print(f"| {scenario.name} | {np.mean(reached):.3f} | {np.mean(ceilings):.3f} |", flush=True)
+            endless = measure(scenario, personas, draw_axes(scenario, rng, 1000), rng)[1]
+            vectors, js = measure(scenario, personas, draw_axes(scenario, rng), rng)
+            means = endless.mean(axis=0)[upper], js.mean(axis=0)[upper]
+            split = split_prompts(vectors, stacked(js), 100, block)
+            rows.append(
+                [
+                    spearman(*means),
+                    noise_ceiling(stacked(js), 100, block)["rho_ceiling"],
+                    limit_rho(scenario, personas, rng),
+                    rho(vectors, js),
+                    spearman(crossvalidated_cosine_distances(vectors), means[1]),
+                    split["disattenuated"],
+                    split["ceiling"],
+                ]
+            )
+        values, spread = np.mean(rows, axis=0), np.std(rows, axis=0, ddof=1)
+        cells = [f"{value:.3f}" for value in values[:2]] + [f"{v:.2f}" for v in values[2:]]
+        cells[5] += f" ({spread[5]:.2f})"
+        print(f"| {scenario.name} | {' | '.join(cells)} |", flush=True)
 
 
 def outcome_table() -> None:
@@ -233,7 +353,16 @@ def outcome_study(owner: str, blur: float, rng: np.random.Generator) -> tuple:
     return Rdm.from_square(names, cosine), Rdm.from_square(names, js), outcomes
 
 
+TABLES = {
+    "coverage": coverage_table,
+    "small": small_table,
+    "layers": layers_table,
+    "ceiling": ceiling_table,
+    "outcomes": outcome_table,
+}
+
 if __name__ == "__main__":
-    coverage_table()
-    ceiling_table()
-    outcome_table()
+    parser = argparse.ArgumentParser(description="Coverage and width of the intervals.")
+    parser.add_argument("--table", choices=TABLES, nargs="*", default=list(TABLES))
+    for table in parser.parse_args().table:
+        TABLES[table]()

@@ -4,11 +4,14 @@
 
 Needs scikit-bio (`pip install scikit-bio==0.7.4`). Both sides get the same matrices in the same
 process, take turns, and are timed by wall clock and by processor time of all threads; the fastest
-turn of each counts. The alignment is of a study of 20 personas and 20 prompts: four layers in full,
-28 as a curve. Prints Markdown tables.
+turn of each counts. The alignments, each in a process of its own, are of 20 personas and 20
+prompts (four layers in full, 28 as a curve), of 20 personas and 1,000 prompts (one layer in full,
+28 as a curve), and of 200 personas without prompts (28 layers as a curve, one in full). Prints
+Markdown tables.
 """
 
 import argparse
+import multiprocessing
 import resource
 import time
 from collections.abc import Callable
@@ -22,6 +25,11 @@ from persona_geometry.rsa.geometries import Geometries
 from persona_geometry.rsa.permutation import Permutations, mantel
 from persona_geometry.study.sections import Alignment
 
+ALIGNMENT_SIZES = {  # personas, prompts, layers in full
+    "20 personas, 20 prompts": (20, 20, (10, 15, 20, 25)),
+    "20 personas, 1,000 prompts": (20, 1000, (10,)),
+    "200 personas, RDMs only": (200, 0, (10,)),
+}
 MANTEL_SIZES = ((19, 28, 100_000), (200, 4, 10_000))
 CLUSTER_SIZES = (4, 3, 2, 2)
 SETTINGS = {
@@ -43,36 +51,42 @@ def cosine_distances(vectors: np.ndarray) -> np.ndarray:
     return (distances + np.swapaxes(distances, -1, -2)) / 2.0
 
 
-def study(n: int = 20, prompts: int = 20, width: int = 3584) -> Geometries:
-    """A simulated study in the size of the full one, the anchor last."""
+def study(n: int, prompts: int, detailed: tuple[int, ...], width: int = 3584) -> Geometries:
+    """A simulated study of 28 layers, the anchor last; without prompts, of RDMs alone."""
     rng = np.random.default_rng(0)
-    base = rng.standard_normal((n, width))
-    detailed = (10, 15, 20, 25)
-    vectors = {x: base + 3 * rng.standard_normal((prompts, n, width)) for x in detailed}
+    base = rng.standard_normal((n, width), dtype=np.float32)
+
+    def blurred(count: int, size: int) -> np.ndarray:
+        noise = rng.standard_normal((count, n, size), dtype=np.float32)
+        return np.add(base[:, :size], np.multiply(noise, 3, out=noise), out=noise)
+
+    vectors = {layer: blurred(prompts, width) for layer in detailed} if prompts else {}
     cosine = {
-        x: cosine_distances(
-            vectors[x].mean(0) if x in vectors else base + rng.standard_normal((n, width))
+        layer: cosine_distances(
+            vectors[layer].mean(0, dtype=np.float64)
+            if layer in vectors
+            else base + rng.standard_normal((n, width))
         )
-        for x in range(28)
-    }
-    by_prompt = {
-        cutoff: cosine_distances(base + 3 * rng.standard_normal((prompts, n, width))) / 4
-        for cutoff in ("8", "32", "full")
+        for layer in range(28)
     }
     names = (*(f"p{i}" for i in range(n - 1)), "anchor")
     labels_of_prompts = tuple(f"q{i}" for i in range(prompts))
     stacks = {
-        cutoff: RdmStack(names, labels_of_prompts, vectorize(values))
-        for cutoff, values in by_prompt.items()
+        cutoff: RdmStack(
+            names, labels_of_prompts, vectorize(cosine_distances(blurred(prompts, 300))) / 4
+        )
+        for cutoff in ("8", "32", "full")
+        if prompts
     }
+    alone = {"full": Rdm.from_square(names, cosine_distances(blurred(1, 300)[0]) / 4)}
     labels = np.repeat(range(len(CLUSTER_SIZES)), CLUSTER_SIZES)
     return Geometries(
         anchor="anchor",
         clusters={names[i]: f"cluster {label}" for i, label in enumerate(labels)},
         cosine={x: Rdm.from_square(names, d) for x, d in cosine.items()},
-        divergence={cutoff: stack.mean() for cutoff, stack in stacks.items()},
-        by_prompt=stacks,
-        vectors={x: values.astype(np.float32) for x, values in vectors.items()},
+        divergence={cutoff: stack.mean() for cutoff, stack in stacks.items()} or alone,
+        by_prompt=stacks or None,
+        vectors=vectors or None,
     )
 
 
@@ -116,24 +130,34 @@ def compare(n: int, layers: int, permutations: int, repeats: int) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
+def measure_alignment(n: int, prompts: int, layers: tuple[int, ...]) -> tuple:
+    """Wall-clock and processor seconds of an alignment, and MB at its peak and before it."""
+    whole = study(n, prompts, layers)
+    settings = Alignment.of(**SETTINGS)
+    before = peak_mb()
+    wall, processor = timed(
+        lambda: align(whole, settings, layers, layers[0], "speed", "js", lambda _line: None)
+    )
+    return wall, processor, peak_mb(), before
+
+
+def peak_mb() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1000
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Speed of the Mantel tests and the alignment.")
     parser.add_argument("--repeats", type=int, default=3)
     repeats = parser.parse_args().repeats
 
-    whole = study()
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    settings = Alignment.of(**SETTINGS)
-    wall, processor = timed(
-        lambda: align(whole, settings, [10, 15, 20, 25], 10, "speed", "js", lambda _line: None)
-    )
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     print("| whole alignment | wall s | processor s | peak MB | of it inputs and imports |")
     print("|---|---|---|---|---|")
-    print(
-        f"| 20 personas, 20 prompts, 100,000 permutations | {wall:.1f} | {processor:.1f} "
-        f"| {peak / 1000:.0f} | {before / 1000:.0f} |\n"
-    )
+    for name, size in ALIGNMENT_SIZES.items():
+        # A process that starts anew has a peak of its own.
+        with multiprocessing.get_context("spawn").Pool(1) as pool:
+            wall, processor, peak, before = pool.apply(measure_alignment, size)
+        print(f"| {name} | {wall:.1f} | {processor:.1f} | {peak} | {before} |", flush=True)
+    print()
     print(
         "| personas | layers | permutations | wall s | scikit-bio | ratio "
         "| processor s | scikit-bio | ratio |"

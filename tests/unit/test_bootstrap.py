@@ -15,21 +15,26 @@ from persona_geometry.rsa.bootstrap import (
     multiplicities,
     pair_weights,
     resampled_correlations,
-    resampled_cosine_distances,
-    t_interval,
     weighted_spearman,
 )
+from persona_geometry.rsa.intervals import Spread, bounded_t_interval
+from persona_geometry.rsa.prompt_centroids import weighted_cosine_distances
 
 FIXTURE = Path(__file__).parents[1] / "fixtures" / "rsatoolbox.json"
 
 
 def bootstrap_intervals(
-    vectors: np.ndarray | None, cosine: np.ndarray, js: np.ndarray, n: int, seed: int
+    vectors: np.ndarray | None,
+    cosine: np.ndarray,
+    js: np.ndarray,
+    n: int,
+    seed: int,
+    clusters: tuple[str, ...] = (),
 ) -> dict:
     """Intervals of (N, N) cosine distances, and divergences (N, N) or, by prompt, (Q, N, N)."""
     by_prompt = stacked(js) if js.ndim == 3 else None
     mean = by_prompt.mean() if by_prompt else named(js)
-    return bootstrap.bootstrap_intervals(vectors, named(cosine), mean, by_prompt, n, seed)
+    return bootstrap.bootstrap_intervals(vectors, named(cosine), mean, by_prompt, n, seed, clusters)
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +76,7 @@ def test_resampled_correlations_equal_those_of_rsatoolbox(record: dict, varied: 
         prompt_counts = np.ones_like(prompt_counts)
     upper = np.triu_indices(vectors.shape[1], 1)
     rho = resampled_correlations(
-        resampled_cosine_distances(vectors, prompt_counts),
+        weighted_cosine_distances(vectors, prompt_counts),
         prompt_counts @ js[:, upper[0], upper[1]] / len(js),
         persona_counts,
     )
@@ -82,7 +87,7 @@ def test_dual_variance_and_interval_equal_those_of_rsatoolbox(record: dict) -> N
     prompts, personas = len(record["js"]), len(record["js"][0])
     variances = {k: float(np.var(v, ddof=1)) for k, v in record["resampled"].items()}
     variance = dual_variance(**variances, n_prompts=prompts, n_personas=personas)
-    interval = t_interval(record["rho"], variance, min(prompts, personas))
+    interval = bounded_t_interval(record["rho"], Spread(variance, min(prompts, personas) - 1))
     assert interval["se"] == pytest.approx(record["se"], abs=1e-10)
     assert interval["low"] == pytest.approx(max(record["low"], -1), abs=1e-10)
     assert interval["high"] == pytest.approx(min(record["high"], 1), abs=1e-10)
@@ -102,11 +107,11 @@ def test_corrected_variances_equal_those_of_rsatoolbox(record: dict) -> None:
 
 
 def test_interval_is_students_and_stays_within_bounds() -> None:
-    interval = t_interval(0.2, 0.01, 20)
+    interval = bounded_t_interval(0.2, Spread(0.01, 19))
     assert interval["high"] - 0.2 == pytest.approx(2.093024 * 0.1, abs=1e-6)
     assert 0.2 - interval["low"] == pytest.approx(2.093024 * 0.1, abs=1e-6)
-    assert t_interval(0.9, 0.04, 5)["high"] == 1 and t_interval(-0.9, 0.04, 5)["low"] == -1
-    assert t_interval(0.5, float("nan"), 5) is None
+    assert bounded_t_interval(0.9, Spread(0.04, 4))["high"] == 1
+    assert bounded_t_interval(-0.9, Spread(0.04, 4))["low"] == -1
 
 
 def test_two_personas_are_too_few_for_a_correlation() -> None:
@@ -151,12 +156,12 @@ def test_a_persona_drawn_twice_makes_no_pair_with_itself() -> None:
     assert pair_weights(counts).sum() == 36 - 3
 
 
-def test_resampled_cosine_distances_are_those_of_the_repeated_prompts() -> None:
+def test_weighted_cosine_distances_are_those_of_the_repeated_prompts() -> None:
     vectors, _, _ = geometries(5)
     counts = multiplicities(np.random.default_rng(0), len(vectors), 12)
     upper = np.triu_indices(vectors.shape[1], 1)
     for distances, times in zip(
-        resampled_cosine_distances(vectors.astype(np.float32), counts), counts, strict=True
+        weighted_cosine_distances(vectors.astype(np.float32), counts), counts, strict=True
     ):
         repeated = np.repeat(vectors.astype(np.float32).astype(float), times.astype(int), axis=0)
         np.testing.assert_allclose(distances, cosine_distances(repeated)[upper], atol=1e-12)
@@ -198,10 +203,16 @@ def test_intervals_are_those_of_plain_resampling(monkeypatch: pytest.MonkeyPatch
         )
     )
     center = rho(every_prompt, everyone)
-    assert got["prompts"] == pytest.approx(t_interval(center, prompts * 7 / 6, 7))
-    assert got["personas"] == pytest.approx(t_interval(center, personas * 9 / 8, 9))
     variance = dual_variance(prompts, personas, both, n_prompts=7, n_personas=9)
-    assert got["dual"] == pytest.approx(t_interval(center, variance, 7))
+    expected = {
+        "prompts": Spread(prompts * 7 / 6, 6),
+        "personas": Spread(personas * 9 / 8, 8),
+        "dual": Spread(variance, 6),
+    }
+    for kind, spread in expected.items():
+        ends = bounded_t_interval(center, spread)
+        for key in ("low", "high", "se", "df"):
+            assert got[kind][key] == pytest.approx(ends[key])
 
 
 def test_prompts_and_personas_are_drawn_apart(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -226,17 +237,72 @@ def test_fixed_geometry_when_there_are_no_vectors() -> None:
     assert bootstrap_intervals(None, cosine, js, 50, 0)["prompts"]["se"] > 0.001
 
 
-def test_what_cannot_be_computed_is_none() -> None:
+def test_what_cannot_be_computed_is_none_with_a_reason() -> None:
     vectors, cosine, js = geometries(4)
-    nothing = {"prompts": None, "personas": None, "dual": None}
-    assert bootstrap_intervals(None, np.zeros_like(cosine), js, 50, 0) == nothing
+
+    def missing(intervals: dict) -> set[str]:
+        for interval in intervals.values():
+            assert (interval["low"] is None) == (interval["high"] is None)
+            assert (interval["low"] is None) == bool(interval["reason"])
+        return {kind for kind, interval in intervals.items() if interval["low"] is None}
+
+    flat = bootstrap_intervals(None, np.zeros_like(cosine), js, 50, 0)
+    assert missing(flat) == {"prompts", "personas", "dual", "clusters"}
     one = bootstrap_intervals(vectors[:1], cosine, js[:1], 50, 0)
-    assert one["prompts"] is None and one["dual"] is None and one["personas"] is not None
+    assert missing(one) == {"prompts", "dual", "clusters"}
     assert bootstrap_intervals(None, cosine, js[0], 50, 0) == bootstrap_intervals(
         None, cosine, js[:1], 50, 0
     )
     three = bootstrap_intervals(vectors[:, :3], cosine[:3, :3], js[:, :3, :3], 50, 0)
-    assert three["personas"] is None and three["dual"] is None
+    assert missing(three) == {"personas", "dual", "clusters"}
+
+
+def test_clusters_are_drawn_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each drawn copy brings its personas as new ones; equal copies make no pairs."""
+    _, cosine, js = geometries(13)
+    clusters, draws = tuple("aaabbcdef"), np.random.default_rng(3).integers(6, size=(40, 6))
+
+    def counted(stream: np.random.Generator, size: int, n: int) -> np.ndarray:
+        if size != 6:
+            return multiplicities(stream, size, n)
+        return np.stack([np.bincount(row, minlength=size) for row in draws]).astype(float)
+
+    def rho(row: np.ndarray) -> float:
+        drawn = [
+            (persona, copy)
+            for copy, cluster in enumerate(row)
+            for persona in range(9)
+            if clusters[persona] == "abcdef"[cluster]
+        ]
+        pairs = [
+            (i, j)
+            for place, (i, copy) in enumerate(drawn)
+            for j, other in drawn[place + 1 :]
+            if copy == other or clusters[i] != clusters[j]
+        ]
+        one, other = np.array(pairs).T
+        return spearmanr(cosine[one, other], js.mean(0)[one, other]).statistic
+
+    monkeypatch.setattr("persona_geometry.rsa.bootstrap.multiplicities", counted)
+    got = bootstrap_intervals(None, cosine, js, 40, 0, clusters)["clusters"]
+    known = [value for value in map(rho, draws) if np.isfinite(value)]
+    variance = np.var(known, ddof=1) * 6 / 5
+    assert got["se"] == pytest.approx(np.sqrt(variance)) and got["df"] == 5
+    assert got["resamples"] == len(known)
+
+
+@pytest.mark.parametrize(("personas", "enough"), [(4, False), (5, False), (6, True), (9, True)])
+def test_resamples_without_a_correlation_are_counted(personas: int, enough: bool) -> None:
+    """Of 4 personas a third of the resamples hold fewer than three different ones."""
+    vectors, cosine, js = geometries(8, personas=personas)
+    intervals = bootstrap_intervals(vectors, cosine, js, 400, 0)
+    stream = np.random.default_rng([0, 1])
+    different = (multiplicities(stream, personas, 400) > 0).sum(axis=1)
+    assert intervals["personas"]["resamples"] == (different >= 3).sum()
+    assert intervals["prompts"]["resamples"] == 400
+    assert (intervals["personas"]["low"] is not None) == enough
+    if not enough:
+        assert f"{intervals['personas']['resamples']} of 400" in intervals["personas"]["reason"]
 
 
 def test_seeded_and_independent_of_chunking(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -244,4 +310,6 @@ def test_seeded_and_independent_of_chunking(monkeypatch: pytest.MonkeyPatch) -> 
     whole = bootstrap_intervals(vectors, cosine, js, 60, 5)
     assert whole != bootstrap_intervals(vectors, cosine, js, 60, 6)
     monkeypatch.setattr("persona_geometry.rsa.bootstrap._CHUNK_ELEMENTS", 7 * len(cosine))
-    assert bootstrap_intervals(vectors, cosine, js, 60, 5) == whole
+    monkeypatch.setattr("persona_geometry.rsa.prompt_centroids._BLOCK_ELEMENTS", 100)
+    for kind, interval in bootstrap_intervals(vectors, cosine, js, 60, 5).items():
+        assert interval == pytest.approx(whole[kind])

@@ -335,3 +335,11 @@ def test_imported_divergences_are_checked_by_their_estimator(
     written = json.loads((tmp_path / "matrix.json").read_text())
     assert (written["estimator"], written["prompts"]) == ("half_jeffreys", None)
     assert written["cutoffs"]["full"][1] == [0.1, 0.0, 3.0]
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_distance_that_is_not_finite_is_refused_by_its_pair(bad: float) -> None:
+    with pytest.raises(InputError, match="'a' and 'c'"):
+        Rdm(("a", "b", "c"), np.array([0.1, bad, 0.2]))
+    with pytest.raises(InputError, match="'b' and 'c'"):
+        RdmStack(("a", "b", "c"), ("q", "r"), np.array([[0.1, 0.3, 0.2], [0.1, 0.3, bad]]))

@@ -32,7 +32,10 @@ class Rdm:
 
     Attributes:
         names: the N names, unique.
-        vector: (N(N-1)/2,) float64 distances, row by row above the diagonal. Read-only.
+        vector: (N(N-1)/2,) float64 distances, row by row above the diagonal, finite. Read-only.
+
+    Raises:
+        InputError: a name twice, or a distance that is not a finite number.
     """
 
     names: tuple[str, ...]
@@ -41,6 +44,7 @@ class Rdm:
     def __post_init__(self) -> None:
         object.__setattr__(self, "names", _unique(self.names))
         object.__setattr__(self, "vector", _frozen(self.vector, (_n_pairs(self.names),)))
+        _refuse_nan(self.names, self.vector)
 
     @classmethod
     def from_square(cls, names: Sequence[str], matrix: np.ndarray) -> "Rdm":
@@ -103,7 +107,10 @@ class RdmStack:
     Attributes:
         names: the N names.
         labels: the Q labels, unique.
-        vectors: (Q, N(N-1)/2) float64 distances. Read-only.
+        vectors: (Q, N(N-1)/2) float64 distances, finite. Read-only.
+
+    Raises:
+        InputError: a name or label twice, or a distance that is not a finite number.
     """
 
     names: tuple[str, ...]
@@ -115,6 +122,8 @@ class RdmStack:
         object.__setattr__(self, "labels", _unique(self.labels))
         shape = len(self.labels), _n_pairs(self.names)
         object.__setattr__(self, "vectors", _frozen(self.vectors, shape))
+        for vector in self.vectors:
+            _refuse_nan(self.names, vector)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -219,6 +228,17 @@ def _unique(names: Sequence[str]) -> tuple[str, ...]:
 
 def _n_pairs(names: Sequence[str]) -> int:
     return len(names) * (len(names) - 1) // 2
+
+
+def _refuse_nan(names: tuple[str, ...], vector: np.ndarray) -> None:
+    """Refuse a distance that is not finite, which would reach ranks and least squares."""
+    if not np.isfinite(vector).all():
+        first, second = np.triu_indices(len(names), 1)
+        k = int(np.argmin(np.isfinite(vector)))
+        raise InputError(
+            f"The distance of '{names[first[k]]}' and '{names[second[k]]}' is not a finite number "
+            f"({vector[k]}); compute it again, or leave one of them out."
+        )
 
 
 def _frozen(values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

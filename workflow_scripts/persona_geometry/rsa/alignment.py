@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from persona_geometry.rsa import gates, pairs
+from persona_geometry.rsa import contrasts, gates, pairs
 from persona_geometry.rsa.geometries import Geometries
-from persona_geometry.rsa.layer import Layer
+from persona_geometry.rsa.jackknife import Jackknife, jackknife
+from persona_geometry.rsa.layer import Layer, whole_clusters
 from persona_geometry.rsa.layer_tests import LayerTests
 from persona_geometry.rsa.noise_ceiling import noise_ceiling
 from persona_geometry.rsa.ranks import rsa
@@ -42,6 +43,9 @@ def align(
     """
     primary = geometries.without_anchor()
     tests = LayerTests(geometries, primary, layers, settings, progress)
+    progress("prompts, personas and clusters left out in turn")
+    jackknives = {layer: _jackknife(primary, layer) for layer in primary.cosine}
+    configured = {layer: jackknives[layer] for layer in layers}
     of_study = plain(
         {
             "layer_curve": tests.curve(),
@@ -53,7 +57,8 @@ def align(
     judged: dict[int, list[dict[str, Any]]] = {}
     for layer in layers:
         progress(f"statistics of layer {layer}")
-        statistics = plain(Layer(layer, geometries, primary, tests, settings).statistics())
+        of = Layer(layer, geometries, primary, tests, jackknives[layer], settings)
+        statistics = plain(of.statistics())
         judged[layer] = gates.evaluate(settings.gates, statistics | _at_layer(of_study, layer))
         results[str(layer)] = statistics | {"gates": judged[layer]}
     own = [
@@ -77,12 +82,29 @@ def align(
             "gates": own,
             "all_gates_pass": all(gate["status"] == "pass" for gate in own) if own else None,
             "layer_curve": of_study["layer_curve"],
-            "across_layers": of_study["across_layers"],
+            "across_layers": {
+                **of_study["across_layers"],
+                "contrasts": contrasts.contrasts(configured),
+                "peak": contrasts.peak(jackknives, ("personas",), settings.seed),
+                "peak_configured": contrasts.peak(
+                    configured, ("prompts", "personas"), settings.seed
+                ),
+            },
             "between_layers": _between_layers(primary, layers),
             "top_pair_stability": pairs.stability(top_of_layer),
             "noise_ceiling": of_study["noise_ceiling"],
             "warnings": _warnings(primary, layers),
         }
+    )
+
+
+def _jackknife(primary: Geometries, layer: int) -> Jackknife:
+    return jackknife(
+        primary.cosine[layer],
+        primary.divergence["full"],
+        primary.by_prompt["full"] if primary.by_prompt else None,
+        (primary.vectors or {}).get(layer),
+        whole_clusters(primary),
     )
 
 

@@ -10,13 +10,20 @@ weighs the product of its members' multiplicities, a persona drawn twice makes n
 itself, and Spearman's correlation of the enlarged sample is a weighted one on the original pairs.
 """
 
+from collections.abc import Iterator, Sequence
+
 import numpy as np
-from scipy.stats import t as student_t
 
 from persona_geometry.rdms.rdm import Rdm, RdmStack
+from persona_geometry.rsa.intervals import Spread, bounded_t_interval, no_interval
+from persona_geometry.rsa.prompt_centroids import weighted_cosine_distances
 
-LEVEL = 0.95
+METHOD = "bootstrap: ρ ± t · SE, cut to [-1, 1] (Schütt et al. 2023)"
+CONSTANT = "A geometry does not vary, so there is no correlation."
+NO_CLUSTERS = "There are no two clusters, so they cannot be a sample."
+TOO_FEW_PROMPTS = "Fewer than two prompts were measured, so they cannot be a sample."
 MIN_PERSONAS = 4
+MIN_DEFINED = 0.95  # share of resamples
 _CHUNK_ELEMENTS = 2_000_000
 
 
@@ -27,7 +34,8 @@ def bootstrap_intervals(
     by_prompt: RdmStack | None,
     n: int,
     seed: int,
-) -> dict[str, dict[str, float] | None]:
+    clusters: Sequence[str] = (),
+) -> dict[str, dict]:
     """Confidence intervals of Spearman's correlation between cosine distance and divergence.
 
     Args:
@@ -38,58 +46,102 @@ def bootstrap_intervals(
         by_prompt: those of each prompt, whose mean is `divergence`, or None.
         n: number of resamples.
         seed: the same seed gives the same resamples to every layer.
+        clusters: of each persona, one without a cluster being a cluster of its own; empty for
+            none.
 
     Returns:
-        `prompts`, `personas` and `dual`, each None where it cannot be computed (fewer than two
-        prompts, fewer than four personas, a constant matrix) or a dict of `low`, `high` (the
-        ends of the 95 % interval, within [-1, 1]), `level` and `se`. The interval is the observed
-        correlation plus and minus `se` times Student's t, with one degree of freedom fewer than
-        there are prompts, personas, or the fewer of the two.
+        `prompts`, `personas`, `dual` and `clusters` (drawn with all their personas), each with
+        `low`, `high` (the ends of the 95 % interval, within [-1, 1]), `level`, `se`, `df`,
+        `resamples` (how many of the n had a correlation), `method` and `reason`. The interval is
+        the observed correlation plus and minus `se` times Student's t, with one degree of freedom
+        fewer than there are prompts, personas, the fewer of the two, or clusters. Where it cannot
+        be computed (fewer than two prompts, too few personas or clusters for 95 % of the
+        resamples to have a correlation, a constant matrix) the ends are None and `reason` says
+        why.
     """
-    intervals: dict[str, dict[str, float] | None] = {
-        "prompts": None,
-        "personas": None,
-        "dual": None,
-    }
-    personas = len(cosine)
-    prompts = 0 if by_prompt is None else len(by_prompt)
+    personas, prompts = len(cosine), 0 if by_prompt is None else len(by_prompt)
     mean = divergence if by_prompt is None else by_prompt.mean()
     cosine_pairs, js_pairs = cosine.vector[None], mean.vector[None]
     rho = float(weighted_spearman(cosine_pairs, js_pairs, np.ones_like(js_pairs))[0])
     if not np.isfinite(rho):
-        return intervals
+        nothing = no_interval(CONSTANT) | {"resamples": 0, "method": METHOD}
+        return dict.fromkeys(("prompts", "personas", "dual", "clusters"), nothing)
 
-    prompt_stream, persona_stream = (np.random.default_rng([seed, k]) for k in range(2))
-    vary_personas = personas >= MIN_PERSONAS
-    if vary_personas:
-        persona_counts = multiplicities(persona_stream, personas, n)
-        alone = resampled_correlations(cosine_pairs, js_pairs, persona_counts)
-        persona_variance = _variance(alone)
-        intervals["personas"] = t_interval(rho, _unbiased(persona_variance, personas), personas)
-    if by_prompt is not None and prompts >= 2:
-        prompt_counts = multiplicities(prompt_stream, prompts, n)
-        resampled_js = prompt_counts @ by_prompt.vectors / prompts
-        resampled_cosine = (
-            cosine_pairs
-            if cosine_vectors is None
-            else resampled_cosine_distances(cosine_vectors, prompt_counts)
-        )
-        each_once = np.ones((n, personas))
-        prompt_variance = _variance(
-            resampled_correlations(resampled_cosine, resampled_js, each_once)
-        )
-        intervals["prompts"] = t_interval(rho, _unbiased(prompt_variance, prompts), prompts)
-        if vary_personas:
-            both = resampled_correlations(resampled_cosine, resampled_js, persona_counts)
-            variance = dual_variance(
-                prompt_variance,
-                persona_variance,
-                _variance(both),
-                n_prompts=prompts,
-                n_personas=personas,
-            )
-            intervals["dual"] = t_interval(rho, variance, min(prompts, personas))
+    names, cluster_of = np.unique(np.array(clusters, dtype=str), return_inverse=True)
+    sizes = {"prompts": prompts, "personas": personas, "clusters": len(names)}
+    streams = [np.random.default_rng([seed, k]) for k in range(3)]
+    prompt_counts, persona_counts, cluster_counts = (
+        multiplicities(stream, size, n) if size > 1 else None
+        for stream, size in zip(streams, sizes.values(), strict=True)
+    )
+    drawn = {kind: np.full(n, np.nan) for kind in ("prompts", "personas", "dual", "clusters")}
+    for rows in _chunks(n, cosine_pairs.shape[1]):
+        if persona_counts is not None:
+            weights = pair_weights(persona_counts[rows])
+            drawn["personas"][rows] = weighted_spearman(cosine_pairs, js_pairs, weights)
+        if cluster_counts is not None:
+            of_clusters = cluster_pair_weights(cluster_counts[rows], cluster_of)
+            drawn["clusters"][rows] = weighted_spearman(cosine_pairs, js_pairs, of_clusters)
+        if by_prompt is not None and prompt_counts is not None:
+            js = prompt_counts[rows] @ by_prompt.vectors / prompts
+            resampled = cosine_pairs
+            if cosine_vectors is not None:
+                resampled = weighted_cosine_distances(cosine_vectors, prompt_counts[rows])
+            drawn["prompts"][rows] = weighted_spearman(resampled, js, np.ones_like(js))
+            if persona_counts is not None:
+                drawn["dual"][rows] = weighted_spearman(resampled, js, weights)
+
+    defined = {kind: values[np.isfinite(values)] for kind, values in drawn.items()}
+    spreads = _spreads(defined, sizes)
+    intervals = {}
+    for kind, values in defined.items():
+        reason = _why_not(kind, sizes, len(values), n)
+        interval = no_interval(reason) if reason else bounded_t_interval(rho, spreads[kind])
+        intervals[kind] = interval | {"resamples": len(values), "method": METHOD}
     return intervals
+
+
+def _spreads(drawn: dict[str, np.ndarray], sizes: dict[str, int]) -> dict[str, Spread]:
+    """Variance and degrees of freedom of each kind that was resampled."""
+    variance = {kind: float(np.var(v, ddof=1)) for kind, v in drawn.items() if len(v) > 1}
+    found = {
+        kind: Spread(variance[kind] * size / (size - 1), size - 1)
+        for kind, size in sizes.items()
+        if kind in variance
+    }
+    if {"prompts", "personas", "dual"} <= variance.keys():
+        prompts, personas = sizes["prompts"], sizes["personas"]
+        of_both = dual_variance(
+            variance["prompts"],
+            variance["personas"],
+            variance["dual"],
+            n_prompts=prompts,
+            n_personas=personas,
+        )
+        found["dual"] = Spread(of_both, min(prompts, personas) - 1)
+    return found
+
+
+def _why_not(kind: str, sizes: dict[str, int], defined: int, n: int) -> str | None:
+    """Why there is no interval; None where there is one."""
+    if kind in ("prompts", "dual") and sizes["prompts"] < 2:
+        return TOO_FEW_PROMPTS
+    if kind == "clusters" and sizes["clusters"] < 2:
+        return NO_CLUSTERS
+    if kind != "prompts" and sizes["personas"] < MIN_PERSONAS:
+        return f"{sizes['personas']} personas are too few to resample."
+    if defined < 2 or defined < MIN_DEFINED * n:
+        return (
+            f"Only {defined} of {n} resamples have a correlation: too few different ones are "
+            f"drawn, or their distances do not vary."
+        )
+    return None
+
+
+def _chunks(rows: int, columns: int) -> Iterator[slice]:
+    """Slices of rows, each of a bounded number of elements."""
+    step = max(1, _CHUNK_ELEMENTS // max(columns, 1))
+    return (slice(start, start + step) for start in range(0, rows, step))
 
 
 def resampled_correlations(
@@ -106,9 +158,7 @@ def resampled_correlations(
         (n,) correlations, NaN where fewer than three different personas leave a single pair.
     """
     rho = np.empty(len(persona_counts))
-    step = max(1, _CHUNK_ELEMENTS // max(cosine_pairs.shape[1], 1))
-    for start in range(0, len(rho), step):
-        rows = slice(start, start + step)
+    for rows in _chunks(len(rho), cosine_pairs.shape[1]):
         rho[rows] = weighted_spearman(
             cosine_pairs if len(cosine_pairs) == 1 else cosine_pairs[rows],
             js_pairs if len(js_pairs) == 1 else js_pairs[rows],
@@ -136,20 +186,6 @@ def dual_variance(
     return min(max(corrected, grow_prompts * prompts, grow_personas * personas), both)
 
 
-def t_interval(estimate: float, variance: float, n: int) -> dict[str, float] | None:
-    """Student's t interval with n - 1 degrees of freedom, cut to [-1, 1]; None without variance."""
-    if not np.isfinite(variance):
-        return None
-    se = float(np.sqrt(max(variance, 0.0)))
-    half = se * float(student_t.ppf((1 + LEVEL) / 2, n - 1))
-    return {
-        "low": max(estimate - half, -1.0),
-        "high": min(estimate + half, 1.0),
-        "level": LEVEL,
-        "se": se,
-    }
-
-
 def multiplicities(stream: np.random.Generator, size: int, n: int) -> np.ndarray:
     """(n, size) times each of `size` units is drawn in n resamples with replacement."""
     return stream.multinomial(size, np.full(size, 1 / size), size=n).astype(float)
@@ -159,6 +195,20 @@ def pair_weights(counts: np.ndarray) -> np.ndarray:
     """(n, pairs) times each pair of different units occurs, from (n, units) multiplicities."""
     first, second = np.triu_indices(counts.shape[1], 1)
     return counts[:, first] * counts[:, second]
+
+
+def cluster_pair_weights(counts: np.ndarray, cluster_of: np.ndarray) -> np.ndarray:
+    """(n, pairs) times each pair of personas occurs where clusters are drawn whole.
+
+    A pair within a cluster comes with every copy of it; copies make no pairs with each other.
+
+    Args:
+        counts: (n, K) multiplicities of clusters.
+        cluster_of: (N,) cluster of each persona, 0 to K - 1.
+    """
+    first, second = (cluster_of[side] for side in np.triu_indices(len(cluster_of), 1))
+    within = first == second
+    return counts[:, first] * np.where(within, 1.0, counts[:, second])
 
 
 def weighted_spearman(x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -180,37 +230,6 @@ def weighted_spearman(x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> np.n
         return (weights * x_ranks * y_ranks).sum(axis=1) / np.sqrt(spread)
 
 
-def resampled_cosine_distances(vectors: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Cosine distances of centroids under resampled prompts.
-
-    Inner products of centroids are sums over pairs of prompts of inner products of single
-    vectors, so the width d is met once and not in every resample.
-
-    Args:
-        vectors: (Q, N, d) vectors per prompt and persona.
-        counts: (n, Q) multiplicities of prompts.
-
-    Returns:
-        (n, N(N-1)/2) distances, in the order of the upper triangle.
-    """
-    prompts, personas, width = vectors.shape
-    by_persona = np.ascontiguousarray(vectors.transpose(1, 0, 2), dtype=np.float64)
-    prompt_pairs = (counts[:, :, None] * counts[:, None, :]).reshape(len(counts), -1)
-    inner = np.empty((len(counts), personas * (personas + 1) // 2))
-    ends = np.cumsum(np.arange(personas, 0, -1))
-    for persona, end in enumerate(ends):
-        later = by_persona[persona:].reshape(-1, width)
-        products = (by_persona[persona] @ later.T).reshape(prompts, -1, prompts)
-        products = products.transpose(0, 2, 1).reshape(prompts**2, -1)
-        inner[:, end - (personas - persona) : end] = prompt_pairs @ products
-    first, second = np.triu_indices(personas)
-    norms = np.sqrt(inner[:, first == second])
-    distances = inner[:, first != second]
-    for pair, (one, other) in enumerate(zip(*np.triu_indices(personas, 1), strict=True)):
-        distances[:, pair] /= norms[:, one] * norms[:, other]
-    return 1 - distances
-
-
 def _mid_ranks(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """(n, P) mid-ranks, up to a constant, of values that occur `weights` times."""
     values = np.atleast_2d(values)
@@ -229,12 +248,3 @@ def _mid_ranks(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
     ranks = np.empty(weights.shape)
     np.put_along_axis(ranks, order, (below + above) / 2, axis=1)
     return ranks
-
-
-def _variance(values: np.ndarray) -> float:
-    defined = values[np.isfinite(values)]
-    return float(np.var(defined, ddof=1)) if len(defined) > 1 else float("nan")
-
-
-def _unbiased(variance: float, n: int) -> float:
-    return variance * n / (n - 1)

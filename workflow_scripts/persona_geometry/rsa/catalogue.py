@@ -59,7 +59,8 @@ RHO, SHARE, SIZE, ANY = Statistic(-1, 1), Statistic(0, 1), Statistic(0), Statist
 P, STRATIFIED_P, ANCHOR_P = (Statistic(0, 1, test) for test in ("free", "strata", "anchor"))
 _SPREAD = {"median": RHO, "iqr": Statistic(0, 2), "min": RHO, "max": RHO}
 _R2 = {"cosine": SHARE, "js": SHARE}
-_INTERVAL = {"low": RHO, "high": RHO, "level": SHARE, "se": SIZE}
+_INTERVAL = {"low": RHO, "high": RHO, "level": SHARE, "se": SIZE, "df": SIZE}
+_RESAMPLED = {**_INTERVAL, "resamples": SIZE}
 _NULL: Tree = {
     "mean": RHO,
     "sd": SHARE,
@@ -77,7 +78,17 @@ _POWER: Tree = {
     "observed_rho": RHO,
     "simulations": SIZE,
 }
-_OUTCOME = {"spearman": RHO, **_INTERVAL}
+_OUTCOME = {"spearman": RHO, **_RESAMPLED}
+
+
+def _by_unit(interval: Tree) -> Tree:
+    """An interval over each kind of unit that is taken for a sample."""
+    return {
+        "personas": interval,
+        **_given("clusters", {"clusters": interval}),
+        **_given("prompts", _given("two prompts", {"prompts": interval, "dual": interval})),
+    }
+
 
 STATISTICS: Tree = {
     "spearman": RHO,
@@ -126,12 +137,28 @@ STATISTICS: Tree = {
             "residual_mean_marginal": RHO,
         }
     },
-    "bootstrap": _given(
-        "bootstrap",
-        {
-            "personas": _INTERVAL,
-            **_given("prompts", _given("two prompts", {"prompts": _INTERVAL, "dual": _INTERVAL})),
-        },
+    "intervals": _by_unit(_INTERVAL),
+    "bootstrap": _given("bootstrap", _by_unit(_RESAMPLED)),
+    "crossvalidated_cosine": _given(
+        "vectors", _given("two prompts", {"spearman": RHO, "mantel_p": P})
+    ),
+    "split_prompts": _given(
+        "splits",
+        _given(
+            "vectors",
+            _given(
+                "two prompts",
+                {
+                    "different_prompts": RHO,
+                    "same_prompts": RHO,
+                    "split_half": {"cosine": RHO, "js": RHO},
+                    "reliability": {"cosine": Statistic(high=1), "js": Statistic(high=1)},
+                    "ceiling": SHARE,
+                    "disattenuated": ANY,
+                    "splits": SIZE,
+                },
+            ),
+        ),
     ),
     "cka": _given("vectors", {"linear": SHARE, "debiased": ANY}),
     "dispersion": {
@@ -148,7 +175,7 @@ STATISTICS: Tree = {
             "n_personas": SIZE,
             "cosine": _OUTCOME,
             "js": _OUTCOME,
-            "difference": {"value": RHO, **_INTERVAL},
+            "difference": {"value": RHO, **_RESAMPLED},
         },
     ),
     # Of the study; across layers each gate takes the value of its own layer.

@@ -6,16 +6,18 @@ from typing import Any
 
 import numpy as np
 
-from persona_geometry.rdms.rdm import Rdm
-from persona_geometry.rsa import pairs, residual, sensitivity
-from persona_geometry.rsa.bootstrap import bootstrap_intervals
+from persona_geometry.rdms.rdm import Rdm, RdmStack
+from persona_geometry.rsa import jackknife, pairs, residual, sensitivity
+from persona_geometry.rsa.bootstrap import TOO_FEW_PROMPTS, bootstrap_intervals
 from persona_geometry.rsa.cka import debiased_cka, linear_cka
 from persona_geometry.rsa.geometries import Geometries
 from persona_geometry.rsa.layer_tests import LayerTests
 from persona_geometry.rsa.outcomes import outcomes_comparison
 from persona_geometry.rsa.permutation import mantel, partial_mantel
 from persona_geometry.rsa.power import stratified_power
+from persona_geometry.rsa.prompt_centroids import crossvalidated_cosine_distances
 from persona_geometry.rsa.ranks import rsa
+from persona_geometry.rsa.reliability import split_prompts
 from persona_geometry.study.sections import Alignment
 
 PARTIAL_MANTEL_CAPTION = (
@@ -32,6 +34,7 @@ class Layer:
         number: of the layer.
         whole, primary: the geometries with the anchor, where it was measured, and without.
         tests: of all layers.
+        jackknife: the correlations without each prompt, persona and cluster.
         settings: the config's `alignment` section.
     """
 
@@ -39,6 +42,7 @@ class Layer:
     whole: Geometries
     primary: Geometries
     tests: LayerTests
+    jackknife: jackknife.Jackknife
     settings: Alignment
 
     @property
@@ -54,6 +58,16 @@ class Layer:
     def divergence(self) -> Rdm:
         return self.primary.divergence["full"]
 
+    @property
+    def vectors(self) -> np.ndarray | None:
+        """(Q, N, d) vectors per prompt and persona, where there are any."""
+        return (self.primary.vectors or {}).get(self.number)
+
+    @property
+    def by_prompt(self) -> RdmStack | None:
+        """Divergences of each prompt, where there are any."""
+        return self.primary.by_prompt["full"] if self.primary.by_prompt else None
+
     def statistics(self) -> dict[str, Any]:
         """The content of `layers.{L}` in alignment.json but for the gates."""
         return {
@@ -63,6 +77,7 @@ class Layer:
             **self._past_radial_structure(),
             **self._past_the_anchor(),
             **self._prompts_and_cutoffs(),
+            **self._past_noise(),
             **self._robustness(),
             **self._pairs(),
             "cka": self._cka(),
@@ -175,6 +190,29 @@ class Layer:
         of_cutoff = dict(zip(cutoffs, p[: len(cutoffs)], strict=True))
         return {"per_prompt": per_prompt, "cutoffs": {**self._cutoffs(), "mantel_p": of_cutoff}}
 
+    def _past_noise(self) -> dict[str, Any]:
+        splits, seed = self.settings.noise_ceiling_splits, self.settings.seed
+        return {
+            "crossvalidated_cosine": self._crossvalidated_cosine(),
+            "split_prompts": split_prompts(self.vectors, self.by_prompt, splits, seed)
+            if splits
+            else None,
+        }
+
+    def _crossvalidated_cosine(self) -> dict[str, Any]:
+        distances, reason = None, None
+        if self.vectors is None:
+            reason = "The cosines come from a file, so there are no vectors of single prompts."
+        elif len(self.vectors) < 2:
+            reason = TOO_FEW_PROMPTS
+        else:
+            distances = crossvalidated_cosine_distances(self.vectors)
+        if distances is None:
+            reason = reason or "A persona's vectors agree no better between prompts than by chance."
+            return {"spearman": None, "mantel_p": None, "reason": reason}
+        null = mantel([self.cosine.of(distances)], self.divergence, self.tests.free)
+        return {"spearman": null.observed[0], "mantel_p": null.p_values()[0], "reason": None}
+
     def _cutoffs(self) -> dict[str, Any]:
         rho = {cutoff: rsa(self.cosine, d) for cutoff, d in self.primary.divergence.items()}
         whole = rho["full"]
@@ -190,6 +228,7 @@ class Layer:
         return {
             "jackknife": sensitivity.jackknife(self.cosine, self.divergence),
             "leave_out": {name: self._left_out(name) for name in named},
+            "intervals": jackknife.intervals(self.jackknife),
             "bootstrap": self._bootstrap() if self.settings.bootstrap else None,
         }
 
@@ -203,14 +242,14 @@ class Layer:
         }
 
     def _bootstrap(self) -> dict[str, Any]:
-        vectors, stacks = self.primary.vectors, self.primary.by_prompt
         return bootstrap_intervals(
-            vectors.get(self.number) if vectors else None,
+            self.vectors,
             self.cosine,
             self.divergence,
-            stacks["full"] if stacks else None,
+            self.by_prompt,
             self.settings.bootstrap,
             self.settings.seed,
+            whole_clusters(self.primary),
         )
 
     def _pairs(self) -> dict[str, Any]:
@@ -227,10 +266,9 @@ class Layer:
 
     def _cka(self) -> dict | None:
         """CKA of centroids and of JS similarities (1 - JS / ln 2) as features."""
-        vectors = (self.primary.vectors or {}).get(self.number)
-        if vectors is None:
+        if self.vectors is None:
             return None
-        centroids = vectors.mean(0, dtype=np.float64)
+        centroids = self.vectors.mean(0, dtype=np.float64)
         similarities = 1.0 - self.divergence.square / math.log(2)
         return {
             "linear": linear_cka(centroids, similarities),
@@ -259,6 +297,13 @@ class Layer:
             self.settings.bootstrap,
             self.settings.seed,
         )
+
+
+def whole_clusters(geometries: Geometries) -> list[str]:
+    """Fine cluster of each persona, or its own; empty where there are no clusters."""
+    if not geometries.clusters:
+        return []
+    return residual.fine_clusters(geometries.personas, geometries.clusters)
 
 
 def cluster_models(geometries: Geometries) -> dict[str, Rdm]:

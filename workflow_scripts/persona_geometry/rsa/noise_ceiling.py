@@ -37,8 +37,8 @@ def noise_ceiling(by_prompt: RdmStack | None, splits: int, seed: int) -> dict | 
     if by_prompt is None or len(by_prompt) < 2 or len(by_prompt.names) < 3:
         return None
     prompts, pairs = len(by_prompt), by_prompt.vectors
-    first, second, exhaustive = _halves(prompts, splits, np.random.default_rng(seed))
-    rho = _row_correlations(rankdata(first @ pairs, axis=1), rankdata(second @ pairs, axis=1))
+    first, second, exhaustive = halves(prompts, splits, np.random.default_rng(seed))
+    rho = row_correlations(rankdata(first @ pairs, axis=1), rankdata(second @ pairs, axis=1))
     if not np.isfinite(rho).all():
         return None
     lengthening = prompts / (prompts // 2)
@@ -61,7 +61,7 @@ def spearman_brown(reliability: np.ndarray | float, lengthening: float) -> np.nd
     return lengthening * reliability / (1 + (lengthening - 1) * reliability)
 
 
-def _halves(
+def halves(
     prompts: int, splits: int, stream: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray, bool]:
     """Two (S, Q) matrices of weights that average the prompts of either half, and whether all."""
@@ -83,7 +83,8 @@ def _halves(
     return first, second, existing <= splits
 
 
-def _row_correlations(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+def row_correlations(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """(n,) Pearson correlations of the rows of x and y; NaN where one is constant."""
     x = x - x.mean(axis=1, keepdims=True)
     y = y - y.mean(axis=1, keepdims=True)
     with np.errstate(invalid="ignore", divide="ignore"):

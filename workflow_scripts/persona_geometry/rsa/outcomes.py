@@ -18,10 +18,17 @@ import numpy as np
 from persona_geometry.errors import InputError
 from persona_geometry.rdms.rdm import Rdm
 from persona_geometry.rsa.bootstrap import (
+    CONSTANT,
+    MIN_DEFINED,
     MIN_PERSONAS,
     multiplicities,
-    t_interval,
     weighted_spearman,
+)
+from persona_geometry.rsa.intervals import (
+    Spread,
+    bounded_t_interval,
+    delta_interval,
+    no_interval,
 )
 from persona_geometry.rsa.outcome_table import Outcome
 
@@ -43,10 +50,12 @@ def outcomes_comparison(
 
     Returns:
         `n_outcomes`, `n_personas` (that occur), `cosine` and `js` (each `spearman`, in [-1, 1],
-        with `low`, `high`, `level` and `se`), `difference` (`value`: strength of JS less strength
-        of cosine, in [-1, 1], with the same four) and `stronger`: "js", "cosine", or "undecided"
-        where the interval of the difference holds 0. Strength is the absolute correlation; a
-        resample keeps the sign of the whole sample. What cannot be computed is None.
+        with `low`, `high`, `level`, `se`, `df`, `resamples` and `reason`), `difference` (`value`:
+        strength of JS less strength of cosine, in [-1, 1], with the same) and `stronger`: "js",
+        "cosine", or "undecided" where the interval of the difference holds 0. Strength is the
+        absolute correlation; a resample keeps the sign of the whole sample. The intervals of
+        correlations are taken on Fisher's z. What cannot be computed is None, and `reason`
+        says why.
 
     Raises:
         InputError: an outcome names a persona that the RDMs do not hold.
@@ -84,14 +93,27 @@ def outcomes_comparison(
             bootstraps.append({**drawn, "difference": strength["js"] - strength["cosine"]})
 
     def with_interval(name: str, key: str, estimate: float) -> dict:
-        variance = float("nan")
-        if bootstraps:
-            over_personas, over_pairs = (_variance(drawn[key]) for drawn in bootstraps)
+        drawn = [one[key][np.isfinite(one[key])] for one in bootstraps]
+        reason, fewest = None, min((len(values) for values in drawn), default=0)
+        if not isfinite(estimate):
+            reason = CONSTANT
+        elif size < MIN_PERSONAS:
+            reason = f"The outcomes name {size} personas, which are too few to resample."
+        elif fewest < max(2, MIN_DEFINED * n):
+            reason = f"Only {fewest} of {n} resamples have a correlation."
+        elif name == "spearman" and abs(estimate) >= 1:
+            reason = "ρ is exactly 1 or -1, where Fisher's z is infinite."
+        if reason:
+            interval = no_interval(reason)
+        else:
+            over_personas, over_pairs = (float(np.var(values, ddof=1)) for values in drawn)
             variance = corrected_variance(over_personas, over_pairs, size)
-        interval = t_interval(estimate, variance, size) if isfinite(estimate) else None
+            ends = delta_interval if name == "spearman" else bounded_t_interval
+            interval = ends(estimate, Spread(variance, size - 1))
         return {
             name: estimate if isfinite(estimate) else None,
-            **(interval or dict.fromkeys(("low", "high", "level", "se"))),
+            **interval,
+            "resamples": fewest,
         }
 
     difference = with_interval("value", "difference", abs(rho["js"]) - abs(rho["cosine"]))
@@ -110,11 +132,6 @@ def corrected_variance(personas: float, pairs: float, size: int) -> float:
     Never below the variance over pairs, which would be the answer were they independent.
     """
     return max(personas * size / (size - 1) - 2 * pairs, pairs)
-
-
-def _variance(values: np.ndarray) -> float:
-    defined = values[np.isfinite(values)]
-    return float(np.var(defined, ddof=1)) if len(defined) > 1 else float("nan")
 
 
 def _stronger(difference: dict) -> str | None:

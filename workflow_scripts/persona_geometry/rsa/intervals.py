@@ -1,0 +1,75 @@
+"""Confidence intervals from a standard error: on the correlation, and on Fisher's z of it."""
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.stats import t as student_t
+
+LEVEL = 0.95
+
+
+class Spread(NamedTuple):
+    """A variance, and how many degrees of freedom estimate it."""
+
+    variance: float
+    df: float
+
+
+def combined(one: Spread, other: Spread) -> Spread:
+    """The sum of independent variances, with the degrees of Welch (1947) and Satterthwaite (1946).
+
+    No variance at all has the degrees of the part that has fewest.
+    """
+    total = one.variance + other.variance
+    squares = one.variance**2 / one.df + other.variance**2 / other.df
+    return Spread(total, total**2 / squares if squares > 0 else min(one.df, other.df))
+
+
+def t_interval(estimate: float, spread: Spread) -> dict:
+    """Student's t interval: `low`, `high`, `level`, `se`, `df`, and a `reason` of None."""
+    se = float(np.sqrt(max(spread.variance, 0.0)))
+    half = se * float(student_t.ppf((1 + LEVEL) / 2, spread.df))
+    return {
+        "low": estimate - half,
+        "high": estimate + half,
+        "level": LEVEL,
+        "se": se,
+        "df": float(spread.df),
+        "reason": None,
+    }
+
+
+def bounded_t_interval(rho: float, spread: Spread) -> dict:
+    """Student's t interval of a correlation, cut to [-1, 1]."""
+    interval = t_interval(rho, spread)
+    return interval | {"low": max(interval["low"], -1.0), "high": min(interval["high"], 1.0)}
+
+
+def fisher_interval(rho: float, spread: Spread) -> dict:
+    """Interval of a correlation in (-1, 1) that is Student's t on Fisher's z = artanh ρ.
+
+    Args:
+        rho: the correlation, in (-1, 1).
+        spread: of z.
+
+    Returns:
+        `low` and `high`, inside (-1, 1); `se` is that of z.
+    """
+    interval = t_interval(float(np.arctanh(rho)), spread)
+    inside = np.nextafter(1.0, 0.0)
+    low, high = (float(np.clip(np.tanh(interval[end]), -inside, inside)) for end in ("low", "high"))
+    return interval | {"low": low, "high": high}
+
+
+def delta_interval(rho: float, spread: Spread) -> dict:
+    """Interval of a correlation in (-1, 1), from the spread of ρ itself, which `se` is of.
+
+    The standard error of Fisher's z is that of ρ over 1 - ρ² (the delta method).
+    """
+    of_z = Spread(spread.variance / (1 - rho**2) ** 2, spread.df)
+    return fisher_interval(rho, of_z) | {"se": float(np.sqrt(max(spread.variance, 0.0)))}
+
+
+def no_interval(reason: str) -> dict:
+    """An interval that is not computed, and why."""
+    return dict.fromkeys(("low", "high", "se", "df")) | {"level": LEVEL, "reason": reason}

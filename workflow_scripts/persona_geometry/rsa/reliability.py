@@ -1,0 +1,72 @@
+"""Noise in both geometries: how reliable either is, and their correlation without it.
+
+Prompts are halved, and both geometries are taken from either half. Correlating different halves
+shares no noise: within a geometry it gives reliabilities, and between the geometries a correlation
+that no peculiarity of single prompts can raise. Their ratio is Spearman's (1904) correlation
+corrected for attenuation, in the form that holds where errors of the two sides are correlated.
+"""
+
+import numpy as np
+from scipy.stats import rankdata
+
+from persona_geometry.rdms.rdm import RdmStack
+from persona_geometry.rsa.noise_ceiling import halves, row_correlations, spearman_brown
+from persona_geometry.rsa.prompt_centroids import weighted_cosine_distances
+
+
+def split_prompts(
+    vectors: np.ndarray | None, by_prompt: RdmStack | None, splits: int, seed: int
+) -> dict | None:
+    """Correlations between and within halves of the prompts, as means over splits.
+
+    Args:
+        vectors: (Q, N, d) vectors whose means over prompts are the centroids.
+        by_prompt: divergences of the same prompts.
+        splits: how many random splits to take; where fewer exist, each is taken once.
+        seed: of the random splits, which are those of the noise ceiling.
+
+    Returns:
+        None without vectors or by_prompt, with fewer than two prompts or three personas, or where
+        a half does not vary. Else correlations in [-1, 1]:
+
+        `different_prompts`: cosine distances of one half with divergences of the other.
+        `same_prompts`: of the same half.
+        `split_half`: `cosine` and `js`, one half with the other.
+        `reliability`: both, of all prompts, by the formula of Spearman and Brown.
+        `ceiling`: root of the product of the reliabilities: what two measures so noisy of one
+        geometry reach. None where a reliability is not positive.
+        `disattenuated`: `different_prompts` over the root of the product of `split_half`: the
+        correlation of the geometries that endlessly many prompts would give. It may pass 1 by
+        chance; None where a reliability is not positive.
+        `splits`: how many were taken.
+    """
+    if vectors is None or by_prompt is None or len(by_prompt) < 2 or len(by_prompt.names) < 3:
+        return None
+    prompts = len(by_prompt)
+    first, second, _ = halves(prompts, splits, np.random.default_rng(seed))
+    cosine = [
+        rankdata(weighted_cosine_distances(vectors, half), axis=1) for half in (first, second)
+    ]
+    js = [rankdata(half @ by_prompt.vectors, axis=1) for half in (first, second)]
+
+    def mean(*sides: tuple[np.ndarray, np.ndarray]) -> float:
+        return float(np.mean([row_correlations(x, y) for x, y in sides]))
+
+    split_half = {"cosine": mean((cosine[0], cosine[1])), "js": mean((js[0], js[1]))}
+    different = mean((cosine[0], js[1]), (cosine[1], js[0]))
+    if not np.isfinite([*split_half.values(), different]).all():
+        return None
+    lengthening = prompts / (prompts // 2)
+    reliability = {name: float(spearman_brown(r, lengthening)) for name, r in split_half.items()}
+    reliable = min(split_half.values()) > 0
+    return {
+        "different_prompts": different,
+        "same_prompts": mean((cosine[0], js[0]), (cosine[1], js[1])),
+        "split_half": split_half,
+        "reliability": reliability,
+        "ceiling": float(np.sqrt(np.prod(list(reliability.values())))) if reliable else None,
+        "disattenuated": different / float(np.sqrt(np.prod(list(split_half.values()))))
+        if reliable
+        else None,
+        "splits": len(first),
+    }
