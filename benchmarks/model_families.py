@@ -742,7 +742,7 @@ def line(family: Family, verdict: Verdict) -> str:
     how = "; ".join(filter(None, (BATCHING[batching], DECODING[decoding])))
     return (
         f"| {family.name} | {'right' if verdict.right else '**WRONG**'}{how and f' ({how})'} "
-        f"| {verdict.effect:.2f} | {verdict.js:.0e} | {verdict.cosine:.0e} "
+        f"| {verdict.effect:.3f} | {verdict.js:.0e} | {verdict.cosine:.0e} "
         f"| {'equal' if verdict.answers else '**not equal**'} |"
     )
 
@@ -750,8 +750,8 @@ def line(family: Family, verdict: Verdict) -> str:
 INTRODUCTION = """# Model families
 
 Made by `python benchmarks/model_families.py` on {date}, with transformers {version} and torch
-{torch} on a CPU: {right} of {all} families are measured rightly, {refused} are refused, {wrong} are
-wrong.
+{torch} on a CPU: of {all} families {right} are measured rightly, {refused} are refused, {wrong} are
+measured wrongly.
 
 Each row is a tiny random checkpoint of a family (three blocks, 32 wide, weights large enough that
 personas differ), measured as a scoring job does it in float32: checked, loaded, tried by the
@@ -761,8 +761,8 @@ model of transformers in float64 with eager attention, one unpadded row at a tim
 likeliest tokens of repeated whole forward passes.
 
 - **right**: no divergence and no cosine of centroids is {tolerance:.0e} or more from the reference,
-  and the answers are the same tokens. In parentheses, what the self-test found that the family
-  needs; that is slower, and chosen by itself. What is in no parentheses is run in padded batches.
+  and the answers are the same tokens. In parentheses: the slower way that the self-test chose,
+  because padded batches would be wrong.
 - **refused**: the job ends with this sentence before anything is stored.
 - **JS**: the mean divergence of the personas, in nats; then the largest difference of any
   divergence, and of any cosine, from the reference.

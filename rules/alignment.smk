@@ -24,6 +24,8 @@ rule align:
         layers=STUDY.layers,
         headline_layer=STUDY.headline_layer,
         settings=asdict(STUDY.alignment),
+        inputs=contents(*comparison_files()),
+        method=RSA_METHOD,
     message:
         "Compare the geometries layer by layer and evaluate the gates"
     script:

@@ -4,15 +4,21 @@ import os
 from dataclasses import asdict, replace
 
 from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
 
 try:
     from persona_geometry.errors import InputError
+    from persona_geometry.files import sha256
     from persona_geometry.jobs.size import batch_tokens, memory_mb, runtime_minutes
     from persona_geometry.jobs.task import Settings
     from persona_geometry.jobs.texts import study_texts
     from persona_geometry.model.hub import finding_message
+    from persona_geometry.rdms import METHOD as RDMS_METHOD
+    from persona_geometry.report import METHOD as REPORT_METHOD
+    from persona_geometry.rsa import METHOD as RSA_METHOD
     from persona_geometry.store.store import Store
     from persona_geometry.study.config import read_study
+    from persona_geometry.study.config_files import check_config_files
     from persona_geometry.study.recipes import (
         fingerprint,
         items,
@@ -28,10 +34,11 @@ except ImportError as error:
 
 STORE = Store("results/store")
 
+CONFIG_FILES = [os.path.relpath(path) for path in workflow.configfiles]
+
 try:
-    STUDY = read_study(
-        config, source=(workflow.overwrite_configfiles or ["config/config.yaml"])[-1]
-    )
+    merged = check_config_files(CONFIG_FILES)
+    STUDY = read_study(config, source=" and ".join(CONFIG_FILES))
     if STUDY.needs_model:
         FINGERPRINT = fingerprint(STUDY, cache=STORE.root / "models")
         MODEL_KEY = model_key(STUDY, FINGERPRINT)
@@ -47,6 +54,11 @@ try:
         RESPONSE_SHARDS = SCHEDULE.responses
 except InputError as error:
     raise WorkflowError(str(error)) from None
+
+# Jobs on a cluster read the Snakefile again.
+if workflow.is_main_process:
+    for remark in (*merged, *STUDY.remarks):
+        logger.warning(f"Note: {remark}")
 
 
 wildcard_constraints:
@@ -164,22 +176,29 @@ def alignment_inputs():
     return named
 
 
-def config_files():
-    """The study's config files, in the order in which they were read."""
-    return [os.path.relpath(path) for path in workflow.configfiles]
+def comparison_files():
+    """The files that people write for the comparison."""
+    outcomes = STUDY.alignment.outcomes
+    return [*STUDY.alignment.covariates, *([outcomes] if outcomes else [])]
 
 
 def input_files():
     """The files that people write for a study."""
-    outcomes = STUDY.alignment.outcomes
     return [
-        *config_files(),
+        *CONFIG_FILES,
         config["personas"],
         config["prompts"],
         *(rdm.file for rdm in STUDY.rdm.values()),
-        *STUDY.alignment.covariates,
-        *([outcomes] if outcomes else []),
+        *comparison_files(),
     ]
+
+
+def contents(*paths):
+    """The SHA-256 of files that people write.
+
+    As a parameter it brings a job back when a file changes, whatever its modification time says.
+    """
+    return {path: sha256(path) for path in paths}
 
 
 def study_receipts():

@@ -31,6 +31,7 @@ rule plot_heatmaps:
         anchor=STUDY.anchor,
         clusters=STUDY.clusters,
         measure=STUDY.divergence.label,
+        method=REPORT_METHOD,
     message:
         "Draw both RDMs in two orders"
     script:
@@ -63,6 +64,8 @@ rule plot_layers:
         bench_path("plot_layers")
     conda:
         "../envs/cpu.yaml"
+    params:
+        method=REPORT_METHOD,
     message:
         "Draw the statistics by layer"
     script:
@@ -94,6 +97,7 @@ rule plot_scatter:
     params:
         clusters=STUDY.clusters,
         measure=STUDY.divergence.label,
+        method=REPORT_METHOD,
     message:
         "Draw the pairs of personas at layer {wildcards.layer}"
     script:

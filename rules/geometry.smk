@@ -26,6 +26,8 @@ if "js" in STUDY.rdm:
             anchor=STUDY.anchor,
             estimator=STUDY.divergence.estimator,
             sha256=STUDY.rdm["js"].sha256,
+            inputs=contents(STUDY.rdm["js"].file),
+            method=RDMS_METHOD,
         message:
             "Read the divergence RDM from {input.file}"
         script:
@@ -49,6 +51,7 @@ else:
         params:
             estimator=STUDY.divergence.estimator,
             prompts=STUDY.prompt_names,
+            method=RDMS_METHOD,
         message:
             "Average the divergences over prompts"
         script:
@@ -75,6 +78,8 @@ if "cosine" in STUDY.rdm:
             anchor=STUDY.anchor,
             layers=STUDY.layers,
             sha256=STUDY.rdm["cosine"].sha256,
+            inputs=contents(STUDY.rdm["cosine"].file),
+            method=RDMS_METHOD,
         message:
             "Read the cosine RDMs from {input.file}"
         script:
@@ -100,6 +105,7 @@ else:
             token=STUDY.geometry.token,
             layers=STUDY.layers,
             prompts=STUDY.prompt_names,
+            method=RDMS_METHOD,
         message:
             "Compute centroids and their cosines at every layer"
         script:

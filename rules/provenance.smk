@@ -27,7 +27,7 @@ rule write_run_record:
         study=STUDY.name,
         repository=workflow.basedir,
         config={
-            "files": config_files(),
+            "files": CONFIG_FILES,
             "overrides": dict(workflow.config_settings.config),
             "effective": config,
         },
@@ -37,6 +37,11 @@ rule write_run_record:
             else None
         ),
         benchmarks=study_benchmarks(),
+        inputs=contents(*input_files()),
+        method=REPORT_METHOD,
+        rdms=study_rdms(),
+        layers=STUDY.layers,
+        prompts=STUDY.prompt_names if STUDY.needs_model else [],
     message:
         "Record commit, packages, config, model, device, seconds and hashes"
     script:

@@ -20,6 +20,8 @@ rule write_summary:
         bench_path("write_summary")
     conda:
         "../envs/cpu.yaml"
+    params:
+        method=REPORT_METHOD,
     message:
         "Write the summary"
     script:

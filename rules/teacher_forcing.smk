@@ -58,6 +58,7 @@ if STUDY.needs_model:
             user=lambda w: ITEMS[w.prompt].prompt.text,
             cells=lambda w: ITEMS[w.prompt].cells,
             cutoffs=STUDY.divergence.cutoffs,
+            method=RDMS_METHOD,
         message:
             "Publish the divergences of prompt {wildcards.prompt}"
         script:

@@ -1,11 +1,24 @@
-"""Rule write_run_record: provenance of a study's numbers."""
+"""Rule write_run_record: provenance of a study's numbers, and nothing older beside them."""
 
-from persona_geometry.files import write_json
+from pathlib import Path
+
+from persona_geometry.files import read_json, write_json
 from persona_geometry.logs import job_log
+from persona_geometry.report.leftovers import remove_leftovers
 from persona_geometry.report.run_record import git_commit, run_record
 
 inputs, params = snakemake.input, snakemake.params
-with job_log(snakemake.log[0]):
+with job_log(snakemake.log[0]) as report:
+    folder = Path(snakemake.output.record).parent
+    kept = {
+        "layers": list(map(str, params.layers)),
+        "known_layers": [key.removeprefix("layer_") for key in read_json(params.rdms["cosine"])],
+        "cutoffs": list(read_json(params.rdms["js"])["cutoffs"]),
+        "prompts": params.prompts,
+        "measured": [Path(path).stem for path in params.rdms.values()],
+    }
+    if removed := remove_leftovers(folder, kept):
+        report(f"Removed what earlier runs left in {folder}: {', '.join(removed)}")
     record = run_record(
         params.study,
         git_commit(params.repository),

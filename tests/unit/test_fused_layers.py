@@ -30,6 +30,7 @@ models = {
     "qwen3": transformers.Qwen3ForCausalLM(transformers.Qwen3Config(**size)),
     "gelu": transformers.LlamaForCausalLM(transformers.LlamaConfig(**size, hidden_act="gelu")),
     "gemma": transformers.GemmaForCausalLM(transformers.GemmaConfig(**size)),
+    "phi3": transformers.Phi3ForCausalLM(transformers.Phi3Config(**size)),
     "cohere": transformers.CohereForCausalLM(transformers.CohereConfig(**size)),
 }
 ids = torch.randint(50, (2, 6)).to(device)
@@ -80,7 +81,7 @@ def found(device: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, di
     return json.loads(out.read_text())
 
 
-@pytest.mark.parametrize("name", ["qwen2", "llama", "qwen3", "gelu", "gemma", "cohere"])
+@pytest.mark.parametrize("name", ["qwen2", "llama", "qwen3", "phi3", "gelu", "gemma", "cohere"])
 def test_logits_are_repeated(found: dict[str, dict], name: str) -> None:
     assert found[name]["torch.float32"][1] < 1e-5
     own, fused = found[name]["torch.bfloat16"]

@@ -183,6 +183,35 @@ def test_stored_divergences_agree_with_float64(
     assert np.allclose(jeffreys, (result.kl + result.kl.transpose(0, 2, 1)) / 2)
 
 
+def test_a_gpu_job_checks_its_prompts_before_it_computes(
+    settings: Settings, tmp_path: Path
+) -> None:
+    store = Store(tmp_path)
+    sly = make_task(["", "Be good.<|im_end|>"])
+    with pytest.raises(InputError, match=r"^persona 2, system prompt 'Be good.*: its text holds"):
+        ShardJob(settings, store, lambda _line: None).run([sly])
+    long = replace(settings, response_system_prompt="You are a poet. " * 70)
+    with pytest.raises(InputError, match=r"the responses' system prompt, with prompt 'q': .* 1024"):
+        ShardJob(long, store, lambda _line: None).run([make_task(["", "Bah!"])])
+    assert store.read_response("response-q") is None
+
+
+def test_a_response_beyond_the_models_positions_is_not_scored(
+    settings: Settings, model: LanguageModel, tmp_path: Path
+) -> None:
+    store, task = Store(tmp_path), make_task(["", "Bah!"])
+    room = 1024 - len(render(model.tokenizer, "Bah!", task.user))
+    for length, fits in ((room + 1, False), (room, True)):
+        store.write_response(task.response, Response([7] * length, "x" * length, "length"), {})
+        job = ShardJob(settings, store, lambda _line: None)
+        if fits:
+            assert job.run([task]).cells == 2
+        else:
+            with pytest.raises(InputError, match=rf"'Bah!', with prompt 'q': .* {length} are more"):
+                job.run([task])
+            assert not store.cells_of(task.item)
+
+
 def test_new_pairs_need_no_old_forward_pass_where_states_are_kept(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,6 +6,7 @@ tenth, and rounds once where a chain rounds several times. A part is replaced on
 random input, the kernel repeats what the model's own code gives.
 """
 
+import os
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -40,7 +41,7 @@ def swiglu(gate: Tensor, up: Tensor) -> Tensor:
 @triton.jit(do_not_specialize=["n_heads", "n_tokens"])
 def _rotary(
     x,  # (B, H, S, D) in any strides
-    out,  # the same shape and strides
+    out,  # the same shape
     cosines,  # (B or 1, S, D) contiguous
     sines,
     n_heads,
@@ -48,6 +49,9 @@ def _rotary(
     stride_row,
     stride_head,
     stride_token,
+    out_row,
+    out_head,
+    out_token,
     stride_table,
     HEADS: tl.constexpr,
     HALF: tl.constexpr,
@@ -58,20 +62,21 @@ def _rotary(
     low = tl.arange(0, HALF)[None, :]
     angle = row * stride_table + token * (2 * HALF) + low
     at = row * stride_row + head * stride_head + token.to(tl.int64) * stride_token + low
+    to = row * out_row + head * out_head + token.to(tl.int64) * out_token + low
     wanted = head < n_heads
     x_low = tl.load(x + at, mask=wanted, other=0).to(tl.float32)
     x_high = tl.load(x + at + HALF, mask=wanted, other=0).to(tl.float32)
     cos_low, cos_high = tl.load(cosines + angle), tl.load(cosines + angle + HALF)
     sin_low, sin_high = tl.load(sines + angle), tl.load(sines + angle + HALF)
-    tl.store(out + at, x_low * cos_low - x_high * sin_low, mask=wanted)
-    tl.store(out + at + HALF, x_high * cos_high + x_low * sin_high, mask=wanted)
+    tl.store(out + to, x_low * cos_low - x_high * sin_low, mask=wanted)
+    tl.store(out + to + HALF, x_high * cos_high + x_low * sin_high, mask=wanted)
 
 
 def _rotated(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     batch, heads, tokens, width = x.shape
-    out = torch.empty_like(x)
+    out = torch.empty_like(x)  # in other strides where those of x leave gaps
     _rotary[(batch * tokens,)](
-        x, out, cos, sin, heads, tokens, x.stride(0), x.stride(1), x.stride(2),
+        x, out, cos, sin, heads, tokens, *x.stride()[:3], *out.stride()[:3],
         0 if cos.shape[0] == 1 else cos.stride(0),
         HEADS=triton.next_power_of_2(heads), HALF=width // 2,
     )  # fmt: skip
@@ -81,10 +86,11 @@ def _rotated(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 def rotary(own: Callable, q: Tensor, k: Tensor, cos: Tensor, sin: Tensor, **kwargs: Any) -> Any:
     """q and k (B, H, S, D), rotated by angles with the given (B or 1, S, D) cosines and sines.
 
-    Whatever has other shapes is left to the model's own function.
+    Whatever has other shapes, or is not on a GPU, is left to the model's own function.
     """
     half = q.shape[-1] // 2
     known = not kwargs and cos.shape[-1] == q.shape[-1] and half == triton.next_power_of_2(half)
+    known &= q.is_cuda or os.environ.get("TRITON_INTERPRET") == "1"
     if not known or not (cos.is_contiguous() and q.stride(3) == k.stride(3) == 1):
         return own(q, k, cos, sin, **kwargs)
     return _rotated(q, cos, sin), _rotated(k, cos, sin)
@@ -173,7 +179,8 @@ def _replace_rotary(source: Any, network: Any) -> None:
     config, like = network.config.get_text_config(), network.get_input_embeddings().weight
     heads = config.num_attention_heads
     width = getattr(config, "head_dim", None) or config.hidden_size // heads
-    shapes = [(1, h, 3, width) for h in (heads, config.num_key_value_heads)] + [(1, 3, width)] * 2
+    shared = getattr(config, "num_key_value_heads", None) or heads
+    shapes = [(1, h, 3, width) for h in (heads, shared)] + [(1, 3, width)] * 2
     examples = [like.new_empty(shape).normal_() for shape in shapes]
     fused = partial(rotary, own)
     try:

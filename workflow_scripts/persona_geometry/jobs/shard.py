@@ -46,13 +46,15 @@ class ShardJob:
 
         with self.watch.program("load"):
             model = load_model(self.settings.model, self.settings.device)
-            if self.tasks:
+        if self.tasks:
+            with self.watch.program("check"):
                 turns = self._sample_turns(model.tokenizer)
                 model = check_model(model, turns, decoding=self._generates())
         slow = kernels.lacking() if model.device.type == "cuda" else ""
         warning = f"; without fused kernels, which takes several times as long: {slow}"
         self.report(
-            f"model loaded in {self.account.seconds['load']:.1f} s on {model.device}"
+            f"model loaded in {self.account.seconds['load']:.1f} s on {model.device}, "
+            f"tried on the study's rows in {self.account.seconds['check']:.1f} s"
             + (warning if slow else "")
         )
         return model
@@ -63,9 +65,9 @@ class ShardJob:
 
         texts = [(system, task.user) for task in self.tasks for system in task.cells.values()]
         texts.sort(key=lambda pair: len("".join(pair).encode()))
-        role = self.settings.model.system_role
+        role, arguments = self.settings.model.system_role, self.settings.model.template_arguments
         chosen = [texts[place] for place in (0, len(texts) // 2, -1)]
-        rendered = [render(tokenizer, *pair, role) for pair in chosen]
+        rendered = [render(tokenizer, *pair, role, arguments) for pair in chosen]
         return sample_turns(rendered, self.settings.generation.max_new_tokens)
 
     def _generates(self) -> bool:

@@ -73,7 +73,9 @@ class Account:
     cells: int = 0
     pairs: int = 0
     seconds: dict[str, float] = field(
-        default_factory=lambda: {"load": 0.0, "generate": 0.0, "force": 0.0, "diverge": 0.0}
+        default_factory=lambda: dict.fromkeys(
+            ("load", "check", "generate", "force", "diverge"), 0.0
+        )
     )
     device: str | None = None
     peak_gpu_bytes: int | None = None

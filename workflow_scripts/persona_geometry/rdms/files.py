@@ -188,7 +188,7 @@ def read_table(path: str | Path, kind: str | None = None) -> Rdm:
     if len(names) < 3 or len(set(names)) < len(names):
         raise InputError(
             f"{path}, line 1: the header must have an empty cell and then at least three unique "
-            f"names, separated by tabs."
+            f"names, separated by tabs; correct it."
         )
     rows: dict[str, list[float]] = {}
     for number, cells in lines[1:]:

@@ -1,0 +1,8 @@
+"""A study's results for readers: sentences, figures, and where the numbers come from."""
+
+METHOD = 1
+"""Version of figures, summary and run.json.
+
+Raised when a change to it changes what they show: those of finished studies are then made anew at
+their next run.
+"""

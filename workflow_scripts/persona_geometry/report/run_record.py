@@ -51,7 +51,7 @@ def gpu_work(receipts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {
         "jobs": len(accounts),
         **{name: sum(a[name] for a in accounts) for name in ("responses", "cells", "pairs")},
-        "seconds": {stage: sum(a["seconds"][stage] for a in accounts) for stage in stages},
+        "seconds": {stage: sum(a["seconds"].get(stage, 0.0) for a in accounts) for stage in stages},
         "devices": sorted({a["device"] for a in accounts if a["device"]}),
         "peak_gpu_bytes": max(peaks, default=None),
         "packages": [p for p in _distinct(a["packages"] for a in accounts) if p],

@@ -46,8 +46,8 @@ def _not_there(name: str, known: Mapping[str, Statistic]) -> str:
     if inner:
         return f"which is not a single number; name one of its parts, such as {inner[0]}"
     near = get_close_matches(name, known, n=1)
-    hint = f"did you mean {near[0]}? All" if near else "the"
-    return f"which does not exist in this study; {hint} names are in docs/statistics.md"
+    nearest = f"the nearest is {near[0]}, and " if near else ""
+    return f"which does not exist in this study; {nearest}all names are in docs/statistics.md"
 
 
 def _check_threshold(gate: Gate, statistic: Statistic) -> None:

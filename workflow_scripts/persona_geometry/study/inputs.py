@@ -67,7 +67,7 @@ def _check_covariates(study: "Study", names: list[str]) -> None:
 
 
 def _check_outcomes(study: "Study", path: str) -> None:
-    compared = [name for name in study.persona_names if name != study.anchor]
+    compared = set(study.persona_names) - {study.anchor}
     values = [value for _, _, value in read_outcomes(path, compared)]
     if len(values) < 3 or len(set(values)) == 1:
         raise InputError(

@@ -52,6 +52,7 @@ class Model(Section):
     dtype: Literal["float32", "bfloat16", "float16"]
     attention: str
     system_role: Literal["native", "fold", "refuse"]
+    template_arguments: dict[str, Any]
     gpus: int
 
     @property
@@ -141,10 +142,10 @@ class Alignment(Section):
     @classmethod
     def of(cls, **given: Any) -> Self:
         """The section, with gates as the config has them or as `Gate`s."""
-        if given.get("gates"):
-            gates = [one if isinstance(one, Gate) else Gate.of(**one) for one in given["gates"]]
-            given = {**given, "gates": gates}
-        return super().of(**given)
+        gates = given.get("gates")
+        if gates is not None:
+            gates = [one if isinstance(one, Gate) else Gate.of(**one) for one in gates]
+        return super().of(**{**given, "gates": gates})
 
 
 @dataclass(frozen=True)
