@@ -2,18 +2,20 @@
 
 from pathlib import Path
 
-from persona_geometry.files import read_json, write_json
+from persona_geometry.files import write_json
 from persona_geometry.logs import job_log
+from persona_geometry.rdms.files import read_cosine_rdms, read_divergence_rdms
 from persona_geometry.report.leftovers import remove_leftovers
 from persona_geometry.report.run_record import git_commit, run_record
+from persona_geometry.store.store import read_receipt
 
 inputs, params = snakemake.input, snakemake.params
 with job_log(snakemake.log[0]) as report:
     folder = Path(snakemake.output.record).parent
     kept = {
         "layers": list(map(str, params.layers)),
-        "known_layers": [key.removeprefix("layer_") for key in read_json(params.rdms["cosine"])],
-        "cutoffs": list(read_json(params.rdms["js"])["cutoffs"]),
+        "known_layers": list(map(str, read_cosine_rdms(params.rdms["cosine"]))),
+        "cutoffs": list(read_divergence_rdms(params.rdms["js"]).rdms),
         "prompts": params.prompts,
         "measured": [Path(path).stem for path in params.rdms.values()],
     }
@@ -26,7 +28,7 @@ with job_log(snakemake.log[0]) as report:
         params.model,
         inputs.written,
         inputs.results,
-        inputs.receipts,
+        [read_receipt(path).account for path in inputs.receipts],
         params.benchmarks,
     )
     write_json(snakemake.output.record, record, indent=1)

@@ -12,8 +12,6 @@ from tests.workflow.conftest import Workspace, kill_when
 
 from .conftest import ENDS
 
-pytestmark = pytest.mark.slow
-
 TARGET = "results/test/alignment.json"
 RESULTS = ("js_matrix.json", "cosine_matrix.json", "alignment.json")
 

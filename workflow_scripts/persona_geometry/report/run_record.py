@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from persona_geometry.files import read_json, sha256
+from persona_geometry.files import sha256
 from persona_geometry.versions import package_versions
 
 
@@ -40,12 +40,11 @@ def benchmark_seconds(paths: Iterable[str | Path]) -> dict[str, float]:
     return seconds
 
 
-def gpu_work(receipts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def gpu_work(accounts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Sums over the GPU jobs whose results a study uses, by whichever study they were run.
 
     Counts and seconds are of the whole job, also where this study uses a part of its cells.
     """
-    accounts = [receipt["account"] for receipt in receipts]
     stages = sorted({stage for account in accounts for stage in account["seconds"]})
     peaks = [a["peak_gpu_bytes"] for a in accounts if a["peak_gpu_bytes"] is not None]
     return {
@@ -65,7 +64,7 @@ def run_record(
     model: Mapping[str, Any] | None,
     inputs: Iterable[str],
     results: Iterable[str],
-    receipts: Iterable[str],
+    accounts: Iterable[Mapping[str, Any]],
     benchmarks: Iterable[str],
 ) -> dict[str, Any]:
     """The content of run.json.
@@ -79,7 +78,7 @@ def run_record(
         inputs: files that people wrote.
         results: files that this run made of them. By their hashes anyone can tell whether the
             record is that of the files beside it.
-        receipts: of the GPU jobs whose cells and responses the study uses.
+        accounts: of the GPU jobs whose cells and responses the study uses.
         benchmarks: where Snakemake times the study's jobs.
     """
     return {
@@ -92,7 +91,7 @@ def run_record(
         "model": dict(model) if model else None,
         "inputs_sha256": {path: sha256(path) for path in inputs},
         "results_sha256": {path: sha256(path) for path in results},
-        "gpu_work": gpu_work([read_json(path) for path in receipts]),
+        "gpu_work": gpu_work(list(accounts)),
         "seconds_by_rule": benchmark_seconds(benchmarks),
     }
 

@@ -243,14 +243,7 @@ class Store:
         Raises:
             InputError: it is not there, or damaged.
         """
-        path = self.receipt_path(shard, kind)
-        if not path.is_file():
-            raise _missing(path)
-        content = _read_object(path)
-        try:
-            return Receipt(_certified(content, kind), content["model"], content["account"])
-        except (KeyError, TypeError) as error:
-            raise _damaged(path) from error
+        return read_receipt(self.receipt_path(shard, kind))
 
     def receipts(self, kind: Certified = "cells") -> dict[str, frozenset[str]]:
         """Shard to certified cells or responses, the oldest receipt first.
@@ -302,6 +295,23 @@ class Store:
             low, high = np.sort(places[(places >= 0).all(1)], axis=1).T
             lacking[low, high] = False
         return [cell for cell in cells if cell not in stored], np.argwhere(lacking)
+
+
+def read_receipt(path: str | Path) -> Receipt:
+    """Read a receipt of cells or of responses, which its folder tells.
+
+    Raises:
+        InputError: it is not there, or damaged.
+    """
+    path = Path(path)
+    kind: Certified = "cells" if path.parent.name == RECEIPTS["cells"] else "responses"
+    if not path.is_file():
+        raise _missing(path)
+    content = _read_object(path)
+    try:
+        return Receipt(_certified(content, kind), content["model"], content["account"])
+    except (KeyError, TypeError) as error:
+        raise _damaged(path) from error
 
 
 def _dtype(array: np.ndarray) -> str:
