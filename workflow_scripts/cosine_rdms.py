@@ -6,7 +6,7 @@ from persona_geometry.rdms.files import (
     read_prompt_divergences,
     write_cosine_rdms,
     write_layer_vectors,
-    write_tables,
+    write_rdm_tables,
 )
 from persona_geometry.store.store import Store
 
@@ -20,4 +20,4 @@ with job_log(snakemake.log[0]):
     rdms = cosine_rdms(vectors.personas, centroids)
     write_layer_vectors(output.vectors, vectors)
     write_cosine_rdms(output.matrix, rdms)
-    write_tables(output.tables, {f"layer_{layer}": rdm for layer, rdm in rdms.items()})
+    write_rdm_tables(output.tables, {f"layer_{layer}": rdm for layer, rdm in rdms.items()})

@@ -6,7 +6,7 @@ from persona_geometry.rdms.files import (
     check_sha256,
     write_cosine_rdms,
     write_divergence_rdms,
-    write_tables,
+    write_rdm_tables,
 )
 from persona_geometry.rdms.imported import imported_cosine_rdms, imported_divergence_rdm
 
@@ -17,8 +17,8 @@ with job_log(snakemake.log[0]):
     if params.kind == "cosine":
         layers = imported_cosine_rdms(path, params.layers, params.personas, params.anchor)
         write_cosine_rdms(output.matrix, layers)
-        write_tables(output.tables, {f"layer_{layer}": rdm for layer, rdm in layers.items()})
+        write_rdm_tables(output.tables, {f"layer_{layer}": rdm for layer, rdm in layers.items()})
     else:
         rdm = imported_divergence_rdm(path, params.estimator, params.personas, params.anchor)
         write_divergence_rdms(output.matrix, DivergenceRdms(params.estimator, None, {"full": rdm}))
-        write_tables(output.tables, {"full": rdm})
+        write_rdm_tables(output.tables, {"full": rdm})

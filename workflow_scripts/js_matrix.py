@@ -6,8 +6,8 @@ from persona_geometry.rdms.files import (
     DivergenceRdms,
     read_prompt_divergences,
     write_divergence_rdms,
+    write_rdm_tables,
     write_stacks,
-    write_tables,
 )
 
 params, output = snakemake.params, snakemake.output
@@ -20,4 +20,4 @@ with job_log(snakemake.log[0]):
     write_divergence_rdms(
         output.matrix, DivergenceRdms(params.estimator, list(params.prompts), rdms)
     )
-    write_tables(output.tables, rdms)
+    write_rdm_tables(output.tables, rdms)

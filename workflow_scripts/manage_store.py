@@ -10,9 +10,6 @@ Run it in the repository's root while no workflow is running.
 
 import argparse
 import sys
-from pathlib import Path
-
-import yaml
 
 from persona_geometry.errors import InputError
 from persona_geometry.store.maintenance import (
@@ -24,6 +21,7 @@ from persona_geometry.store.maintenance import (
 )
 from persona_geometry.store.store import Store
 from persona_geometry.study.config import read_study
+from persona_geometry.study.config_files import read_config
 from persona_geometry.study.recipes import fingerprint, items
 
 
@@ -73,9 +71,7 @@ def _verify(store: Store, arguments: argparse.Namespace) -> int:
 
 
 def _prune(store: Store, arguments: argparse.Namespace) -> int:
-    studies = [
-        read_study(yaml.safe_load(Path(path).read_text()), source=path) for path in arguments.keep
-    ]
+    studies = [read_study(read_config(path), source=path) for path in arguments.keep]
     named = {study.name for study in studies} | set(arguments.forget)
     unnamed = sorted(studies_beside(store) - named)
     if unnamed:

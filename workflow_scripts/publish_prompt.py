@@ -1,7 +1,7 @@
 """Rule publish_prompt: one prompt's matrices and response, from the store."""
 
-from persona_geometry.files import write_json
 from persona_geometry.logs import job_log
+from persona_geometry.published import PublishedResponse, write_published_response
 from persona_geometry.rdms.files import write_prompt_divergences
 from persona_geometry.rdms.publish import prompt_divergences
 from persona_geometry.store.store import Store
@@ -12,5 +12,5 @@ with job_log(snakemake.log[0]):
     response = store.need_response(params.response)
     divergences = prompt_divergences(store, params.item, response, params.cells, params.cutoffs)
     write_prompt_divergences(output.divergences, divergences)
-    published = {"prompt": snakemake.wildcards.prompt, "user": params.user, **vars(response)}
-    write_json(output.response, published, indent=1)
+    published = PublishedResponse(snakemake.wildcards.prompt, params.user, **vars(response))
+    write_published_response(output.response, published)

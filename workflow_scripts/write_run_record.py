@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from persona_geometry.files import write_json
 from persona_geometry.logs import job_log
+from persona_geometry.published import write_run
 from persona_geometry.rdms.files import read_cosine_rdms, read_divergence_rdms
 from persona_geometry.report.leftovers import remove_leftovers
 from persona_geometry.report.run_record import git_commit, run_record
@@ -31,4 +31,4 @@ with job_log(snakemake.log[0]) as report:
         [read_receipt(path).account for path in inputs.receipts],
         params.benchmarks,
     )
-    write_json(snakemake.output.record, record, indent=1)
+    write_run(snakemake.output.record, record)

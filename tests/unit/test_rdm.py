@@ -3,6 +3,7 @@
 import hashlib
 import json
 import runpy
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -21,14 +22,14 @@ from persona_geometry.rdms.files import (
     read_divergence_rdms,
     read_layer_vectors,
     read_prompt_divergences,
+    read_rdm_table,
     read_stacks,
-    read_table,
     write_cosine_rdms,
     write_divergence_rdms,
     write_layer_vectors,
     write_prompt_divergences,
+    write_rdm_table,
     write_stacks,
-    write_table,
 )
 from persona_geometry.rdms.rdm import Rdm, RdmStack, checked
 
@@ -60,15 +61,15 @@ def layer(**changes: object) -> dict:
 
 def test_table_is_written_and_read_without_loss(tmp_path: Path) -> None:
     rdm = Rdm(tuple(NAMES), np.random.default_rng(0).random(3))
-    write_table(tmp_path / "rdm.tsv", rdm)
-    assert same(read_table(tmp_path / "rdm.tsv"), rdm)
+    write_rdm_table(tmp_path / "rdm.tsv", rdm)
+    assert same(read_rdm_table(tmp_path / "rdm.tsv"), rdm)
 
 
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])
 def test_table_from_a_spreadsheet_is_read(tmp_path: Path, newline: str) -> None:
     path = tmp_path / "rdm.tsv"
     path.write_bytes(b"\xef\xbb\xbf" + TABLE.replace("\n", newline).encode() + newline.encode())
-    rdm = read_table(path)
+    rdm = read_rdm_table(path)
     assert rdm.names == tuple(NAMES) and np.array_equal(rdm.square, DISTANCES)
 
 
@@ -80,7 +81,7 @@ def test_values_follow_their_labels_whatever_the_order(
     lines += ["\t".join([NAMES[r], *(str(DISTANCES[r, c]) for c in columns)]) for r in rows]
     path = tsv(tmp_path_factory.mktemp("rdm"), "\n".join(lines))
     wanted = data.draw(st.lists(st.sampled_from(NAMES), unique=True, min_size=1))
-    chosen = read_table(path).select(wanted, path).square
+    chosen = read_rdm_table(path).select(wanted, path).square
     for i, first in enumerate(wanted):
         for j, second in enumerate(wanted):
             assert chosen[i, j] == DISTANCES[NAMES.index(first), NAMES.index(second)]
@@ -102,7 +103,7 @@ def test_values_follow_their_labels_whatever_the_order(
 )
 def test_broken_table_is_refused(tmp_path: Path, text: str, sentence: str) -> None:
     with pytest.raises(InputError, match=sentence):
-        read_table(tsv(tmp_path, text))
+        read_rdm_table(tsv(tmp_path, text))
 
 
 def test_similarities_are_read_layer_by_layer(tmp_path: Path) -> None:
@@ -143,7 +144,7 @@ def test_matrix_that_does_not_fit_its_names_is_refused(
         read_cosine_rdms(similarities(tmp_path, layer(**changes)))
 
 
-@pytest.mark.parametrize("read", [read_table, read_cosine_rdms])
+@pytest.mark.parametrize("read", [read_rdm_table, read_cosine_rdms])
 def test_missing_file_and_other_encodings_are_named(tmp_path: Path, read) -> None:
     with pytest.raises(InputError, match=r"nothing.tsv does not exist; correct the path"):
         read(tmp_path / "nothing.tsv")
@@ -246,8 +247,8 @@ def test_every_file_of_rdms_is_read_as_it_was_written(
     n_pairs = len(names) * (len(names) - 1) // 2
     values = st.lists(st.floats(0, 0.69), min_size=n_pairs, max_size=n_pairs)
     rdm = Rdm(tuple(names), np.array(data.draw(values)))
-    write_table(folder / "a.tsv", rdm)
-    assert same(read_table(folder / "a.tsv", "js"), rdm)
+    write_rdm_table(folder / "a.tsv", rdm)
+    assert same(read_rdm_table(folder / "a.tsv", "js"), rdm)
     write_divergence_rdms(folder / "js.json", DivergenceRdms("js", ["q"], {"full": rdm}))
     read = read_divergence_rdms(folder / "js.json")
     assert same(read.rdms["full"], rdm) and (read.estimator, read.prompts) == ("js", ["q"])
@@ -276,6 +277,17 @@ def test_measurements_of_prompts_are_read_as_they_were_written(tmp_path: Path) -
     read = read_layer_vectors(tmp_path / "v.npz")
     assert (read.personas, read.prompts) == (NAMES, ["q"])
     assert np.array_equal(read.layers[2], vectors.layers[2])
+
+
+@pytest.mark.parametrize(
+    "read", [read_prompt_divergences, read_stacks, read_layer_vectors, read_divergence_rdms]
+)
+def test_a_file_that_lacks_a_field_is_named(tmp_path: Path, read: Callable) -> None:
+    np.savez(tmp_path / "a.npz", personas=NAMES)
+    (tmp_path / "a.json").write_text("{}")
+    path = tmp_path / ("a.json" if read is read_divergence_rdms else "a.npz")
+    with pytest.raises(InputError, match=r"a\.\w+ is damaged; remove it"):
+        read(path)
 
 
 def test_half_a_file_is_named(tmp_path: Path) -> None:
@@ -311,7 +323,7 @@ def test_imported_table_is_that_of_its_one_layer(
     ((number, rdm),) = read_cosine_rdms(tmp_path / "matrix.json").items()
     assert (number, rdm.names) == (3, tuple(NAMES[::-1]))
     assert np.allclose(rdm.square, DISTANCES[::-1, ::-1])
-    table = read_table(tmp_path / "tables" / "layer_3.tsv")
+    table = read_rdm_table(tmp_path / "tables" / "layer_3.tsv")
     assert np.array_equal(table.square, DISTANCES[::-1, ::-1])
 
 

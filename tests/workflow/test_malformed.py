@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from persona_geometry.rdms.files import write_table
+from persona_geometry.rdms.files import write_rdm_table
 from persona_geometry.rdms.rdm import Rdm
 
 from .conftest import PERSONAS, Workspace
@@ -77,7 +77,7 @@ def test_gates_on_statistics_across_layers_are_evaluated(workspace: Workspace) -
     for kind in ("cosine", "js"):
         people = tuple(name for name, *_ in PERSONAS)
         values = [0.1 + 0.01 * k for k in range(10)]
-        write_table(workspace.folder / f"{kind}.tsv", Rdm(people, values))
+        write_rdm_table(workspace.folder / f"{kind}.tsv", Rdm(people, values))
         workspace.config.setdefault("rdm", {})[kind] = {"file": f"{kind}.tsv"}
     workspace.config["geometry"] = {"layers": [1], "headline_layer": 1}
     output = workspace.run()

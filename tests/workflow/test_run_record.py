@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import yaml
 
-from persona_geometry.rdms.files import write_table
+from persona_geometry.rdms.files import write_rdm_table
 from persona_geometry.rdms.rdm import Rdm
 
 from .conftest import PERSONAS, Workspace
@@ -30,7 +30,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, random_model: Path) -> Wo
     study = Workspace(tmp_path_factory.mktemp("study"), random_model)
     study.config["alignment"] |= {"covariates": ["pay.tsv"], "bootstrap": 0}
     pay = [[abs(i - j) for j in range(len(NAMES))] for i in range(len(NAMES))]
-    write_table(study.folder / "pay.tsv", Rdm.from_square(NAMES, np.array(pay)))
+    write_rdm_table(study.folder / "pay.tsv", Rdm.from_square(NAMES, np.array(pay)))
     pairs = itertools.permutations(NAMES[:-1], 2)
     rows = [f"{source}\t{target}\t{k % 5}" for k, (source, target) in enumerate(pairs)]
     (study.folder / "habits.tsv").write_text("\n".join(["source\ttarget\tvalue", *rows]) + "\n")

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from persona_geometry.rdms.files import write_table
+from persona_geometry.rdms.files import write_rdm_table
 from persona_geometry.rdms.rdm import Rdm
 
 from .conftest import PERSONAS, ROOT, Workspace
@@ -21,7 +21,7 @@ COMPARED = {"align": 1, "write_run_record": 1, **DRAWN}
 
 def distances(path: Path, seed: int) -> None:
     values = np.random.default_rng(seed).uniform(0.1, 0.6, len(NAMES) * (len(NAMES) - 1) // 2)
-    write_table(path, Rdm(tuple(NAMES), values))
+    write_rdm_table(path, Rdm(tuple(NAMES), values))
 
 
 def outcomes(path: Path, power: int) -> None:

@@ -20,7 +20,8 @@ import numpy as np
 import pandas as pd
 
 from persona_geometry.errors import InputError
-from persona_geometry.files import read_json, sha256
+from persona_geometry.files import sha256
+from persona_geometry.published import read_published_response, read_run
 from persona_geometry.rdms.divergences import token_divergences
 from persona_geometry.rdms.files import (
     DivergenceRdms,
@@ -71,8 +72,7 @@ class StudyResults:
     @cached_property
     def run(self) -> dict[str, Any]:
         """The content of run.json: where the numbers come from."""
-        content: dict[str, Any] = read_json(self.folder / "run.json")
-        return content
+        return read_run(self.folder / "run.json")
 
     @property
     def personas(self) -> list[str]:
@@ -122,9 +122,9 @@ class StudyResults:
     def responses(self) -> pd.DataFrame:
         """The shared responses: user's text, response, token ids and how it ended, by prompt."""
         prompts = self._divergences.prompts or []
-        rows = [read_json(self.folder / "responses" / f"{prompt}.json") for prompt in prompts]
-        columns = ["user", "text", "token_ids", "finish_reason"]
-        return pd.DataFrame(rows, columns=["prompt", *columns]).set_index("prompt")
+        files = [self.folder / "responses" / f"{prompt}.json" for prompt in prompts]
+        rows = [vars(read_published_response(path)) for path in files]
+        return pd.DataFrame(rows).set_index("prompt") if rows else pd.DataFrame()
 
     def geometries(self) -> Geometries:
         """What the statistics were computed on, to compute some again.

@@ -7,6 +7,7 @@ import numpy as np
 from persona_geometry.errors import InputError
 from persona_geometry.rdms.files import LayerVectors, PromptDivergences
 from persona_geometry.rdms.rdm import Rdm
+from persona_geometry.rdms.triangle import complement
 from persona_geometry.store.packing import as_float32
 from persona_geometry.store.store import Store
 
@@ -64,4 +65,5 @@ def cosine_rdms(names: Sequence[str], centroids: np.ndarray) -> dict[int, Rdm]:
     unit = centroids / norms
     cosines = unit @ unit.transpose(0, 2, 1)
     cosines = np.clip((cosines + cosines.transpose(0, 2, 1)) / 2, -1.0, 1.0)
-    return {layer: Rdm.from_square(names, 1.0 - matrix) for layer, matrix in enumerate(cosines)}
+    distances = complement(cosines)
+    return {layer: Rdm.from_square(names, matrix) for layer, matrix in enumerate(distances)}

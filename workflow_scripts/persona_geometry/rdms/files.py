@@ -12,7 +12,8 @@ Fields named js hold whatever divergence the study's estimator is.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,7 +28,7 @@ from persona_geometry.files import (
     write_text,
 )
 from persona_geometry.rdms.rdm import Rdm, RdmStack, checked
-from persona_geometry.rdms.triangle import square, vectorize
+from persona_geometry.rdms.triangle import complement, square, vectorize
 from persona_geometry.text_files import read_bytes, read_lines, read_text
 
 SIMILARITIES = "give cosine similarities, which are 1 on the diagonal"
@@ -117,7 +118,9 @@ def read_cosine_rdms(path: str | Path) -> dict[int, Rdm]:
         if len(set(names)) < len(names):
             twice = next(name for name in names if names.count(name) > 1)
             raise InputError(f"{source}: '{twice}' is named more than once; names must be unique.")
-        rdms[layer] = checked(names, 1.0 - similarities, source, kind="cosine", remedy=SIMILARITIES)
+        rdms[layer] = checked(
+            names, complement(similarities), source, kind="cosine", remedy=SIMILARITIES
+        )
     return rdms
 
 
@@ -140,21 +143,26 @@ def _each_once(pairs: list[tuple[str, object]]) -> dict[str, object]:
 def write_cosine_rdms(path: str | Path, rdms: Mapping[int, Rdm]) -> None:
     """Write distances as the similarities that `read_cosine_rdms` reads."""
     content = {
-        f"layer_{layer}": {"persona_names": rdm.names, "matrix": (1.0 - rdm.square).tolist()}
+        f"layer_{layer}": {"persona_names": rdm.names, "matrix": complement(rdm.square).tolist()}
         for layer, rdm in rdms.items()
     }
     write_json(path, content)
 
 
 def read_divergence_rdms(path: str | Path) -> DivergenceRdms:
-    """Read the divergence RDMs that the workflow wrote."""
-    content = read_json(path)
-    kind = content["estimator"]
-    rdms = {
-        cutoff: checked(content["persona_names"], np.array(matrix), path, kind=kind)
-        for cutoff, matrix in content["cutoffs"].items()
-    }
-    return DivergenceRdms(kind, content["prompts"], rdms)
+    """Read the divergence RDMs that the workflow wrote.
+
+    Raises:
+        InputError: the file is missing or damaged.
+    """
+    with _whole(path):
+        content = read_json(path)
+        kind = content["estimator"]
+        rdms = {
+            cutoff: checked(content["persona_names"], np.array(matrix), path, kind=kind)
+            for cutoff, matrix in content["cutoffs"].items()
+        }
+        return DivergenceRdms(kind, content["prompts"], rdms)
 
 
 def write_divergence_rdms(path: str | Path, divergences: DivergenceRdms) -> None:
@@ -169,7 +177,7 @@ def write_divergence_rdms(path: str | Path, divergences: DivergenceRdms) -> None
     write_json(path, content)
 
 
-def read_table(path: str | Path, kind: str | None = None) -> Rdm:
+def read_rdm_table(path: str | Path, kind: str | None = None) -> Rdm:
     """Read a square table of distances with names in its first row and column.
 
     Rows are brought into the order of the columns by name.
@@ -215,31 +223,36 @@ def read_table(path: str | Path, kind: str | None = None) -> Rdm:
     return checked(names, np.array([rows[name] for name in names]), path, kind=kind)
 
 
-def write_table(path: str | Path, rdm: Rdm) -> None:
-    """Write what `read_table` reads, without loss."""
+def write_rdm_table(path: str | Path, rdm: Rdm) -> None:
+    """Write what `read_rdm_table` reads, without loss."""
     rows = [["", *rdm.names]]
     for name, distances in zip(rdm.names, rdm.square.tolist(), strict=True):
         rows.append([name, *map(repr, distances)])
     write_text(path, "\n".join("\t".join(row) for row in rows) + "\n")
 
 
-def write_tables(folder: str | Path, rdms: Mapping[str, Rdm]) -> None:
+def write_rdm_tables(folder: str | Path, rdms: Mapping[str, Rdm]) -> None:
     """Write RDMs as tables in a folder, each under its name."""
     for name, rdm in rdms.items():
-        write_table(Path(folder) / f"{name}.tsv", rdm)
+        write_rdm_table(Path(folder) / f"{name}.tsv", rdm)
 
 
 def read_prompt_divergences(path: str | Path) -> PromptDivergences:
-    """Read one prompt's divergences."""
-    arrays = read_arrays(path)
-    return PromptDivergences(
-        personas=arrays["personas"].tolist(),
-        cells=arrays["cells"].tolist(),
-        item=str(arrays["item"]),
-        cutoffs=arrays["cutoffs"].tolist(),
-        n_tokens=int(arrays["n_tokens"]),
-        **{name: arrays[name] for name in ("js", "kl", "half_jeffreys")},
-    )
+    """Read one prompt's divergences.
+
+    Raises:
+        InputError: the file is missing or damaged.
+    """
+    with _whole(path):
+        arrays = read_arrays(path)
+        return PromptDivergences(
+            personas=arrays["personas"].tolist(),
+            cells=arrays["cells"].tolist(),
+            item=str(arrays["item"]),
+            cutoffs=arrays["cutoffs"].tolist(),
+            n_tokens=int(arrays["n_tokens"]),
+            **{name: arrays[name] for name in ("js", "kl", "half_jeffreys")},
+        )
 
 
 def write_prompt_divergences(path: str | Path, divergences: PromptDivergences) -> None:
@@ -248,13 +261,18 @@ def write_prompt_divergences(path: str | Path, divergences: PromptDivergences) -
 
 
 def read_stacks(path: str | Path) -> dict[str, RdmStack]:
-    """Read every prompt's divergence RDM: cutoff to a stack over prompts."""
-    arrays = read_arrays(path)
-    names, prompts = arrays["personas"].tolist(), arrays["prompts"].tolist()
-    return {
-        cutoff: RdmStack(tuple(names), tuple(prompts), vectorize(values))
-        for cutoff, values in zip(arrays["cutoffs"].tolist(), arrays["js"], strict=True)
-    }
+    """Read every prompt's divergence RDM: cutoff to a stack over prompts.
+
+    Raises:
+        InputError: the file is missing or damaged.
+    """
+    with _whole(path):
+        arrays = read_arrays(path)
+        names, prompts = arrays["personas"].tolist(), arrays["prompts"].tolist()
+        return {
+            cutoff: RdmStack(tuple(names), tuple(prompts), vectorize(values))
+            for cutoff, values in zip(arrays["cutoffs"].tolist(), arrays["js"], strict=True)
+        }
 
 
 def write_stacks(path: str | Path, stacks: Mapping[str, RdmStack]) -> None:
@@ -270,10 +288,15 @@ def write_stacks(path: str | Path, stacks: Mapping[str, RdmStack]) -> None:
 
 
 def read_layer_vectors(path: str | Path) -> LayerVectors:
-    """Read the vectors of the configured layers."""
-    arrays = read_arrays(path)
-    layers = dict(zip(arrays["layers"].tolist(), arrays["vectors"], strict=True))
-    return LayerVectors(arrays["personas"].tolist(), arrays["prompts"].tolist(), layers)
+    """Read the vectors of the configured layers.
+
+    Raises:
+        InputError: the file is missing or damaged.
+    """
+    with _whole(path):
+        arrays = read_arrays(path)
+        layers = dict(zip(arrays["layers"].tolist(), arrays["vectors"], strict=True))
+        return LayerVectors(arrays["personas"].tolist(), arrays["prompts"].tolist(), layers)
 
 
 def write_layer_vectors(path: str | Path, vectors: LayerVectors) -> None:
@@ -285,6 +308,17 @@ def write_layer_vectors(path: str | Path, vectors: LayerVectors) -> None:
         layers=list(vectors.layers),
         vectors=np.stack(list(vectors.layers.values())),
     )
+
+
+@contextmanager
+def _whole(path: str | Path) -> Iterator[None]:
+    """Name a file of the workflow's own that lacks something or has another form."""
+    try:
+        yield
+    except InputError:
+        raise
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(f"{path} is damaged; remove it and run the workflow again.") from error
 
 
 def check_sha256(path: str | Path, expected: str | None) -> None:

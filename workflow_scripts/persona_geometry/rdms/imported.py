@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from persona_geometry.errors import InputError
-from persona_geometry.rdms.files import read_cosine_rdms, read_table
+from persona_geometry.rdms.files import read_cosine_rdms, read_rdm_table
 from persona_geometry.rdms.rdm import Rdm
 
 
@@ -28,7 +28,7 @@ def imported_cosine_rdms(
                 f"{path} holds one cosine RDM, but geometry.layers names {len(layers)} layers; "
                 f"name the one it belongs to, or give a JSON of layers."
             )
-        return {layers[0]: _chosen(read_table(path, "cosine"), personas, anchor, path)}
+        return {layers[0]: _chosen(read_rdm_table(path, "cosine"), personas, anchor, path)}
     found = read_cosine_rdms(path)
     for layer in layers:
         if layer not in found:
@@ -44,7 +44,7 @@ def imported_divergence_rdm(
     Raises:
         InputError: a persona that is not there, or no RDM of such divergences.
     """
-    return _chosen(read_table(path, estimator), personas, anchor, path)
+    return _chosen(read_rdm_table(path, estimator), personas, anchor, path)
 
 
 def _chosen(rdm: Rdm, personas: Sequence[str], anchor: str | None, path: str | Path) -> Rdm:

@@ -128,8 +128,13 @@ class RdmStack:
     def __len__(self) -> int:
         return len(self.labels)
 
+    @cached_property
+    def rdms(self) -> tuple[Rdm, ...]:
+        """The RDM of each label."""
+        return tuple(Rdm(self.names, vector) for vector in self.vectors)
+
     def __iter__(self) -> Iterator[Rdm]:
-        return (Rdm(self.names, vector) for vector in self.vectors)
+        return iter(self.rdms)
 
     def select(self, names: Sequence[str], source: object = "The RDMs") -> "RdmStack":
         """The stack of some of the conditions, in the given order.

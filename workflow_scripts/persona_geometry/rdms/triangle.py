@@ -17,6 +17,11 @@ def square(values: np.ndarray, n: int) -> np.ndarray:
     return matrix
 
 
+def complement(values: np.ndarray) -> np.ndarray:
+    """Cosine distances of cosine similarities, and these of those: 1 - x."""
+    return 1.0 - values
+
+
 def doubled_ranks(values: np.ndarray) -> np.ndarray:
     """Twice the mid-ranks of the last axis, as whole numbers in float64.
 

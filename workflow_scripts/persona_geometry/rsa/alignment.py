@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from persona_geometry.rdms.triangle import complement
 from persona_geometry.rsa import contrasts, gates, pairs
 from persona_geometry.rsa.geometries import Geometries
 from persona_geometry.rsa.jackknife import Jackknife, jackknife
@@ -143,7 +144,7 @@ def _warnings(primary: Geometries, layers: Sequence[int]) -> list[str]:
         f"Layer {layer} is close to uniform: every cosine is at least {NEAR_UNIFORM}, so its "
         f"distances are small differences between nearly equal vectors."
         for layer in layers
-        if 1.0 - primary.cosine[layer].vector.max() >= NEAR_UNIFORM
+        if complement(primary.cosine[layer].vector.max()) >= NEAR_UNIFORM
     ]
     if np.ptp(primary.divergence["full"].vector) == 0:
         found.append("All divergences are equal, so no correlation with them is defined.")

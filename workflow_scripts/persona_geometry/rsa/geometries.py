@@ -10,8 +10,8 @@ from persona_geometry.rdms.files import (
     read_cosine_rdms,
     read_divergence_rdms,
     read_layer_vectors,
+    read_rdm_table,
     read_stacks,
-    read_table,
 )
 from persona_geometry.rdms.rdm import Rdm, RdmStack, places
 from persona_geometry.rsa.outcome_table import Outcome, read_outcomes
@@ -113,7 +113,9 @@ def read_geometries(
         divergence={c: rdm.select(names, divergence) for c, rdm in divergences.rdms.items()},
         by_prompt=stacks and {c: stack.select(names, by_prompt) for c, stack in stacks.items()},
         vectors={layer: _taken(v, order) for layer, v in single.layers.items()} if single else None,
-        covariates={Path(path).stem: read_table(path).select(names, path) for path in covariates},
+        covariates={
+            Path(path).stem: read_rdm_table(path).select(names, path) for path in covariates
+        },
         outcomes=read_outcomes(outcomes) if outcomes else None,
     )
     return geometries, divergences.estimator

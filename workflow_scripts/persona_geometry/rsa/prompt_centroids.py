@@ -7,6 +7,7 @@ no array grows with the square of the number of prompts.
 import numpy as np
 
 from persona_geometry.errors import InputError
+from persona_geometry.rdms.triangle import complement, vectorize
 
 _BLOCK_ELEMENTS = 4_000_000
 
@@ -81,9 +82,8 @@ def crossvalidated_cosine_distances(vectors: np.ndarray) -> np.ndarray | None:
 
 def _distances(inner: np.ndarray) -> np.ndarray:
     """(n, pairs) cosine distances of (n, N, N) inner products."""
-    first, second = np.triu_indices(inner.shape[1], 1)
     lengths = np.sqrt(np.einsum("rii->ri", inner))
-    return 1 - inner[:, first, second] / (lengths[:, first] * lengths[:, second])
+    return complement(vectorize(inner) / vectorize(lengths[:, :, None] * lengths[:, None, :]))
 
 
 def _fewest_coordinates(vectors: np.ndarray) -> np.ndarray:

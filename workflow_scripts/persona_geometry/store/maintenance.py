@@ -1,6 +1,5 @@
 """Listing, verifying and pruning the store."""
 
-import json
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -13,6 +12,7 @@ import numpy as np
 
 from persona_geometry.errors import InputError
 from persona_geometry.files import TEMPORARY
+from persona_geometry.published import read_run
 from persona_geometry.store.store import RECEIPTS, Certified, Response, Store, is_whole
 from persona_geometry.study.recipes import Item, items_on
 from persona_geometry.study.schedule import shard_name
@@ -207,8 +207,8 @@ def _rests_on_store(study: Path) -> bool:
     if not any(study.iterdir()):
         return False
     try:
-        return json.loads((study / "run.json").read_bytes())["model"] is not None
-    except (OSError, ValueError, KeyError, TypeError):
+        return read_run(study / "run.json")["model"] is not None
+    except (InputError, KeyError):
         return True
 
 

@@ -28,6 +28,17 @@ def check_config_files(paths: Sequence[str | Path]) -> list[str]:
     return list(_merged({path: yaml.safe_load(_untabbed(text)) for path, text in texts.items()}))
 
 
+def read_config(path: str | Path) -> dict[str, Any]:
+    """Read one config file.
+
+    Raises:
+        InputError: as `check_config_files`.
+    """
+    check_config_files([path])
+    content: dict[str, Any] = yaml.safe_load(_untabbed(read_text(path)))
+    return content
+
+
 def _composed(path: str, text: str) -> yaml.Node:
     try:
         node = yaml.compose(_untabbed(text), Loader=yaml.SafeLoader)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from persona_geometry.errors import InputError
-from persona_geometry.rdms.files import check_sha256, read_table
+from persona_geometry.rdms.files import check_sha256, read_rdm_table
 from persona_geometry.rdms.imported import imported_cosine_rdms, imported_divergence_rdm
 from persona_geometry.rdms.rdm import Rdm
 from persona_geometry.rsa.outcome_table import read_outcomes
@@ -58,7 +58,7 @@ def _check_covariates(study: "Study", names: list[str]) -> None:
                 f"as is {path_of_stem[stem]}; rename or remove one of them."
             )
         path_of_stem[stem] = path
-        rdm = read_table(path).select(names, path).without(study.anchor or "")
+        rdm = read_rdm_table(path).select(names, path).without(study.anchor or "")
         if np.ptp(rdm.vector) == 0:
             raise InputError(
                 f"{path}: all personas of the study are equally far apart, so there is nothing "
