@@ -9,7 +9,13 @@ from hypothesis import strategies as st
 from named import named
 
 from persona_geometry.rdms.triangle import doubled_ranks, square, vectorize
-from persona_geometry.rsa.permutation import Null, Permutations, mantel, permuted_products
+from persona_geometry.rsa.permutation import (
+    Null,
+    Permutations,
+    mantel,
+    mantel_p_values,
+    permuted_products,
+)
 
 STRATA = ["a"] * 5 + [None] * 3 + ["b"] * 4
 
@@ -125,3 +131,15 @@ def test_summary_describes_the_null_distribution() -> None:
     assert (summary["permutations"], summary["possible"], summary["enumerated"]) == (6, 6, True)
     many = Null(np.array([0.5]), values, Permutations.free(300, 6, 0)).summary(0)
     assert many["possible"] is None and many["smallest_p"] == 1 / 7
+
+
+@pytest.mark.parametrize("n", [5, 12])
+def test_p_values_alone_are_those_of_the_whole_null_distributions(n: int) -> None:
+    """Enumerated and sampled, with ties, and with an RDM that does not vary."""
+    fixed = [named(matrix(seed, n, ties=True)) for seed in range(4)] + [named(np.zeros((n, n)))]
+    moved, permutations = named(matrix(9, n, ties=True)), Permutations.free(n, 400, 1)
+    assert permutations.enumerated == (n == 5)
+    for stream in (permutations, permutations.inverse()):
+        expected = mantel(fixed, moved, stream).p_values()
+        np.testing.assert_array_equal(mantel_p_values(fixed, moved, stream), expected)
+        assert np.isnan(expected[-1]) and not np.isnan(expected[:-1]).any()

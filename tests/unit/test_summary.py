@@ -54,7 +54,7 @@ def aligned(bare: bool = False, flat: bool = False, **settings: Any) -> dict[str
             c: named(d.mean(0), names) for c, d in by_prompt.items() if not bare or c == "full"
         },
         by_prompt=None if bare else {c: stacked(d, names) for c, d in by_prompt.items()},
-        vectors=None if bare else {7: rng.standard_normal((prompts, n, 5)).astype(np.float32)},
+        vectors=None if bare else {7: 2 + rng.standard_normal((prompts, n, 5)).astype(np.float32)},
         outcomes=[(a, b, rng.random()) for a in names[:6] for b in names[:6] if a != b],
     )
     given = {**SETTINGS, **settings}
@@ -68,7 +68,7 @@ def alignment() -> dict[str, Any]:
 
 
 def numbers_of(text: str) -> set[str]:
-    return set(re.findall(r"(?<![\w.])-?\d[\d,]*(?:\.\d+)?(?: × 10[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+)?", text))
+    return set(re.findall(r"(?<![\w.])-?\d+(?:,\d{3})*(?:\.\d+)?(?: × 10[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+)?", text))
 
 
 def leaves(value: Any, path: tuple = ()) -> list[tuple]:
@@ -161,6 +161,18 @@ HEADLINE = [
     "dispersion.min",
     "dispersion.max",
     "dispersion.ratio_to_widest",
+    "intervals.prompts.low",
+    "intervals.prompts.high",
+    "intervals.personas.low",
+    "intervals.personas.high",
+    "intervals.dual.low",
+    "intervals.dual.high",
+    "split_prompts.different_prompts",
+    "split_prompts.same_prompts",
+    "split_prompts.reliability.cosine",
+    "split_prompts.reliability.js",
+    "crossvalidated_cosine.spearman",
+    "crossvalidated_cosine.mantel_p",
     "bootstrap.prompts.low",
     "bootstrap.prompts.high",
     "bootstrap.personas.low",
@@ -191,10 +203,14 @@ def test_every_result_is_in_the_text(alignment: dict[str, Any]) -> None:
         names = ("spearman", "mantel_p", "stratified_mantel_p", "residual_mean_marginal")
         paths += [("layers", layer, name) for name in names]
         paths += [("across_layers", "family_wise_p", layer)]
-        paths += [("layers", layer, "bootstrap", "dual", end) for end in ("low", "high")]
+        paths += [("layers", layer, "intervals", "dual", end) for end in ("low", "high")]
     for table in ("top_residual_pairs", "agreeing_pairs", "disagreeing_pairs"):
         names = ("cosine", "js", "cosine_rank", "js_rank", "magnitude")
         paths += [("layers", "7", table, k, name) for k in range(3) for name in names]
+    contrast = "across_layers", "contrasts", 0
+    paths += [(*contrast, "difference"), ("across_layers", "peak", "spearman")]
+    kinds, ends = ("prompts", "personas", "dual"), ("low", "high")
+    paths += [(*contrast, kind, end) for kind in kinds for end in ends]
     paths += [("gates", k, "threshold") for k in range(3)]
     paths += [("gates", k, "value") for k in range(2)]
     assert [path for path in paths if not shown(given[path]) & text] == []

@@ -22,6 +22,7 @@ def summarize(alignment: dict[str, Any]) -> str:
         _gates(alignment),
         "## Agreement by layer",
         _by_layer(alignment),
+        *_between_layers(alignment),
         f"## Layer {headline}",
         *_mantel(layer),
         *_clusters(layer),
@@ -75,16 +76,15 @@ def _by_layer(alignment: dict[str, Any]) -> str:
     ]
     family = alignment["across_layers"]["family_wise_p"]
     for name, layer in alignment["layers"].items():
-        resampled = (layer["bootstrap"] or {}).get("dual")
         rows.append(
-            f"| {name} | {number(layer['spearman'])} | {interval(resampled)} "
+            f"| {name} | {number(layer['spearman'])} | {interval(layer['intervals']['dual'])} "
             f"| {number(layer['mantel_p'])} "
             f"| {number(family[name])} | {number(layer['stratified_mantel_p'])} "
             f"| {number(layer['partial_joint'])} | {number(layer['residual_mean_marginal'])} |"
         )
     text = "\n".join(rows)
     text += (
-        f"\n\nThe interval resamples prompts and personas together. The divergences' noise ceiling "
+        f"\n\nPrompts and personas are both taken for samples. The divergences' noise ceiling "
         f"is ρ = {number(ceiling and ceiling['rho_ceiling'])}"
     )
     if ceiling:
@@ -93,17 +93,34 @@ def _by_layer(alignment: dict[str, Any]) -> str:
             f"{count(ceiling['splits'], 'split')} of the prompts)"
         )
     text += "."
-    best = max(
-        (c for c in alignment["layer_curve"].items() if c[1]["spearman"] is not None),
-        key=lambda item: item[1]["spearman"],
-        default=None,
-    )
-    if best:
-        text += (
-            f" Among {count(len(alignment['layer_curve']), 'known layer')}, ρ is largest at layer "
-            f"{best[0]} ({number(best[1]['spearman'])})."
-        )
     return text
+
+
+def _between_layers(alignment: dict[str, Any]) -> Iterable[str]:
+    peak, known = alignment["across_layers"]["peak"], len(alignment["layer_curve"])
+    if peak["layer"] is not None:
+        kept = peak["confidence_set"]
+        others = (
+            f"The 95 % confidence set of the best layer, personas taken for a sample, holds "
+            f"{count(len(kept), 'layer')}: {', '.join(map(str, kept))}."
+            if kept
+            else f"A confidence set of the best layer was not computed: {peak['reason']}"
+        )
+        yield (
+            f"Among {count(known, 'known layer')}, ρ is largest at layer {peak['layer']} "
+            f"({number(peak['spearman'])}). {others}"
+        )
+    rows = [
+        f"| {row['layers'][0]} less {row['layers'][1]} | {number(row['difference'])} "
+        f"| {interval(row['prompts'])} | {interval(row['personas'])} | {interval(row['dual'])} |"
+        for row in alignment["across_layers"]["contrasts"]
+    ]
+    if rows:
+        yield (
+            "Differences between layers, with 95 % intervals over prompts, personas and both:\n\n"
+            "| layers | difference of ρ | prompts | personas | both |\n|---|---|---|---|---|\n"
+            + "\n".join(rows)
+        )
 
 
 def _mantel(layer: dict[str, Any]) -> Iterable[str]:
@@ -114,11 +131,15 @@ def _mantel(layer: dict[str, Any]) -> Iterable[str]:
         f"standard deviation {number(null['sd'])}; the one-sided Mantel p is "
         f"{number(layer['mantel_p'])}, and could not have been below {number(null['smallest_p'])}."
     )
-    intervals = layer["bootstrap"] or {}
+    intervals, resampled = layer["intervals"], layer["bootstrap"] or {}
+    clusters = intervals["clusters"]
     yield (
-        f"Its 95 % interval is {interval(intervals.get('prompts'))} over prompts, "
-        f"{interval(intervals.get('personas'))} over personas and "
-        f"{interval(intervals.get('dual'))} over both."
+        f"Its 95 % interval is {interval(intervals['prompts'])} over prompts, "
+        f"{interval(intervals['personas'])} over personas and {interval(intervals['dual'])} over "
+        f"both (jackknife). "
+        + (f"Over new clusters it is {interval(clusters)}. " if not clusters["reason"] else "")
+        + f"The bootstrap gives {interval(resampled.get('prompts'))}, "
+        f"{interval(resampled.get('personas'))} and {interval(resampled.get('dual'))}."
     )
     spread = layer["dispersion"]
     yield (
@@ -196,6 +217,29 @@ def _prompts(alignment: dict[str, Any], layer: dict[str, Any]) -> Iterable[str]:
         )
     else:
         yield f"The correlation over single prompts was {number(None)}."
+    split = layer["split_prompts"]
+    if split:
+        yield (
+            f"With the cosine distances of one half of the prompts and the divergences of the "
+            f"other, ρ = {number(split['different_prompts'])}; with those of the same half, "
+            f"{number(split['same_prompts'])}. The split-half reliability is "
+            f"{number(split['reliability']['cosine'])} for cosine distances and "
+            f"{number(split['reliability']['js'])} for divergences"
+            + (
+                f": two measures so noisy of one geometry would reach "
+                f"ρ = {number(split['ceiling'])}, and corrected for that noise "
+                f"ρ = {number(split['disattenuated'])}."
+                if split["ceiling"] is not None
+                else "; without positive ones, ρ cannot be corrected for noise."
+            )
+        )
+    crossvalidated = layer["crossvalidated_cosine"]
+    if crossvalidated["spearman"] is not None:
+        yield (
+            f"With cosine distances cross-validated over prompts, "
+            f"ρ = {number(crossvalidated['spearman'])} "
+            f"(p = {number(crossvalidated['mantel_p'])})."
+        )
     cutoffs = layer["cutoffs"]
     if cutoffs["ratio"]:
         parts = [

@@ -44,8 +44,13 @@ def align(
     primary = geometries.without_anchor()
     tests = LayerTests(geometries, primary, layers, settings, progress)
     progress("prompts, personas and clusters left out in turn")
-    jackknives = {layer: _jackknife(primary, layer) for layer in primary.cosine}
-    configured = {layer: jackknives[layer] for layer in layers}
+    configured = {layer: _jackknife(primary, layer) for layer in layers}
+    of_personas = {
+        layer: configured[layer]
+        if layer in configured
+        else jackknife(rdm, primary.divergence["full"])
+        for layer, rdm in sorted(primary.cosine.items())
+    }
     of_study = plain(
         {
             "layer_curve": tests.curve(),
@@ -57,7 +62,7 @@ def align(
     judged: dict[int, list[dict[str, Any]]] = {}
     for layer in layers:
         progress(f"statistics of layer {layer}")
-        of = Layer(layer, geometries, primary, tests, jackknives[layer], settings)
+        of = Layer(layer, geometries, primary, tests, configured[layer], settings)
         statistics = plain(of.statistics())
         judged[layer] = gates.evaluate(settings.gates, statistics | _at_layer(of_study, layer))
         results[str(layer)] = statistics | {"gates": judged[layer]}
@@ -85,7 +90,7 @@ def align(
             "across_layers": {
                 **of_study["across_layers"],
                 "contrasts": contrasts.contrasts(configured),
-                "peak": contrasts.peak(jackknives, ("personas",), settings.seed),
+                "peak": contrasts.peak(of_personas, ("personas",), settings.seed),
                 "peak_configured": contrasts.peak(
                     configured, ("prompts", "personas"), settings.seed
                 ),

@@ -62,7 +62,7 @@ class Geometries:
             cosine={layer: rdm.select(names) for layer, rdm in self.cosine.items()},
             divergence={cutoff: rdm.select(names) for cutoff, rdm in self.divergence.items()},
             by_prompt=self.by_prompt and {c: s.select(names) for c, s in self.by_prompt.items()},
-            vectors=self.vectors and {layer: v[:, order] for layer, v in self.vectors.items()},
+            vectors=self.vectors and {layer: _taken(v, order) for layer, v in self.vectors.items()},
             covariates={name: rdm.select(names) for name, rdm in self.covariates.items()},
             outcomes=self.outcomes,
         )
@@ -112,8 +112,16 @@ def read_geometries(
         cosine={layer: rdm.select(names, cosine) for layer, rdm in of_layer.items()},
         divergence={c: rdm.select(names, divergence) for c, rdm in divergences.rdms.items()},
         by_prompt=stacks and {c: stack.select(names, by_prompt) for c, stack in stacks.items()},
-        vectors={layer: v[:, order] for layer, v in single.layers.items()} if single else None,
+        vectors={layer: _taken(v, order) for layer, v in single.layers.items()} if single else None,
         covariates={Path(path).stem: read_table(path).select(names, path) for path in covariates},
         outcomes=read_outcomes(outcomes) if outcomes else None,
     )
     return geometries, divergences.estimator
+
+
+def _taken(vectors: np.ndarray, order: Sequence[int]) -> np.ndarray:
+    """The (Q, N, d) vectors of some personas; of neighbors without a copy of what may be large."""
+    start, stop = order[0], order[-1] + 1
+    if list(order) == list(range(start, stop)):
+        return vectors[:, start:stop]
+    return vectors[:, order]

@@ -13,7 +13,7 @@ from persona_geometry.rsa.cka import debiased_cka, linear_cka
 from persona_geometry.rsa.geometries import Geometries
 from persona_geometry.rsa.layer_tests import LayerTests
 from persona_geometry.rsa.outcomes import outcomes_comparison
-from persona_geometry.rsa.permutation import mantel, partial_mantel
+from persona_geometry.rsa.permutation import mantel_p_values, partial_mantel
 from persona_geometry.rsa.power import stratified_power
 from persona_geometry.rsa.prompt_centroids import crossvalidated_cosine_distances
 from persona_geometry.rsa.ranks import rsa
@@ -178,8 +178,8 @@ class Layer:
         """Each prompt, and each cutoff, tested by the layers' own permutations."""
         cutoffs, stacks = self.primary.divergence, self.primary.by_prompt
         prompts = list(stacks["full"]) if stacks else []
-        null = mantel([*cutoffs.values(), *prompts], self.cosine, self.tests.free.inverse())
-        p = null.p_values().tolist()
+        tested, inverse = [*cutoffs.values(), *prompts], self.tests.free.inverse()
+        p = mantel_p_values(tested, self.cosine, inverse).tolist()
         per_prompt = None
         if stacks:
             of_prompt = dict(zip(stacks["full"].labels, p[len(cutoffs) :], strict=True))
@@ -210,8 +210,9 @@ class Layer:
         if distances is None:
             reason = reason or "A persona's vectors agree no better between prompts than by chance."
             return {"spearman": None, "mantel_p": None, "reason": reason}
-        null = mantel([self.cosine.of(distances)], self.divergence, self.tests.free)
-        return {"spearman": null.observed[0], "mantel_p": null.p_values()[0], "reason": None}
+        distance = self.cosine.of(distances)
+        (p,) = mantel_p_values([distance], self.divergence, self.tests.free)
+        return {"spearman": rsa(distance, self.divergence), "mantel_p": p, "reason": None}
 
     def _cutoffs(self) -> dict[str, Any]:
         rho = {cutoff: rsa(self.cosine, d) for cutoff, d in self.primary.divergence.items()}

@@ -21,6 +21,7 @@ from persona_geometry.rdms.rdm import Rdm
 from persona_geometry.rdms.triangle import square
 
 CHUNK_LABELS = 50_000  # so that what a chunk gathers stays in a core's cache
+CHUNK_PAIRS = 450_000
 QUANTILES = (0.025, 0.25, 0.5, 0.75, 0.95, 0.975)
 ROUNDING = 1e-10
 LARGEST = 2**53
@@ -147,11 +148,7 @@ class Null:
 
     def _share(self, permuted: np.ndarray) -> np.ndarray:
         reached = (permuted >= self.observed - ROUNDING).sum(0)
-        if self.permutations.enumerated:
-            p = reached / len(permuted)
-        else:
-            p = (reached + 1) / (len(permuted) + 1)
-        return np.where(np.isnan(self.observed), np.nan, p)
+        return _share(reached, len(permuted), self.observed, self.permutations)
 
     def summary(self, k: int) -> dict:
         """Mean, standard deviation and quantiles of one null distribution, and how it was made.
@@ -185,16 +182,48 @@ def mantel(fixed: Sequence[Rdm], moved: Rdm, permutations: Permutations) -> Null
         The K rank correlations and their null distributions.
     """
     x, y = np.stack([rdm.ranks for rdm in fixed]), moved.ranks
+    center, scale = _center_and_scale(x, y)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        observed = np.where(scale > 0, (x @ y - center) / scale, np.nan)
+        sums = permuted_products(x, y, permutations)
+        permuted = (sums - center) / scale
+    return Null(observed, permuted, permutations)
+
+
+def mantel_p_values(fixed: Sequence[Rdm], moved: Rdm, permutations: Permutations) -> np.ndarray:
+    """(K,) p-values of `mantel`, for so many RDMs that their null distributions are too large."""
+    x, y = np.stack([rdm.ranks for rdm in fixed]), moved.ranks
+    center, scale = _center_and_scale(x, y)
+    n = permutations.n
+    first, second = np.triu_indices(n, 1)
+    table = square(y, n).reshape(-1)
+    reached, taken = np.zeros(len(x), dtype=int), 0
+    with np.errstate(divide="ignore", invalid="ignore"):
+        observed = np.where(scale > 0, (x @ y - center) / scale, np.nan)
+        enough = (observed - ROUNDING) * scale + center  # compared as products, without division
+        for chunk in permutations.chunks(max(1, CHUNK_PAIRS // len(y))):
+            labels = np.ascontiguousarray(chunk.T)
+            products = x @ table.take(labels[first] * n + labels[second], mode="clip")
+            reached += (products >= enough[:, None]).sum(1)
+            taken += len(chunk)
+    return _share(reached, taken, observed, permutations)
+
+
+def _center_and_scale(x: np.ndarray, y: np.ndarray) -> tuple[float, np.ndarray]:
+    """What to take off products of doubled ranks, and (K,) what to divide by, for correlations."""
     n_pairs = len(y)
     total = n_pairs * (n_pairs + 1.0)  # sum of doubled ranks
     spread_x = (x * x).sum(1) - total**2 / n_pairs
     spread_y = (y * y).sum() - total**2 / n_pairs
-    scale = np.sqrt(spread_x * spread_y)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        observed = np.where(scale > 0, (x @ y - total**2 / n_pairs) / scale, np.nan)
-        sums = permuted_products(x, y, permutations)
-        permuted = (sums - total**2 / n_pairs) / scale
-    return Null(observed, permuted, permutations)
+    return total**2 / n_pairs, np.sqrt(spread_x * spread_y)
+
+
+def _share(
+    reached: np.ndarray, taken: int, observed: np.ndarray, permutations: Permutations
+) -> np.ndarray:
+    """p-values, from how many of the taken permutations reach what was observed."""
+    p = reached / taken if permutations.enumerated else (reached + 1) / (taken + 1)
+    return np.where(np.isnan(observed), np.nan, p)
 
 
 def partial_mantel(

@@ -44,10 +44,9 @@ def split_prompts(
         return None
     prompts = len(by_prompt)
     first, second, _ = halves(prompts, splits, np.random.default_rng(seed))
-    cosine = [
-        rankdata(weighted_cosine_distances(vectors, half), axis=1) for half in (first, second)
-    ]
-    js = [rankdata(half @ by_prompt.vectors, axis=1) for half in (first, second)]
+    both = np.concatenate([first, second])
+    cosine = np.split(rankdata(weighted_cosine_distances(vectors, both), axis=1), 2)
+    js = np.split(rankdata(both @ by_prompt.vectors, axis=1), 2)
 
     def mean(*sides: tuple[np.ndarray, np.ndarray]) -> float:
         return float(np.mean([row_correlations(x, y) for x, y in sides]))
