@@ -19,9 +19,15 @@ NOT_MEASURED = {
 
 
 def scope(**has: bool) -> Scope:
-    everything = ("vectors", "covariates", "anchor", "bootstrap", "splits", "outcomes")
+    everything = ("vectors", "two prompts", "covariates", "anchor", "bootstrap", "splits")
     return Scope.of(
-        NAMES[:-1], CLUSTERS, PROMPTS, [8], ["p1"], 199, {**dict.fromkeys(everything, True), **has}
+        NAMES[:-1],
+        CLUSTERS,
+        PROMPTS,
+        [8],
+        ["p1"],
+        199,
+        {**dict.fromkeys([*everything, "outcomes"], True), **has},
     )
 
 

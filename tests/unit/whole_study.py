@@ -21,6 +21,7 @@ SETTINGS = {
     "leave_out": ["p1"],
     "predictions": [["p0", "p5"]],
 }
+FAMILY_WISE = ("family_wise_p", "stratified_family_wise_p")
 
 
 def aligned(**settings: Any) -> dict[str, Any]:
@@ -50,7 +51,7 @@ def numbers_at(layer: int, result: dict[str, Any]) -> dict[str, float | None]:
     """Every number that a gate at a layer could be about."""
     whole = {
         "layer_curve": result["layer_curve"][str(layer)],
-        "across_layers": {name: p[str(layer)] for name, p in result["across_layers"].items()},
+        "across_layers": {name: result["across_layers"][name][str(layer)] for name in FAMILY_WISE},
         "noise_ceiling": result["noise_ceiling"],
     }
     return dict(numbers(result["layers"][str(layer)])) | dict(numbers(whole))
@@ -64,5 +65,7 @@ def numbers(value: Any, prefix: str = "") -> Iterator[tuple[str, float | None]]:
     for name, inner in value.items():
         if isinstance(inner, dict):
             yield from numbers(inner, f"{prefix}{name}.")
-        elif isinstance(inner, int | float | None) and not isinstance(inner, bool):
+        elif name == "reason" or isinstance(inner, bool):
+            continue  # a sentence where there is one
+        elif isinstance(inner, int | float | None):
             yield prefix + name, inner

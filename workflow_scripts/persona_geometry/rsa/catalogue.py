@@ -252,7 +252,6 @@ class Scope:
         found = {
             **has,
             "prompts": bool(prompts),
-            "two prompts": len(prompts) > 1,
             "clusters": bool(members),
             "strata": bool(strata.groups),
             "covariates": has["covariates"] or bool(members),

@@ -203,6 +203,7 @@ def _check_gates(study: "Study", anchored: bool) -> list[str]:
         alignment.permutations,
         {
             "vectors": "cosine" not in study.rdm,
+            "two prompts": study.needs_model and len(study.prompts) > 1,
             "covariates": bool(alignment.covariates),
             "anchor": anchored,
             "bootstrap": alignment.bootstrap > 0,
