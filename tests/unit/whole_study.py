@@ -13,6 +13,7 @@ from persona_geometry.study.sections import Alignment
 NAMES = [*(f"p{k}" for k in range(7)), "anchor"]
 CLUSTERS = {"p0": "a", "p1": "a", "p2": "a", "p3": "b", "p4": "b"}
 PROMPTS = [f"q{k}" for k in range(4)]
+OF_LAYERS = ("family_wise_p", "stratified_family_wise_p")
 SETTINGS = {
     "permutations": 199,
     "seed": 0,
@@ -48,9 +49,10 @@ def aligned(**settings: Any) -> dict[str, Any]:
 
 def numbers_at(layer: int, result: dict[str, Any]) -> dict[str, float | None]:
     """Every number that a gate at a layer could be about."""
+    across = result["across_layers"]
     whole = {
         "layer_curve": result["layer_curve"][str(layer)],
-        "across_layers": {name: p[str(layer)] for name, p in result["across_layers"].items()},
+        "across_layers": {name: across[name][str(layer)] for name in OF_LAYERS},
         "noise_ceiling": result["noise_ceiling"],
     }
     return dict(numbers(result["layers"][str(layer)])) | dict(numbers(whole))
@@ -59,10 +61,14 @@ def numbers_at(layer: int, result: dict[str, Any]) -> dict[str, float | None]:
 def numbers(value: Any, prefix: str = "") -> Iterator[tuple[str, float | None]]:
     """The numbers in nested results, by dotted name, and the nulls that stand for one.
 
-    Lists are tables and no single numbers.
+    Lists are tables and no single numbers; a `reason` is a sentence.
     """
     for name, inner in value.items():
         if isinstance(inner, dict):
             yield from numbers(inner, f"{prefix}{name}.")
-        elif isinstance(inner, int | float | None) and not isinstance(inner, bool):
+        elif (
+            name != "reason"
+            and isinstance(inner, int | float | None)
+            and not isinstance(inner, bool)
+        ):
             yield prefix + name, inner
