@@ -257,6 +257,7 @@ def test_what_cannot_be_computed_is_none_with_a_reason() -> None:
     assert missing(three) == {"personas", "dual", "clusters"}
 
 
+@pytest.mark.filterwarnings("ignore:An input array is constant")
 def test_clusters_are_drawn_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each drawn copy brings its personas as new ones; equal copies make no pairs."""
     _, cosine, js = geometries(13)

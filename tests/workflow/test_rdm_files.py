@@ -95,7 +95,9 @@ def test_whole_study_from_files_matches_names_and_needs_no_model(files: Workspac
     headline = alignment["layers"]["5"]
     for name in ("per_prompt", "cka", "with_anchor", "residual_anchor"):
         assert headline[name] is None
-    assert headline["bootstrap"]["prompts"] is None and headline["bootstrap"]["personas"]
+    prompts, personas = (headline["bootstrap"][kind] for kind in ("prompts", "personas"))
+    assert prompts["low"] is None and "prompts" in prompts["reason"]
+    assert personas["method"] and headline["intervals"]["prompts"]["low"] is None
     assert alignment["gates"][1]["status"] == "not_evaluated"
     assert alignment["all_gates_pass"] is False
 
