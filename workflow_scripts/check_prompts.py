@@ -5,6 +5,7 @@ import sys
 
 from persona_geometry.jobs.task import Settings
 from persona_geometry.logs import job_log
+from persona_geometry.model.configs import load_config, load_tokenizer
 from persona_geometry.model.hub import model_folder
 from persona_geometry.model.prompts import Texts, check_prompts, positions_of
 from persona_geometry.store.store import Store
@@ -14,13 +15,11 @@ with job_log(snakemake.log[0]) as report:
     # A tokenizer needs no torch, which takes longer to import than all of this.
     sys.modules["torch"] = None
     os.environ["TRANSFORMERS_NO_ADVISORY_WARNINGS"] = "1"
-    from transformers import AutoConfig, AutoTokenizer
-
     settings = Settings.of_plain(params.settings)
     folder = model_folder(settings.model)
-    positions = positions_of(AutoConfig.from_pretrained(folder))
+    positions = positions_of(load_config(folder))
     longest = check_prompts(
-        AutoTokenizer.from_pretrained(folder),
+        load_tokenizer(folder),
         settings.model,
         Texts(**params.texts),
         positions,

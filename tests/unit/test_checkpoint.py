@@ -18,6 +18,7 @@ from persona_geometry.study.sections import Model
 
 ROOT = Path(__file__).parents[2]
 UP = "model.layers.1.mlp.up_proj.weight"
+NORM = "model.norm.weight"
 
 
 @pytest.fixture
@@ -130,6 +131,27 @@ def other_family(change: Callable[[dict[str, np.ndarray]], object]) -> Callable[
 
 
 ONE = np.ones((2, 2), np.float32)
+
+
+def with_a_tensor_twice(folder: Path) -> None:
+    """Another value of a tensor, in a second weight file that the index names too."""
+    weight_map = shard(folder)
+    first, second = sorted(set(weight_map.values()))
+    name = next(name for name, file in weight_map.items() if file == first)
+    held = load_file(folder / second) | {name: 5 * load_file(folder / first)[name]}
+    save_file(held, folder / second, {"format": "pt"})
+
+
+def with_weights_twice(folder: Path) -> None:
+    whole = (folder / WEIGHTS).read_bytes()
+    shard(folder)
+    (folder / WEIGHTS).write_bytes(whole)
+
+
+def generation_config(text: str) -> Callable[[Path], object]:
+    return lambda folder: (folder / "generation_config.json").write_text(text)
+
+
 BYTES = np.ones((2, 2), np.uint8)
 HEADLESS = "lack the head lm_head.weight, and config.json does not say tie_word_embeddings"
 DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
@@ -232,6 +254,33 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "an odd dtype": (config(dtype="float8_e4m3fn"), "has dtype 'float8_e4m3fn' in config.json"),
     "a weight file of its own": (config(transformers_weights="x.safetensors"), "of its own"),
+    "an integer norm": (
+        tensors(lambda t: t.update({NORM: t[NORM].astype(np.int32)})),
+        rf"is quantised: its tensor {NORM} has dtype I32",
+    ),
+    "a tensor in two files": (with_a_tensor_twice, "which another weight file of the checkpoint"),
+    "weights in two forms": (with_weights_twice, "holds its weights twice"),
+    "a cut generation config": (generation_config('{"eos_'), r"generation_config\.json is not a"),
+    "an end token beyond the embedding": (
+        generation_config('{"eos_token_id": [2, 9999]}'),
+        "eos_token_id names the token 9999, which the model does not have",
+    ),
+    "a depth in words": (config(num_hidden_layers="2"), "num_hidden_layers is .*right kind"),
+    "an architecture that is no text": (config(architectures=[None]), "architectures is .*kind"),
+    "a quantisation that is no section": (config(quantization_config="gptq"), "right kind"),
+    "a config with a byte order mark": (
+        lambda folder: (folder / "config.json").write_text(
+            "\ufeff" + (folder / "config.json").read_text()
+        ),
+        r"config\.json is not a JSON object",
+    ),
+    "a template that is a number": (
+        lambda folder: (
+            (folder / "chat_template.jinja").unlink(missing_ok=True),
+            edit_json(folder, "tokenizer_config.json", chat_template=5),
+        ),
+        "is neither a text nor a list of named texts",
+    ),
     ".bin only": (
         lambda folder: renamed(folder, "pytorch_model.bin"),
         r"as PyTorch \.bin files \(pytorch_model\.bin\); convert",
@@ -282,7 +331,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "a tokenizer of another form": (
         lambda folder: (folder / "tokenizer.json").write_text('{"model": {"vocab": 3}}'),
-        "is no tokenizer of the tokenizers library",
+        "does not list tokens as a tokenizer does",
     ),
     "a tokenizer larger than the embedding": (
         grown_tokenizer,

@@ -64,6 +64,25 @@ def saved(tmp_path: Path, random_model: Path) -> Saved:
     return save
 
 
+@pytest.mark.parametrize(
+    ("zero", "sentence"),
+    [
+        ("lm_head", "gives every word the same probability"),
+        ("layers.1.", "has a decoder block that changes nothing"),
+    ],
+)
+def test_weights_that_never_came_are_refused(saved: Saved, zero: str, sentence: str) -> None:
+    folder = saved("LlamaForCausalLM", transformers.LlamaConfig(**SIZE, tie_word_embeddings=False))
+    network = transformers.AutoModelForCausalLM.from_pretrained(folder)
+    with torch.no_grad():
+        for name, weight in network.named_parameters():
+            if zero in name:
+                weight.zero_()
+    network.save_pretrained(folder)
+    with pytest.raises(InputError, match=sentence):
+        tried(folder)
+
+
 def loaded(folder: Path, **settings: Any) -> LanguageModel:
     return load_model(Model.of(path=str(folder), dtype="float32", **settings), "cpu")
 

@@ -6,8 +6,36 @@ from pathlib import Path
 
 from persona_geometry.errors import InputError
 
-# Control characters but tab and line feed, and Unicode's own line ends.
-_UNSEEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
+# Control characters but tab and line feed, Unicode's own line ends, and marks without width or of
+# direction; those that join letters (U+200C, U+200D) are part of some scripts.
+_UNSEEN = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff]"
+)
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|[+-]?(nan|inf(inity)?)", re.ASCII | re.I)
+
+
+def unseen(text: str, lines: bool = False) -> str | None:
+    """The first character of a text that cannot be seen, or is no character; None without one.
+
+    Args:
+        text: the text.
+        lines: whether it may have several lines.
+    """
+    found = _UNSEEN.search(text) or re.search("[\ud800-\udfff]", text)
+    if not found and not lines:
+        found = re.search(r"[\t\n]", text)
+    return found[0] if found else None
+
+
+def parse_number(text: str) -> float:
+    """A number as tables write one.
+
+    Raises:
+        ValueError: anything else, also what Python alone would take for one, as 1_000.
+    """
+    if not _NUMBER.fullmatch(text.strip()):
+        raise ValueError(text)
+    return float(text)
 
 
 def read_bytes(path: str | Path) -> bytes:

@@ -18,7 +18,11 @@ from safetensors import SafetensorError, safe_open
 
 from persona_geometry.errors import InputError
 from persona_geometry.model.tensors import Tensor, check_tensors, few, text_config
-from persona_geometry.model.tokenizer_files import check_chat_template, check_tokenizer
+from persona_geometry.model.tokenizer_files import (
+    check_chat_template,
+    check_tokenizer,
+    read_object,
+)
 
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
@@ -58,6 +62,7 @@ def inspect_checkpoint(folder: Path, source: str) -> dict[str, Any]:
     tensors = _headers(files)
     _check_against_index(folder, files, tensors)
     rows = check_tensors(config, tensors, source)
+    _check_ends(folder, rows)
     check_chat_template(folder)
     check_tokenizer(folder, rows)
     return {"config": config, "weight_bytes": sum(file.stat().st_size for file in files)}
@@ -74,12 +79,8 @@ def read_config(folder: Path) -> dict[str, Any]:
         raise InputError(
             f"{folder} holds no config.json; give the folder of a Hugging Face checkpoint."
         )
-    try:
-        config = json.loads(path.read_bytes())
-    except ValueError:
-        config = None
-    if not isinstance(config, dict):
-        raise InputError(f"{path} is not a JSON object; download or save the checkpoint again.")
+    config = read_object(path)
+    _check_types(config, path)
     return config
 
 
@@ -90,6 +91,12 @@ def weight_files(folder: Path) -> list[Path]:
         InputError: there are none, or one that the index names is missing.
     """
     if (folder / WEIGHTS).is_file():
+        others = set(_weight_map(folder).values()) if (folder / INDEX).is_file() else set()
+        if any((folder / name).is_file() for name in others - {WEIGHTS}):
+            raise InputError(
+                f"{folder} holds its weights twice, as {WEIGHTS} and as {INDEX} with its files; "
+                f"keep one of the two."
+            )
         return [folder / WEIGHTS]
     if not (folder / INDEX).is_file():
         raise InputError(_without_weights(folder))
@@ -269,6 +276,11 @@ def _headers(files: Sequence[Path]) -> dict[str, Tensor]:
         try:
             with safe_open(file, framework="numpy") as stream:
                 for name in stream.keys():
+                    if name in tensors:
+                        raise InputError(
+                            f"{file} holds the tensor {name}, which another weight file of the "
+                            f"checkpoint holds too; download or save the checkpoint again."
+                        )
                     part = stream.get_slice(name)
                     tensors[name] = Tensor(tuple(part.get_shape()), part.get_dtype())
         except SafetensorError as error:
@@ -276,6 +288,53 @@ def _headers(files: Sequence[Path]) -> dict[str, Tensor]:
                 f"{file} is cut short or damaged ({error}); download the checkpoint again."
             ) from error
     return tensors
+
+
+_TYPES: dict[str, tuple[type, ...]] = {
+    "model_type": (str,),
+    "architectures": (list,),
+    "text_config": (dict,),
+    "quantization_config": (dict,),
+    "auto_map": (dict,),
+    "tie_word_embeddings": (bool,),
+    "is_encoder_decoder": (bool,),
+    **dict.fromkeys(
+        (
+            *("num_hidden_layers", "num_attention_heads", "num_key_value_heads", "head_dim"),
+            *("hidden_size", "intermediate_size", "vocab_size", "max_position_embeddings"),
+            "num_nextn_predict_layers",
+        ),
+        (int,),
+    ),
+}
+
+
+def _check_types(config: dict[str, Any], path: Path) -> None:
+    """Refuse values of config.json that are of another kind than what is read from it."""
+    for key, kinds in _TYPES.items():
+        value = config.get(key)
+        wrong = value is not None and (
+            not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds)
+        )
+        if key == "architectures" and isinstance(value, list):
+            wrong = not all(isinstance(name, str) for name in value)
+        if wrong and not (isinstance(value, list) and int in kinds):  # a size for each layer
+            raise InputError(
+                f"{path}: {key} is {json.dumps(value)[:60]}, which is not of the right kind; "
+                f"download or save the checkpoint again."
+            )
+
+
+def _check_ends(folder: Path, rows: int) -> None:
+    """Refuse end-of-turn tokens that cannot be read or that no row of the embedding is."""
+    path = folder / "generation_config.json"
+    ends = read_object(path).get("eos_token_id") if path.is_file() else None
+    for end in ends if isinstance(ends, list) else [ends]:
+        if end is not None and (not isinstance(end, int) or (rows and not 0 <= end < rows)):
+            raise InputError(
+                f"{path}: eos_token_id names the token {end!r}, which the model does not have; "
+                f"download the checkpoint again."
+            )
 
 
 def _check_against_index(folder: Path, files: Sequence[Path], tensors: dict[str, Tensor]) -> None:

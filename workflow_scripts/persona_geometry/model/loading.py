@@ -7,13 +7,14 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM
 from transformers.utils import logging as transformers_logging
 
 from persona_geometry.errors import InputError
 from persona_geometry.gpu import kernels
 from persona_geometry.model.attention import attention_kernel
 from persona_geometry.model.checkpoint import check_loading
+from persona_geometry.model.configs import UNBUILDABLE, load_config, load_tokenizer, unbuildable
 from persona_geometry.model.hub import model_folder
 from persona_geometry.study.sections import Model
 
@@ -99,7 +100,7 @@ def load_model(model: Model, device: str = "auto") -> LanguageModel:
         from persona_geometry.gpu.fused_layers import fuse
 
         fuse(network)
-    tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    tokenizer = load_tokenizer(folder)
     return LanguageModel(network, tokenizer, _blocks(network), _lm_head(network))
 
 
@@ -109,7 +110,7 @@ def hidden_size(network: Any) -> int:
 
 def _network(folder: Path, model: Model, placed: dict[str, str]) -> tuple[Any, dict[str, Any]]:
     """The causal LM, and what was amiss in loading it."""
-    config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+    config = load_config(folder)
     if config.is_encoder_decoder or type(config) not in AutoModelForCausalLM._model_mapping:
         raise InputError(
             f"The model in {folder} is of type {config.model_type}, which transformers does not "
@@ -125,9 +126,11 @@ def _network(folder: Path, model: Model, placed: dict[str, str]) -> tuple[Any, d
             output_loading_info=True,
             **placed,
         )
-    except (ValueError, ImportError) as error:
+    except torch.cuda.OutOfMemoryError:
+        raise
+    except UNBUILDABLE as error:
         if "attention" not in str(error).lower():
-            raise
+            raise unbuildable(folder, error) from error
         raise InputError(
             f"model.attention is '{model.attention}', which models of type {config.model_type} "
             f"cannot be run with here ({_first_sentence(error)}); set it to 'eager'."

@@ -78,13 +78,22 @@ def check_prompts(
     role, arguments = model.system_role, model.template_arguments
     frame = check_template(tokenizer, model)
     system_prompts = {texts.of_responses[0]: texts.of_responses[1], **texts.personas}
+    if TEMPLATE_DEFAULT in system_prompts.values():
+        _frame(tokenizer, (TEMPLATE_DEFAULT, TEMPLATE_DEFAULT), role, arguments)
     _check_control_tokens(tokenizer, {**system_prompts, **texts.prompts})
+    _check_turn_marks(frame, {**system_prompts, **texts.prompts})
 
     system, user = TEMPLATE_DEFAULT if role == "refuse" else _SYSTEM[1], _USER[1]
     personas, prompts = {}, {}
     for name, text in system_prompts.items():
         with _about(name):
             rendered = render_text(tokenizer, text, user, role, arguments)
+            if text == "" and role == "native" and rendered != frame.replace(system, ""):
+                raise InputError(
+                    "its empty system message does not reach the model as one, since the chat "
+                    "template leaves it out or puts another text there; write '@template' for no "
+                    "system message."
+                )
             if text not in ("", TEMPLATE_DEFAULT):
                 _check_frame(rendered, frame, system, text, FOLD if role == "native" else REWORD)
             personas[name] = tokenize(tokenizer, rendered)
@@ -122,7 +131,23 @@ def check_template(tokenizer: Any, model: Model) -> str:
     """
     role, arguments = model.system_role, model.template_arguments
     _check_arguments(tokenizer, arguments)
-    systems = (TEMPLATE_DEFAULT, TEMPLATE_DEFAULT) if role == "refuse" else _SYSTEM
+    if not tokenize(tokenizer, "a"):
+        raise InputError(
+            "The model's tokenizer makes no token of the letter a; give the tokenizer that belongs "
+            "to the weights."
+        )
+    return _frame(
+        tokenizer,
+        (TEMPLATE_DEFAULT, TEMPLATE_DEFAULT) if role == "refuse" else _SYSTEM,
+        role,
+        arguments,
+    )
+
+
+def _frame(
+    tokenizer: Any, systems: tuple[str, str], role: str, arguments: Mapping[str, Any]
+) -> str:
+    """What the template makes of marked texts, which must be the same around two of them."""
     one, other = (
         render_text(tokenizer, system, user, role, arguments)
         for system, user in zip(systems, _USER, strict=True)
@@ -134,7 +159,27 @@ def check_template(tokenizer: Any, model: Model) -> str:
             "The model's chat template renders two prompts differently beyond their texts, so that "
             "its own part of them cannot be told; use another model."
         )
+    if any(other.count(mark) > 1 for mark in (systems[1], _USER[1])):
+        raise InputError(
+            "The model's chat template gives a text more than once; use another model."
+        )
     return other
+
+
+def _check_turn_marks(frame: str, texts: Mapping[str, str]) -> None:
+    """Refuse texts that hold a line of the template's own, which would open a turn."""
+    own = frame
+    for mark in (_SYSTEM[1], _USER[1]):
+        own = own.replace(mark, "\n")
+    marks = {line.strip() for line in own.splitlines()}
+    marks = {mark for mark in marks if len(mark) > 2 and not mark.isalpha()}
+    for name, text in texts.items():
+        for mark in marks:
+            if mark in text:
+                raise InputError(
+                    f"{name}: its text holds {mark!r}, with which the model's chat template marks "
+                    f"a turn; reword the text."
+                )
 
 
 def _check_arguments(tokenizer: Any, arguments: Mapping[str, Any]) -> None:

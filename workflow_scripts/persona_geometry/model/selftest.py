@@ -117,6 +117,7 @@ def check_model(
     except FAILURES as error:
         raise _refusal(model, f"fails in a forward pass ({_brief(error)})") from error
     _check_memory(model)
+    _check_alive(model, plain[0])
     _check_causality(model, plain[0])
     _check_head(model, plain[0])
     rounding = _check_kernel(model, plain[0])
@@ -213,6 +214,24 @@ def _takes_the_likeliest(
             if not (likeliest and _gap(ours[:n], theirs, model.dtype) <= rounding.rows):
                 return False
     return True
+
+
+def _check_alive(model: LanguageModel, row: Plain) -> None:
+    """Weights that were never filled give every word the same logit, or leave a block without work.
+
+    A file whose download was cut off may have all its bytes, and zeros for what did not come.
+    """
+    if (row.logits.amax(1) == row.logits.amin(1)).any():
+        raise _refusal(
+            model, "gives every word the same probability, as weights do that are all zero"
+        )
+    same = (row.outputs[1:] == row.outputs[:-1]).flatten(1).all(1)
+    if same.any():
+        raise _refusal(
+            model,
+            f"has a decoder block that changes nothing (layer {int(same.nonzero()[0]) + 1}), as "
+            f"weights do that are all zero",
+        )
 
 
 def _check_memory(model: LanguageModel) -> None:

@@ -96,8 +96,8 @@ def _check_prefix(tensors: Mapping[str, Tensor], source: str) -> None:
 
 
 def _check_precision(tensors: Mapping[str, Tensor], source: str) -> None:
-    for name, (shape, dtype) in tensors.items():
-        weight = name.endswith(".weight") and len(shape) > 1
+    for name, (_, dtype) in tensors.items():
+        weight = name.endswith((".weight", ".bias"))
         if _QUANTISED.search(name) or dtype.startswith(("F8", "F4", "F6")):
             quantised = True
         else:

@@ -92,7 +92,7 @@ def check_tokenizer(folder: Path, rows: int) -> None:
             f"workflow does not run; save it as tokenizer.json."
         )
     used = "".join(_templates(folder).values())
-    roles = {_content(_read(folder / CONFIG).get(role)) for role in _ROLES}
+    roles = {str(_content(_read(folder / CONFIG).get(role))) for role in _ROLES}
     for place, token, number, special in _tokens(folder):
         if rows and number >= rows and not (special and token not in used and token not in roles):
             raise InputError(
@@ -109,8 +109,15 @@ def _templates(folder: Path) -> dict[str, str]:
     if not templates:
         given = _read(folder / CONFIG).get("chat_template")
         named = given if isinstance(given, list) else [{"name": "default", "template": given}]
-        templates = {str(entry.get("name")): entry.get("template") for entry in named}
-    return {name: text for name, text in templates.items() if text and text.strip()}
+        try:
+            templates = {str(entry.get("name")): entry.get("template") or "" for entry in named}
+            return {name: text for name, text in templates.items() if text.strip()}
+        except AttributeError:
+            raise InputError(
+                f"chat_template in {folder / CONFIG} is neither a text nor a list of named texts; "
+                f"download the checkpoint again."
+            ) from None
+    return {name: text for name, text in templates.items() if text.strip()}
 
 
 def _tokens(folder: Path) -> Iterator[tuple[Path, str, int, bool]]:
@@ -127,15 +134,17 @@ def _tokens(folder: Path) -> Iterator[tuple[Path, str, int, bool]]:
                 yield file, token, int(number), False
         for number, entry in added.items():
             yield file, entry["content"], int(number), bool(entry.get("special"))
+        file = config
+        for number, entry in (_read(config).get("added_tokens_decoder") or {}).items():
+            yield config, entry["content"], int(number), bool(entry.get("special"))
+        for name in () if content else ("vocab.json", "added_tokens.json"):
+            file = folder / name
+            for token, number in _read(file).items():
+                yield file, token, int(number), False
     except (KeyError, TypeError, ValueError, AttributeError):
         raise InputError(
-            f"{file} is no tokenizer of the tokenizers library; download the checkpoint again."
+            f"{file} does not list tokens as a tokenizer does; download the checkpoint again."
         ) from None
-    for number, entry in (_read(config).get("added_tokens_decoder") or {}).items():
-        yield config, entry["content"], int(number), bool(entry.get("special"))
-    for name in () if content else ("vocab.json", "added_tokens.json"):
-        for token, number in _read(folder / name).items():
-            yield folder / name, token, number, False
 
 
 def _content(token: Any) -> str | None:
@@ -151,11 +160,18 @@ def _text(file: Path) -> str:
 
 def _read(file: Path) -> dict[str, Any]:
     """A JSON object; an empty one where there is no file."""
-    if not file.is_file():
-        return {}
+    return read_object(file) if file.is_file() else {}
+
+
+def read_object(file: Path) -> dict[str, Any]:
+    """A JSON object of a checkpoint.
+
+    Raises:
+        InputError: not UTF-8, or not a JSON object.
+    """
     try:
         content = json.loads(_text(file))
-    except json.JSONDecodeError:
+    except (json.JSONDecodeError, RecursionError):
         content = None
     if not isinstance(content, dict):
         raise InputError(f"{file} is not a JSON object; download the checkpoint again.")

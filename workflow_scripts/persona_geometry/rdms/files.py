@@ -29,7 +29,7 @@ from persona_geometry.files import (
 )
 from persona_geometry.rdms.rdm import Rdm, RdmStack, checked
 from persona_geometry.rdms.triangle import complement, square, vectorize
-from persona_geometry.text_files import read_bytes, read_lines, read_text
+from persona_geometry.text_files import parse_number, read_bytes, read_lines, read_text
 
 SIMILARITIES = "give cosine similarities, which are 1 on the diagonal"
 
@@ -107,7 +107,7 @@ def read_cosine_rdms(path: str | Path) -> dict[int, Rdm]:
             )
             for key, layer in json.loads(text, object_pairs_hook=_each_once).items()
         }
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError):
         raise InputError(
             f"{path} is not a JSON of layers, each with 'persona_names' and 'matrix'; see "
             f"config/README.md for the form."
@@ -211,7 +211,7 @@ def read_rdm_table(path: str | Path, kind: str | None = None) -> Rdm:
                 f"of them."
             )
         try:
-            rows[cells[0].strip()] = [float(cell) for cell in cells[1:]]
+            rows[cells[0].strip()] = [parse_number(cell) for cell in cells[1:]]
         except ValueError:
             raise InputError(
                 f"{path}, line {number}: the row of '{cells[0]}' holds something that is not a "

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from persona_geometry.errors import InputError
 from persona_geometry.study.tables import read_rows
+from persona_geometry.text_files import parse_number
 
 Outcome = tuple[str, str, float]
 COLUMNS = ("source", "target", "value")
@@ -51,7 +52,7 @@ def read_outcomes(path: str | Path, personas: Collection[str] | None = None) -> 
 
 def _number(text: str, place: str) -> float:
     try:
-        value = float(text)
+        value = parse_number(text)
     except ValueError:
         value = float("nan")
     if not isfinite(value):

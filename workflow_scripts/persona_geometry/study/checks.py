@@ -13,7 +13,11 @@ from persona_geometry.model.tensors import depth_of, text_config
 from persona_geometry.rsa.catalogue import Scope
 from persona_geometry.rsa.gates import check
 from persona_geometry.study.inputs import check_inputs
-from persona_geometry.study.tables import LONGEST_NAME
+from persona_geometry.study.tables import (
+    LONGEST_NAME,
+    TEMPLATE_DEFAULT,
+    is_almost_template_default,
+)
 
 if TYPE_CHECKING:
     from persona_geometry.study.config import Study
@@ -108,6 +112,12 @@ def _check_leading_system_prompt(study: "Study", config: dict[str, Any]) -> None
     if study.needs_model and "model" not in config:
         raise InputError(
             f"{study.source}: 'model' is missing; add it, or give both RDMs as files under 'rdm'."
+        )
+    if is_almost_template_default(study.generation.system_prompt or ""):
+        raise InputError(
+            f"{study.source}: generation.system_prompt is {study.generation.system_prompt!r}, "
+            f"which would be said to the model; write {TEMPLATE_DEFAULT} alone for no system "
+            f"message."
         )
     if "js" not in study.rdm and study.anchor is None and study.generation.system_prompt is None:
         raise InputError(

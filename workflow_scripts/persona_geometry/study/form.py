@@ -9,7 +9,11 @@ import jsonschema
 
 from persona_geometry.errors import InputError
 from persona_geometry.study.sections import schema
+from persona_geometry.text_files import unseen
 
+LARGEST = 2**63 - 1
+LONG = {"generation.system_prompt"}
+"""Texts that may have several lines."""
 KINDS = {
     "integer": "a whole number",
     "number": "a number",
@@ -40,6 +44,13 @@ def check_form(config: object, source: str) -> None:
         if isinstance(value, float) and not math.isfinite(value):
             raise InputError(
                 f"{source}: {key} is not valid ({value} is not a finite number); write a number."
+            )
+        if isinstance(value, int) and abs(value) > LARGEST:
+            raise InputError(f"{source}: {key} is beyond {LARGEST}; write a smaller number.")
+        if isinstance(value, str) and (found := unseen(value, lines=key in LONG)):
+            raise InputError(
+                f"{source}: {key} holds U+{ord(found):04X}, which cannot be seen or belongs in no "
+                f"such text; remove it."
             )
     error = jsonschema.exceptions.best_match(_Validator(schema()).iter_errors(config))
     if error is None:

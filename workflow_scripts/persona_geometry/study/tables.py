@@ -48,6 +48,11 @@ def read_personas(path: str | Path) -> list[Persona]:
     row_of_text: dict[str, int] = {}
     for line, row in _named_rows(path, ("persona", "cluster", "system_prompt")):
         text = _unescape(row["system_prompt"])
+        if is_almost_template_default(text):
+            raise InputError(
+                f"{path}, line {line}: the system prompt of '{row['persona']}' is {text!r}, which "
+                f"would be said to the model; write {TEMPLATE_DEFAULT} alone for no system message."
+            )
         if text in row_of_text:
             raise InputError(
                 f"{path}, line {line}: persona '{row['persona']}' has the same system prompt as "
@@ -57,6 +62,11 @@ def read_personas(path: str | Path) -> list[Persona]:
         row_of_text[text] = line
         personas.append(Persona(row["persona"], row["cluster"].strip() or None, text))
     return personas
+
+
+def is_almost_template_default(text: str) -> bool:
+    """Whether a text is `TEMPLATE_DEFAULT` but for case, quotes and blanks around it."""
+    return text != TEMPLATE_DEFAULT and text.strip(" \"'\t\n").casefold() == TEMPLATE_DEFAULT
 
 
 def read_prompts(path: str | Path) -> list[Prompt]:
@@ -118,6 +128,12 @@ def read_rows(path: str | Path, columns: tuple[str, ...]) -> Iterator[tuple[int,
             raise InputError(
                 f"{path}, line {line}: {len(cells)} tab-separated cells where the header has "
                 f"{len(header)}; add or remove tabs (an empty cell still needs its tab)."
+            )
+        quoted = [cell for cell in cells if len(cell) > 1 and cell[0] == cell[-1] == '"']
+        if quoted:
+            raise InputError(
+                f"{path}, line {line}: the cell {quoted[0][:40]} stands in quotation marks, which "
+                f"tables do not have and the model would read; remove them."
             )
         empty = False
         yield line, dict(zip(header, cells, strict=True))
