@@ -124,14 +124,14 @@ def _at_layer(of_study: Mapping[str, Any], layer: int) -> dict[str, Any]:
     }
 
 
-def _noise_ceiling(primary: Geometries, settings: Alignment) -> dict | None:
+def _noise_ceiling(primary: Geometries, settings: Alignment) -> dict[str, Any] | None:
     if not (primary.by_prompt and settings.noise_ceiling_splits):
         return None
     splits, seed = settings.noise_ceiling_splits, settings.seed
     return noise_ceiling(primary.by_prompt["full"], splits, seed)
 
 
-def _between_layers(primary: Geometries, layers: Sequence[int]) -> dict:
+def _between_layers(primary: Geometries, layers: Sequence[int]) -> dict[str, Any]:
     rdms = [primary.cosine[layer] for layer in layers]
     return {
         "layers": list(layers),

@@ -11,6 +11,7 @@ itself, and Spearman's correlation of the enlarged sample is a weighted one on t
 """
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -35,7 +36,7 @@ def bootstrap_intervals(
     n: int,
     seed: int,
     clusters: Sequence[str] = (),
-) -> dict[str, dict]:
+) -> dict[str, dict[str, Any]]:
     """Confidence intervals of Spearman's correlation between cosine distance and divergence.
 
     Args:

@@ -7,6 +7,7 @@ differences.
 
 from collections.abc import Mapping
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +19,7 @@ PEAK_METHOD = "multiple comparisons with the best (Hsu 1984), jackknife"
 DRAWS = 10_000
 
 
-def contrasts(layers: Mapping[int, Jackknife]) -> list[dict]:
+def contrasts(layers: Mapping[int, Jackknife]) -> list[dict[str, Any]]:
     """Differences of ρ between every two layers.
 
     Args:
@@ -32,7 +33,7 @@ def contrasts(layers: Mapping[int, Jackknife]) -> list[dict]:
     return [_contrast(pair, *(layers[layer] for layer in pair)) for pair in combinations(layers, 2)]
 
 
-def _contrast(pair: tuple[int, int], one: Jackknife, other: Jackknife) -> dict:
+def _contrast(pair: tuple[int, int], one: Jackknife, other: Jackknife) -> dict[str, Any]:
     difference = one.rho - other.rho
     without = {kind: rho - other.without[kind] for kind, rho in one.without.items()}
     intervals = {
@@ -43,7 +44,7 @@ def _contrast(pair: tuple[int, int], one: Jackknife, other: Jackknife) -> dict:
     return {"layers": list(pair), "difference": difference, **intervals}
 
 
-def peak(layers: Mapping[int, Jackknife], over: tuple[str, ...], seed: int) -> dict:
+def peak(layers: Mapping[int, Jackknife], over: tuple[str, ...], seed: int) -> dict[str, Any]:
     """The layer of largest ρ, and the layers that may be best in truth.
 
     A layer is left out of the set where another one is significantly above it: where the largest

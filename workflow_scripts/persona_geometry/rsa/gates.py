@@ -94,7 +94,7 @@ def look_up(statistics: Mapping[str, Any], path: str) -> Any:
     return value
 
 
-def evaluate(gates: Sequence[Gate], statistics: Mapping[str, Any]) -> list[dict]:
+def evaluate(gates: Sequence[Gate], statistics: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Each gate with its value and status; what could not be computed is never passed."""
     results = []
     for gate in gates:

@@ -1,6 +1,6 @@
 """Confidence intervals from a standard error: on the correlation, and on Fisher's z of it."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.stats import t as student_t
@@ -25,7 +25,7 @@ def combined(one: Spread, other: Spread) -> Spread:
     return Spread(total, total**2 / squares if squares > 0 else min(one.df, other.df))
 
 
-def t_interval(estimate: float, spread: Spread) -> dict:
+def t_interval(estimate: float, spread: Spread) -> dict[str, Any]:
     """Student's t interval: `low`, `high`, `level`, `se`, `df`, and a `reason` of None."""
     se = float(np.sqrt(max(spread.variance, 0.0)))
     half = se * float(student_t.ppf((1 + LEVEL) / 2, spread.df))
@@ -39,13 +39,13 @@ def t_interval(estimate: float, spread: Spread) -> dict:
     }
 
 
-def bounded_t_interval(rho: float, spread: Spread) -> dict:
+def bounded_t_interval(rho: float, spread: Spread) -> dict[str, Any]:
     """Student's t interval of a correlation, cut to [-1, 1]."""
     interval = t_interval(rho, spread)
     return interval | {"low": max(interval["low"], -1.0), "high": min(interval["high"], 1.0)}
 
 
-def fisher_interval(rho: float, spread: Spread) -> dict:
+def fisher_interval(rho: float, spread: Spread) -> dict[str, Any]:
     """Interval of a correlation in (-1, 1) that is Student's t on Fisher's z = artanh ρ.
 
     Args:
@@ -61,7 +61,7 @@ def fisher_interval(rho: float, spread: Spread) -> dict:
     return interval | {"low": low, "high": high}
 
 
-def delta_interval(rho: float, spread: Spread) -> dict:
+def delta_interval(rho: float, spread: Spread) -> dict[str, Any]:
     """Interval of a correlation in (-1, 1), from the spread of ρ itself, which `se` is of.
 
     The standard error of Fisher's z is that of ρ over 1 - ρ² (the delta method).
@@ -70,6 +70,6 @@ def delta_interval(rho: float, spread: Spread) -> dict:
     return fisher_interval(rho, of_z) | {"se": float(np.sqrt(max(spread.variance, 0.0)))}
 
 
-def no_interval(reason: str) -> dict:
+def no_interval(reason: str) -> dict[str, Any]:
     """An interval that is not computed, and why."""
     return dict.fromkeys(("low", "high", "se", "df")) | {"level": LEVEL, "reason": reason}

@@ -9,6 +9,7 @@ prompts widen the interval as far as prompts matter, and no further.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -79,7 +80,7 @@ def jackknife(
     return Jackknife(float(weighted_spearman(x, y, np.ones_like(x))[0]), without)
 
 
-def intervals(layer: Jackknife) -> dict[str, dict]:
+def intervals(layer: Jackknife) -> dict[str, dict[str, Any]]:
     """95 % intervals of ρ over prompts, personas, both (`dual`) and clusters.
 
     Returns:

@@ -124,7 +124,7 @@ class Layer:
             "cluster_collapsed_n_pairs": n_collapsed,
         }
 
-    def _partial_mantel(self) -> dict | None:
+    def _partial_mantel(self) -> dict[str, Any] | None:
         covariates = dict(self.primary.covariates)
         if self.primary.clusters:
             models = cluster_models(self.primary)
@@ -265,7 +265,7 @@ class Layer:
             "disagreeing_pairs": pairs.disagreeing_pairs(table, k),
         }
 
-    def _cka(self) -> dict | None:
+    def _cka(self) -> dict[str, Any] | None:
         """CKA of centroids and of JS similarities (1 - JS / ln 2) as features."""
         if self.vectors is None:
             return None
@@ -288,7 +288,7 @@ class Layer:
             "ratio_to_widest": widest / values.std() if values.std() > 0 else None,
         }
 
-    def _outcomes(self) -> dict | None:
+    def _outcomes(self) -> dict[str, Any] | None:
         if not self.primary.outcomes:
             return None
         return outcomes_comparison(

@@ -1,6 +1,7 @@
 """The permutation tests of a study, which share their permutations between layers."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from persona_geometry.rsa.geometries import Geometries
 from persona_geometry.rsa.permutation import Null, Permutations, mantel
@@ -53,7 +54,7 @@ class LayerTests:
                 Permutations.free(n + 1, count, seed),
             )
 
-    def curve(self) -> dict[str, dict]:
+    def curve(self) -> dict[str, dict[str, Any]]:
         """ρ of every known layer with its p-values."""
         p, family_wise = self.mantel.p_values(), self.mantel.family_wise_p_values()
         return {
@@ -65,7 +66,7 @@ class LayerTests:
             for k, layer in enumerate(self.all_layers)
         }
 
-    def across_layers(self) -> dict:
+    def across_layers(self) -> dict[str, Any]:
         """Family-wise p-values over the configured layers."""
         columns = [self.all_layers.index(layer) for layer in self.layers]
         chosen = Null(self.mantel.observed[columns], self.mantel.permuted[:, columns], self.free)

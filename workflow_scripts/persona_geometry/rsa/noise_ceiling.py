@@ -7,6 +7,7 @@ square root is the correlation that the geometry of endlessly many prompts would
 
 from itertools import combinations
 from math import comb
+from typing import Any
 
 import numpy as np
 from scipy.stats import rankdata
@@ -14,7 +15,7 @@ from scipy.stats import rankdata
 from persona_geometry.rdms.rdm import RdmStack
 
 
-def noise_ceiling(by_prompt: RdmStack | None, splits: int, seed: int) -> dict | None:
+def noise_ceiling(by_prompt: RdmStack | None, splits: int, seed: int) -> dict[str, Any] | None:
     """Split-half reliability of the divergences, and the rank correlation it allows.
 
     Args:

@@ -12,6 +12,7 @@ that part, and twice its variance is taken off.
 
 from collections.abc import Sequence
 from math import isfinite
+from typing import Any
 
 import numpy as np
 
@@ -39,7 +40,7 @@ def outcomes_comparison(
     outcomes: Sequence[Outcome],
     n: int,
     seed: int,
-) -> dict:
+) -> dict[str, Any]:
     """Spearman's correlation of each geometry with the outcomes, and which is the stronger.
 
     Args:
@@ -92,7 +93,7 @@ def outcomes_comparison(
             strength = {k: np.sign(rho[k]) * drawn[k] for k in predictors}
             bootstraps.append({**drawn, "difference": strength["js"] - strength["cosine"]})
 
-    def with_interval(name: str, key: str, estimate: float) -> dict:
+    def with_interval(name: str, key: str, estimate: float) -> dict[str, Any]:
         drawn = [one[key][np.isfinite(one[key])] for one in bootstraps]
         reason, fewest = None, min((len(values) for values in drawn), default=0)
         if not isfinite(estimate):
@@ -134,7 +135,7 @@ def corrected_variance(personas: float, pairs: float, size: int) -> float:
     return max(personas * size / (size - 1) - 2 * pairs, pairs)
 
 
-def _stronger(difference: dict) -> str | None:
+def _stronger(difference: dict[str, Any]) -> str | None:
     if difference["low"] is None:
         return None
     if difference["low"] > 0:

@@ -1,6 +1,7 @@
 """Named pairs: where the two geometries agree, where they part, and what was predicted."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -13,7 +14,7 @@ def pair_table(
     cosine: Rdm,
     divergence: Rdm,
     magnitude: np.ndarray | None = None,
-) -> list[dict]:
+) -> list[dict[str, Any]]:
     """One row a pair of personas, in the order of the upper triangle.
 
     Args:
@@ -54,14 +55,14 @@ def residual_magnitudes(residuals: Residuals) -> np.ndarray | None:
     return np.abs(x - x.mean()) / x.std() + np.abs(y - y.mean()) / y.std()
 
 
-def top_residual_pairs(table: Sequence[dict], k: int) -> list[dict]:
+def top_residual_pairs(table: Sequence[dict[str, Any]], k: int) -> list[dict[str, Any]]:
     """The k pairs that the radial covariate fits worst."""
     if table and table[0]["magnitude"] is None:
         return []
     return sorted(table, key=lambda row: -row["magnitude"])[:k]
 
 
-def agreeing_pairs(table: Sequence[dict], k: int) -> list[dict]:
+def agreeing_pairs(table: Sequence[dict[str, Any]], k: int) -> list[dict[str, Any]]:
     """The k pairs whose two ranks differ least; among equals those far from the middle first."""
     middle = (len(table) + 1) / 2
     return sorted(
@@ -73,14 +74,16 @@ def agreeing_pairs(table: Sequence[dict], k: int) -> list[dict]:
     )[:k]
 
 
-def disagreeing_pairs(table: Sequence[dict], k: int) -> list[dict]:
+def disagreeing_pairs(table: Sequence[dict[str, Any]], k: int) -> list[dict[str, Any]]:
     """The k pairs whose two ranks differ most."""
     return sorted(table, key=lambda row: -abs(row["cosine_rank"] - row["js_rank"]))[:k]
 
 
 def check_predictions(
-    table: Sequence[dict], top: Sequence[dict], predicted: Sequence[Sequence[str]]
-) -> dict | None:
+    table: Sequence[dict[str, Any]],
+    top: Sequence[dict[str, Any]],
+    predicted: Sequence[Sequence[str]],
+) -> dict[str, Any] | None:
     """Whether every predicted pair is among the top residual pairs; None without predictions."""
     if not predicted:
         return None
@@ -99,7 +102,7 @@ def check_predictions(
     }
 
 
-def stability(top_of_layer: Mapping[int, Sequence[dict]]) -> list[dict]:
+def stability(top_of_layer: Mapping[int, Sequence[dict[str, Any]]]) -> list[dict[str, Any]]:
     """In which layers each pair is among the top residual pairs, most layers first."""
     layers: dict[frozenset[str], list[int]] = {}
     names: dict[frozenset[str], list[str]] = {}

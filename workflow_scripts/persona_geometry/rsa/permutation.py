@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from itertools import permutations as arrangements
 from itertools import product
 from math import factorial, prod
+from typing import Any
 
 import numpy as np
 
@@ -150,7 +151,7 @@ class Null:
         reached = (permuted >= self.observed - ROUNDING).sum(0)
         return _share(reached, len(permuted), self.observed, self.permutations)
 
-    def summary(self, k: int) -> dict:
+    def summary(self, k: int) -> dict[str, Any]:
         """Mean, standard deviation and quantiles of one null distribution, and how it was made.
 
         `possible` permutations are None where a JSON number could not hold them exactly.

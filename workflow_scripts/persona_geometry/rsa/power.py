@@ -21,6 +21,7 @@ dependent, as they are in real matrices; errors drawn pair by pair would flatter
 
 from collections.abc import Hashable, Sequence
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
@@ -42,7 +43,7 @@ def stratified_power(
     *,
     divergence: Rdm | None = None,
     permutations: int = 10_000,
-) -> dict:
+) -> dict[str, Any]:
     """Power of the Mantel test that permutes labels within strata.
 
     Args:
@@ -192,7 +193,7 @@ def _crossing(curve: list[dict[str, float]]) -> float | None:
     return None
 
 
-def _statement(result: dict) -> str:
+def _statement(result: dict[str, Any]) -> str:
     if result["smallest_p"] > LEVEL:
         return (
             f"The p of the stratified test cannot fall below {result['smallest_p']:.2g} "

@@ -6,6 +6,8 @@ that no peculiarity of single prompts can raise. Their ratio is Spearman's (1904
 corrected for attenuation, in the form that holds where errors of the two sides are correlated.
 """
 
+from typing import Any
+
 import numpy as np
 from scipy.stats import rankdata
 
@@ -16,7 +18,7 @@ from persona_geometry.rsa.prompt_centroids import weighted_cosine_distances
 
 def split_prompts(
     vectors: np.ndarray | None, by_prompt: RdmStack | None, splits: int, seed: int
-) -> dict | None:
+) -> dict[str, Any] | None:
     """Correlations between and within halves of the prompts, as means over splits.
 
     Args:

@@ -1,6 +1,7 @@
 """Does the agreement hinge on clusters, or on a single persona?"""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -31,13 +32,13 @@ def cluster_collapsed(x: Rdm, y: Rdm, fine: Sequence[str]) -> tuple[float | None
     return spearman(of_x, of_y), n_pairs
 
 
-def jackknife(x: Rdm, y: Rdm) -> dict:
+def jackknife(x: Rdm, y: Rdm) -> dict[str, Any]:
     """Spearman's correlation with each persona left out."""
     values = {name: rsa(x.without(name), y.without(name)) for name in x.names}
     return {"values": values, **spread([v for v in values.values() if v is not None])}
 
 
-def per_prompt(x: Rdm, by_prompt: RdmStack) -> dict:
+def per_prompt(x: Rdm, by_prompt: RdmStack) -> dict[str, Any]:
     """Spearman's correlation of one RDM with each prompt's RDM."""
     values = {prompt: rsa(x, y) for prompt, y in zip(by_prompt.labels, by_prompt, strict=True)}
     finite = [v for v in values.values() if v is not None]
@@ -45,7 +46,7 @@ def per_prompt(x: Rdm, by_prompt: RdmStack) -> dict:
     return {**spread(finite), "share_above_0.5": share, "values": values}
 
 
-def spread(values: Sequence[float]) -> dict:
+def spread(values: Sequence[float]) -> dict[str, Any]:
     """Median, interquartile range, smallest and largest; None without values."""
     if not len(values):
         return dict.fromkeys(("median", "iqr", "min", "max"))
