@@ -1,5 +1,6 @@
 # make demo   run the embedded study
-# make test   run the tests
+# make test   run the tests of the library, and of what changes cost
+# make test-workflow   run the other tests that go through the whole workflow
 # make test-clusters   run the tests that need a real Slurm or a real vLLM
 # make test-gpu   run what needs a CUDA device, and the kernels' tests on it
 # make lint   check style, spelling, types and the workflow
@@ -7,14 +8,19 @@
 
 PYTHON ?= .venv/bin/python
 SNAKEMAKE = $(PYTHON) -m snakemake
+PYTEST = OMP_NUM_THREADS=1 $(PYTHON) -m pytest -q -n 2 --dist loadscope
+COSTS = tests/workflow/test_costs.py tests/workflow/test_imports.py
 
-.PHONY: demo test test-clusters test-gpu lint
+.PHONY: demo test test-workflow test-clusters test-gpu lint
 
 demo: $(PYTHON)
 	$(SNAKEMAKE) --profile profiles/local
 
 test: $(PYTHON) .venv/dev
-	OMP_NUM_THREADS=1 $(PYTHON) -m pytest -q -n 2 --dist loadscope tests/unit tests/workflow tests/runpod
+	$(PYTEST) tests/unit $(COSTS)
+
+test-workflow: $(PYTHON) .venv/dev
+	$(PYTEST) tests/workflow tests/runpod $(COSTS:%=--ignore=%)
 
 test-clusters: $(PYTHON) .venv/dev
 	$(PYTHON) -m pytest -q tests/slurm tests/vllm
