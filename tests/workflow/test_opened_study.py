@@ -23,7 +23,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     table = Path(workspace.config["prompts"]).read_text().splitlines()[:4]
     workspace.prompts = [tuple(line.split("\t")) for line in table[1:]]
     workspace.config["prompts"] = "prompts.tsv"
-    workspace.config["alignment"] |= {"permutations": 999, "bootstrap": 20}
+    workspace.config["alignment"] |= {"permutations": 9_999, "bootstrap": 20}
     workspace.run()
     return workspace
 

@@ -84,7 +84,8 @@ def test_damaged_receipt_stops_no_study(study: Workspace) -> None:
 
 
 def test_damaged_description_of_the_model_is_repaired(study: Workspace) -> None:
-    (described,) = store_of(study).root.glob("models/*.json")
+    files = store_of(study).root.glob("models/*.json")
+    (described,) = (path for path in files if "fingerprint" in path.read_text())
     described.write_text('{"weight')
     study.personas.append(("pirate", "", "You are a pirate."))
     assert "is damaged; run" in study.run(TARGET, fails=True)
