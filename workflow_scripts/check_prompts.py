@@ -19,7 +19,7 @@ with job_log(snakemake.log[0]) as report:
     folder = model_folder(settings.model)
     positions = positions_of(load_config(folder))
     longest = check_prompts(
-        load_tokenizer(folder),
+        load_tokenizer(folder, settings.model.chat_template),
         settings.model,
         Texts(**params.texts),
         positions,

@@ -136,11 +136,13 @@ def generate_responses(
 
 
 def _generate(missing: MissingResponses) -> None:
-    from transformers import AutoConfig, AutoTokenizer
+    from transformers import AutoConfig
+
+    from persona_geometry.model.configs import load_tokenizer
 
     settings, account = missing.settings, missing.account
     folder = model_folder(settings.model)
-    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer = load_tokenizer(folder, settings.model.chat_template)
     prompts = missing.prompts(tokenizer, AutoConfig.from_pretrained(folder))
     ends = end_tokens(_generation_config(folder), tokenizer)
     limit = settings.generation.max_new_tokens
