@@ -73,7 +73,6 @@ def _load(file: Path) -> tuple[Any, Any]:
     from transformers.utils import logging
 
     from persona_geometry.model.checkpoint import check_loading
-    from persona_geometry.model.configs import UNBUILDABLE
 
     logging.disable_progress_bar()
     try:
@@ -85,7 +84,7 @@ def _load(file: Path) -> tuple[Any, Any]:
             dtype=torch.float32,
             output_loading_info=True,
         )
-    except UNBUILDABLE as error:
+    except Exception as error:  # tokenizers raises nothing narrower
         raise InputError(
             f"transformers cannot read the model in {file} ({error}); give its checkpoint as a "
             f"folder (model.path)."
