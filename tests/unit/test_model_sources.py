@@ -10,7 +10,6 @@ import gguf
 import numpy as np
 import pytest
 import torch
-from tests.conftest import TEMPLATE, make_tokenizer
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
@@ -26,6 +25,7 @@ from persona_geometry.study.config import Study, read_study
 from persona_geometry.study.config_files import read_config
 from persona_geometry.study.recipes import fingerprint, items, prompts_key, with_unpacked
 from persona_geometry.study.sections import Model
+from tests.conftest import TEMPLATE, make_tokenizer
 
 ROOT = Path(__file__).parents[2]
 HEADS, KEY_VALUE_HEADS, WIDTH = 4, 2, 64
@@ -58,7 +58,7 @@ def as_gguf(name: str, weight: np.ndarray) -> tuple[str, np.ndarray]:
 
 
 def write_gguf(file: Path, folder: Path, kind: gguf.GGMLQuantizationType) -> None:
-    """Write a random Llama as a GGUF file, and as a folder with the weights that the file stands for.
+    """Write a random Llama as a GGUF file, and a folder with the weights that it stands for.
 
     Matrices are of the given kind, vectors float32.
     """
@@ -202,7 +202,9 @@ def test_a_merged_adapter_does_what_an_unmerged_one_does(random_model: Path, ada
     settings = Model.of(path=str(random_model), dtype="float32")
     base = load_model(settings, "cpu").network
     merged = load_model(replace(settings, adapter=str(adapter)), "cpu").network
-    unmerged = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(random_model), adapter)
+    unmerged = PeftModel.from_pretrained(
+        AutoModelForCausalLM.from_pretrained(random_model), adapter
+    )
     with torch.inference_mode():
         plain, expected, found = (n(input_ids=ids).logits for n in (base, unmerged, merged))
     scale = expected.abs().max()
@@ -260,7 +262,7 @@ def test_an_adapter_needs_its_files_and_transformers(adapter: Path) -> None:
     config = read_config(ROOT / "config" / "config.yaml")
     config["model"]["adapter"] = str(adapter)
     config["generation"]["backend"] = "vllm"
-    with pytest.raises(InputError, match="would answer without model.adapter"):
+    with pytest.raises(InputError, match=r"would answer without model\.adapter"):
         read_study(config)
 
 
@@ -292,7 +294,9 @@ def test_a_model_without_a_template_may_be_given_one(random_model: Path, tmp_pat
     describe_model(Model.of(path=str(folder), chat_template=FEW_SHOT.read_text()), print)
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "config" / "models").glob("*.yaml")), ids=lambda p: p.stem)
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "config" / "models").glob("*.yaml")), ids=lambda p: p.stem
+)
 def test_a_shipped_model_makes_a_study_with_the_full_size_one(path: Path) -> None:
     base, own = read_config(ROOT / "config" / "qwen2.5-7b.yaml"), read_config(path)
     merged = base | {

@@ -1,6 +1,6 @@
-"""The same divergences for CPUs: one logarithm a pair-word, on blocks of words that stay in the cache.
+"""The same divergences for CPUs: one logarithm a pair-word, on blocks of words that stay in cache.
 
-At each token let c be the mean of the distributions compared there, and
+At each token let c be the mean of the distributions that are compared there, and
 
     D(x) = sum over words of c psi(x / c - 1),   psi(t) = (1 + t) log1p(t),
 
@@ -8,18 +8,18 @@ the Kullback-Leibler divergence of x from c. Then
 
     JS(P, Q) = (D(P) + D(Q)) / 2 - D((P + Q) / 2)
 
-so that a pair-word costs one logarithm. No ratio x / c exceeds the number of distributions, and where
-all are alike every D is small, so that little is lost in the difference: JS is within about 1e-7 nats
-of float64, and relatively far closer where the token's distributions are. Ratios are float32, and each
-block's sum is added up in float64.
+so that a pair-word costs one logarithm. No ratio x / c exceeds the number of distributions, and
+where all are alike every D is small, so that the difference loses little: JS is within 1e-6 nats of
+float64, as a rule within 1e-7, and far closer where a token's distributions are close. Ratios are
+float32; the sum of each block is added up in float64.
 
     KL(P||Q) = sum p log p - sum p log q
 
-is a product of two matrices, which costs next to nothing in float64. With these, JS <= Jeffreys / 8 holds
-what is closer than float32 can tell, so that equal distributions are exactly 0 apart.
+is a product of two matrices, which costs next to nothing in float64. What is closer than float32
+can tell is held by JS <= Jeffreys / 8, so that equal distributions are exactly 0 apart.
 
-Tokens are shared out among threads, each of which works alone: operations as short as these take longer
-to share than to do.
+Tokens are shared out among threads, each of which works alone: sharing operations as short as these
+takes longer than doing them.
 """
 
 from collections.abc import Callable

@@ -57,9 +57,10 @@ def pairwise_divergences(
     chosen from free memory. Either is halved whenever the GPU runs out of memory. The chunk
     changes no value, as far as `logits_of` itself does not.
 
-    `backend` "torch" is the reference and runs anywhere, "blocked" is for CPUs, "triton" is the fused
-    GPU kernel; "auto" takes "blocked" on a CPU, and the kernel on a GPU where Triton can compile it. JS = H((P+Q)/2) - H(P)/2 - H(Q)/2
-    (Lin, IEEE Trans. Inf. Theory 37, 1991), over the whole vocabulary, in float32.
+    `backend` "torch" is the reference and runs anywhere, "blocked" is for CPUs, "triton" is the
+    fused GPU kernel; "auto" takes "blocked" on a CPU, and the kernel on a GPU where Triton can
+    compile it. JS = H((P+Q)/2) - H(P)/2 - H(Q)/2 (Lin, IEEE Trans. Inf. Theory 37, 1991), over the
+    whole vocabulary, in float32.
 
     Raises InputError for pairs or a chunk out of range and for logits that are not finite,
     ArithmeticError where a divergence leaves its range by more than rounding, and

@@ -60,9 +60,7 @@ def tensor_kinds(file: Path) -> dict[str, int]:
     try:
         tensors = GGUFReader(file).tensors
     except (ValueError, IndexError, KeyError, OSError) as error:
-        raise InputError(
-            f"{file} is cut short or damaged ({error}); download it again."
-        ) from error
+        raise InputError(f"{file} is cut short or damaged ({error}); download it again.") from error
     return dict(sorted(Counter(tensor.tensor_type.name for tensor in tensors).items()))
 
 
