@@ -342,9 +342,9 @@ def test_a_failed_write_ends_the_job_and_loses_nothing_else(
     monkeypatch.setattr(store, "write_pairs", full)
     with pytest.raises(OSError, match="No space"):
         ShardJob(settings, store, lines.append).run(tasks)
-    assert [line.split(",")[0] for line in lines if "scored" in line] == [
-        f"{i + 1} of 6 prompts scored (q{i})" for i in range(3)
-    ]
+    scored = [line.split(",")[0] for line in lines if "scored" in line]
+    assert scored[:3] == [f"{i + 1} of 6 prompts scored (q{i})" for i in range(3)]
+    assert not any("(q3)" in line for line in scored)
     again = ShardJob(settings, Store(tmp_path), lambda _line: None)
     again.run(tasks)
     assert again.account.responses == 0 and again.account.cells <= 2 and again.account.pairs <= 2

@@ -42,6 +42,7 @@ def planned(pairs: Tensor) -> Callable[[Tensor], Tensor]:
         out = torch.empty(3, len(pairs), logits.shape[1])
         threads = torch.get_num_threads()
 
+        @torch.inference_mode()  # which threads do not inherit
         def work(tokens: range) -> None:
             kept = torch.empty(2, len(personas), logits.shape[2], dtype=torch.float64)
             for token in tokens:

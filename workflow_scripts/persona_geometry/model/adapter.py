@@ -42,10 +42,12 @@ def merged(network: Any, folder: Path) -> Any:
         ) from None
     check_adapter(folder)
     try:
-        config = PeftConfig.from_pretrained(folder)
+        config = PeftConfig.from_pretrained(str(folder))
         config.inference_mode = True
         adapted = get_peft_model(network, config, autocast_adapter_dtype=False)
-        loaded = set_peft_model_state_dict(adapted, load_peft_weights(folder, device="cpu"))
+        loaded: Any = set_peft_model_state_dict(
+            adapted, load_peft_weights(str(folder), device="cpu")
+        )
     except (ValueError, TypeError, KeyError, RuntimeError) as error:
         raise InputError(
             f"The adapter in {folder} does not fit the model ({str(error).splitlines()[0]}); give "

@@ -75,7 +75,7 @@ def _load(file: Path) -> tuple[Any, Any]:
     logging.disable_progress_bar()
     try:
         tokenizer = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
-        network, info = AutoModelForCausalLM.from_pretrained(
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
             file.parent,
             gguf_file=file.name,
             quantization_config=GgufConfig(dequantize=True),
@@ -87,5 +87,6 @@ def _load(file: Path) -> tuple[Any, Any]:
             f"transformers cannot read the model in {file} ({error}); give its checkpoint as a "
             f"folder (model.path)."
         ) from error
+    network, info = loaded
     check_loading(info, (name for name, _ in network.named_modules()), str(file))
     return network, tokenizer
