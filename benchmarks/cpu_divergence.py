@@ -76,8 +76,10 @@ def main() -> None:
     torch.manual_seed(0)
     threads, words, tokens = torch.get_num_threads(), arguments.vocabulary, arguments.tokens
     pairs = torch.tensor(list(combinations(range(arguments.personas), 2)))
-    print(f"{threads} threads, torch {torch.__version__}: float32 products "
-          f"{product_rate() / 1e9:.0f} GFLOP/s, log1p {log_rate(threads) / 1e6:.0f} million/s\n")  # fmt: skip
+    print(
+        f"{threads} threads, torch {torch.__version__}: float32 products "
+        f"{product_rate() / 1e9:.0f} GFLOP/s, log1p {log_rate(threads) / 1e6:.0f} million/s\n"
+    )
     print(
         "| spread | way | wall s a prompt | CPU s a prompt | pair-words/s | JS within | KL within |"
     )
