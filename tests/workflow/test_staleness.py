@@ -43,15 +43,6 @@ def finished(tmp_path_factory: pytest.TempPathFactory, random_model: Path) -> Wo
     return study
 
 
-@pytest.fixture
-def study(finished: Workspace, tmp_path: Path) -> Workspace:
-    """A copy of the finished study, with the modification times of its files."""
-    shutil.copytree(finished.folder, tmp_path / "study")
-    other = finished.copy()
-    other.folder = tmp_path / "study"
-    return other
-
-
 def aged(path: Path) -> None:
     """Date a file before everything else, as `cp -p` and rsync do."""
     os.utime(path, (1_000_000_000, 1_000_000_000))

@@ -86,7 +86,7 @@ def chat_template(tokenizer: Any) -> str:
             "The model's tokenizer has no chat template; use an instruction-tuned model."
         )
     try:
-        return tokenizer.get_chat_template()
+        return str(tokenizer.get_chat_template())
     except ValueError as error:
         raise InputError(
             f"The model's tokenizer has no chat template named 'default' ({error}); give it one."
@@ -151,8 +151,10 @@ def _apply_template(
     chat_template(tokenizer)
     given = {**arguments, DAY: _day(arguments.get(DAY))}
     try:
-        return tokenizer.apply_chat_template(
-            messages, tokenize=False, add_generation_prompt=open_answer, **given
+        return str(
+            tokenizer.apply_chat_template(
+                messages, tokenize=False, add_generation_prompt=open_answer, **given
+            )
         )
     except InputError:
         raise

@@ -255,7 +255,7 @@ def _without_weights(folder: Path) -> str:
 def _weight_map(folder: Path) -> dict[str, str]:
     path = folder / INDEX
     try:
-        names = json.loads(path.read_bytes())["weight_map"]
+        names: dict[str, str] = json.loads(path.read_bytes())["weight_map"]
         if names and all(isinstance(file, str) for file in names.values()):
             return names
     except (ValueError, KeyError, TypeError, AttributeError):

@@ -51,15 +51,18 @@ class LanguageModel:
     @property
     def device(self) -> torch.device:
         """Where inputs go."""
-        return self.network.get_input_embeddings().weight.device
+        device: torch.device = self.network.get_input_embeddings().weight.device
+        return device
 
     @property
     def head_device(self) -> torch.device:
-        return self.network.get_output_embeddings().weight.device
+        device: torch.device = self.network.get_output_embeddings().weight.device
+        return device
 
     @property
     def dtype(self) -> torch.dtype:
-        return self.network.dtype
+        dtype: torch.dtype = self.network.dtype
+        return dtype
 
     @property
     def body(self) -> Any:
@@ -69,7 +72,7 @@ class LanguageModel:
     @property
     def state_size(self) -> int:
         """Width d of the head's inputs; in some models it is not the width of the blocks."""
-        return self.network.get_output_embeddings().weight.shape[1]
+        return int(self.network.get_output_embeddings().weight.shape[1])
 
 
 def load_model(model: Model, device: str = "auto") -> LanguageModel:
@@ -105,7 +108,7 @@ def load_model(model: Model, device: str = "auto") -> LanguageModel:
 
 
 def hidden_size(network: Any) -> int:
-    return network.config.get_text_config().hidden_size
+    return int(network.config.get_text_config().hidden_size)
 
 
 def _network(folder: Path, model: Model, placed: dict[str, str]) -> tuple[Any, dict[str, Any]]:
@@ -135,7 +138,8 @@ def _network(folder: Path, model: Model, placed: dict[str, str]) -> tuple[Any, d
             f"model.attention is '{model.attention}', which models of type {config.model_type} "
             f"cannot be run with here ({_first_sentence(error)}); set it to 'eager'."
         ) from error
-    return loaded
+    network, faults = loaded
+    return network, faults
 
 
 def _first_sentence(error: Exception) -> str:

@@ -305,10 +305,10 @@ def _run_plainly(model: LanguageModel, turn: Turn) -> Plain:
     outputs: list[Tensor] = []
     states: list[Tensor] = []
 
-    def keep(_module: torch.nn.Module, _inputs: tuple, output: Tensor | tuple) -> None:
+    def keep(_module: torch.nn.Module, _inputs: Any, output: Any) -> None:
         outputs.append(output[0] if isinstance(output, tuple) else output)
 
-    def keep_last(_module: torch.nn.Module, _inputs: tuple, output: Any) -> None:
+    def keep_last(_module: torch.nn.Module, _inputs: Any, output: Any) -> None:
         states.append(output.last_hidden_state)
 
     hooks = [block.register_forward_hook(keep) for block in model.blocks]
