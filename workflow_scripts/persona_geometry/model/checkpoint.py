@@ -59,7 +59,7 @@ def inspect_checkpoint(folder: Path, source: str) -> dict[str, Any]:
     config = read_config(folder)
     _check_kind(folder, config, source)
     files = weight_files(folder)
-    tensors = _headers(files)
+    tensors = read_headers(files)
     _check_against_index(folder, files, tensors)
     rows = check_tensors(config, tensors, source)
     _check_ends(folder, rows)
@@ -263,8 +263,12 @@ def _weight_map(folder: Path) -> dict[str, str]:
     raise InputError(f"{path} is no index of weight files; download the checkpoint again.")
 
 
-def _headers(files: Sequence[Path]) -> dict[str, Tensor]:
-    """Name, shape and dtype of every tensor."""
+def read_headers(files: Sequence[Path]) -> dict[str, Tensor]:
+    """Name, shape and dtype of every tensor of some weight files.
+
+    Raises:
+        InputError: a file is cut short or no weight file, or a tensor is in two of them.
+    """
     tensors = {}
     for file in files:
         with file.open("rb") as stream:
