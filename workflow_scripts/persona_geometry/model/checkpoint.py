@@ -9,7 +9,7 @@ import ast
 import importlib.util
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -58,6 +58,7 @@ def inspect_checkpoint(folder: Path, source: str) -> dict[str, Any]:
     """
     config = read_config(folder)
     _check_kind(folder, config, source)
+    _check_head_counts(text_config(config), source)
     files = weight_files(folder)
     tensors = read_headers(files)
     _check_against_index(folder, files, tensors)
@@ -327,6 +328,16 @@ def _check_types(config: dict[str, Any], path: Path) -> None:
                 f"{path}: {key} is {json.dumps(value)[:60]}, which is not of the right kind; "
                 f"download or save the checkpoint again."
             )
+
+
+def _check_head_counts(text: Mapping[str, Any], source: str) -> None:
+    """Refuse query heads that cannot be shared out among the heads of keys and values."""
+    heads, keyed = text.get("num_attention_heads"), text.get("num_key_value_heads")
+    if isinstance(heads, int) and isinstance(keyed, int) and (keyed < 1 or heads % keyed):
+        raise InputError(
+            f"config.json of {source} asks for {heads} attention heads that share {keyed} of keys "
+            f"and values, which does not divide; download or save the checkpoint again."
+        )
 
 
 def _check_ends(folder: Path, rows: int) -> None:
