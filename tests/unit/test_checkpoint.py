@@ -170,6 +170,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "another intermediate size": (config(intermediate_size=96), r"asks for \(96, 32\)|\(32, 96\)"),
     "another vocabulary": (config(vocab_size=300), r"\(259, 32\), but config\.json asks for"),
+    "no positions": (config(max_position_embeddings=0), "has max_position_embeddings 0; download"),
     "heads that cannot share": (
         config(num_key_value_heads=3),
         "asks for 2 attention heads that share 3 of keys and values, which does not divide",

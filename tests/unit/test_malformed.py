@@ -344,6 +344,9 @@ YAML = [
         lambda text: text.replace("  - 1\n", "  - 0b01\n"),
         "geometry.layers.0 is 0b01, which YAML reads as 1",
     ),
+    case("a key that is a list", lambda t: t + "? [a, b]\n: 2\n", "this is no valid YAML"),
+    case("a day that there is not", lambda t: t + "x: 2024-02-31\n", "day is out of range"),
+    case("an object of Python", lambda t: t + "x: !!python/name:os.system\n", "no valid YAML"),
     case("a list that holds itself", lambda t: t + "x: &x [*x]\n", "'x.0' refers to the section"),
     case("a section that holds itself", lambda t: t + "x: &x {y: *x}\n", "'x.y' refers to"),
     case(
@@ -529,6 +532,8 @@ RDMS = [
         at_layer_1(matrix=(0.5 + 0.5 * np.eye(6)).tolist()),
         "layer_1: all personas of the study are equally far apart",
     ),
+    case("a cosine in quotes", "cosine.json", replace("0.5", '"0.5"'), "not a JSON of layers"),
+    case("a cosine that is true", "cosine.json", replace("0.5", "true"), "not a JSON of layers"),
     case("divergences all alike", "js.tsv", lambda _: table(0), "are equally far apart"),
     case(
         "divergences that the anchor alone has",
@@ -648,7 +653,11 @@ MEANT = [
         BOTH | {"alignment": CONFIG["alignment"] | {"gates": [MEDIAN]}},
         "per_prompt.median will not be evaluated.*divergences of single prompts",
     ),
-    case("a covariate like an RDM", BOTH, "pay.tsv orders the pairs of personas as js.tsv does"),
+    case(
+        "a covariate like an RDM",
+        BOTH,
+        "orders the pairs .* as cosine.json, layer_1, .* js.tsv does",
+    ),
     case(
         "gates that exclude each other",
         changed(

@@ -58,6 +58,7 @@ def inspect_checkpoint(folder: Path, source: str) -> dict[str, Any]:
     """
     config = read_config(folder)
     _check_kind(folder, config, source)
+    _check_sizes(text_config(config), source)
     _check_head_counts(text_config(config), source)
     files = weight_files(folder)
     tensors = read_headers(files)
@@ -338,6 +339,15 @@ def _check_head_counts(text: Mapping[str, Any], source: str) -> None:
             f"config.json of {source} asks for {heads} attention heads that share {keyed} of keys "
             f"and values, which does not divide; download or save the checkpoint again."
         )
+
+
+def _check_sizes(text: Mapping[str, Any], source: str) -> None:
+    """Refuse a size that no model has."""
+    for key in ("num_hidden_layers", "hidden_size", "vocab_size", "max_position_embeddings"):
+        if isinstance(size := text.get(key), int) and size < 1:
+            raise InputError(
+                f"config.json of {source} has {key} {size}; download or save the checkpoint again."
+            )
 
 
 def _check_ends(folder: Path, rows: int) -> None:

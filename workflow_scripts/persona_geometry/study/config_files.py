@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ def check_config_files(paths: Sequence[str | Path]) -> list[str]:
     texts = {str(path): read_text(path) for path in paths}
     for path, text in texts.items():
         _check_keys(_composed(path, text), path)
-    return list(_merged({path: yaml.safe_load(_untabbed(text)) for path, text in texts.items()}))
+    return list(_merged({path: _loaded(path, text) for path, text in texts.items()}))
 
 
 def read_config(path: str | Path) -> dict[str, Any]:
@@ -40,22 +41,39 @@ def read_config(path: str | Path) -> dict[str, Any]:
         InputError: as `check_config_files`.
     """
     check_config_files([path])
-    content: dict[str, Any] = yaml.safe_load(_untabbed(read_text(path)))
-    return content
+    return _loaded(str(path), read_text(path))
 
 
 def _composed(path: str, text: str) -> yaml.Node:
-    try:
+    with _valid(path):
         node = yaml.compose(_untabbed(text), Loader=yaml.SafeLoader)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f", line {mark.line + 1}" if mark else ""
-        raise InputError(f"{path}{where}: this is no valid YAML; correct it.") from None
     if not isinstance(node, yaml.MappingNode):
         raise InputError(
             f"{path} holds no keys at its top level; write a config as config/config.yaml shows."
         )
     return node
+
+
+def _loaded(path: str, text: str) -> dict[str, Any]:
+    with _valid(path):
+        content: dict[str, Any] = yaml.safe_load(_untabbed(text))
+    return content
+
+
+@contextmanager
+def _valid(path: str) -> Iterator[None]:
+    """Say where a file is no YAML, or holds a value that none can be made of, as 2024-02-31."""
+    try:
+        yield
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f", line {mark.line + 1}" if mark else ""
+        raise InputError(f"{path}{where}: this is no valid YAML; correct it.") from None
+    except ValueError as error:
+        raise InputError(
+            f"{path} holds a value that YAML cannot read ({error}); correct it, or put it in "
+            f"quotes."
+        ) from None
 
 
 def _untabbed(text: str) -> str:

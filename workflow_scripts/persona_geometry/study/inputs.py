@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from persona_geometry.errors import InputError
+from persona_geometry.model.tensors import few
 from persona_geometry.rdms.files import check_sha256, read_rdm_table
 from persona_geometry.rdms.imported import imported_cosine_rdms, imported_divergence_rdm
 from persona_geometry.rdms.rdm import Rdm
@@ -78,17 +79,22 @@ def _check_covariates(study: "Study", names: list[str], rdms: Mapping[str, Rdm])
                 f"{path}: all personas of the study are equally far apart, so there is nothing "
                 f"that it could explain; correct it, or remove it from alignment.covariates."
             )
-        remarks += [
-            f"{path} orders the pairs of personas as {source} does, so that nothing of that RDM is "
-            f"left when it is held constant."
-            for source, other in rdms.items()
-            if np.array_equal(rdm.ranks, other.select(rdm.names).ranks)
-        ]
+        same = [s for s, other in rdms.items() if np.array_equal(rdm.ranks, _ranks(other, rdm))]
+        if same:
+            remarks.append(
+                f"{path} orders the pairs of personas as {few(same)} does, so that nothing of that "
+                f"RDM is left when it is held constant."
+            )
     return remarks
 
 
+def _ranks(rdm: Rdm, like: Rdm) -> np.ndarray:
+    """Ranks of the pairs that another RDM has, in its order."""
+    return rdm.select(like.names).ranks
+
+
 def _is_constant(rdm: Rdm) -> bool:
-    return np.ptp(rdm.vector) == 0
+    return bool(np.ptp(rdm.vector) == 0)
 
 
 def _check_outcomes(study: "Study", path: str) -> None:
