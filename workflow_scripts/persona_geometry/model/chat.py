@@ -215,6 +215,30 @@ def _refuse_day(_format: str) -> str:
     )
 
 
+def opens_answer(
+    tokenizer: Any,
+    rendered: str,
+    system_prompt: str,
+    user: str,
+    system_role: str,
+    arguments: Mapping[str, Any],
+) -> bool:
+    """Whether a rendered prompt ends where an answer begins.
+
+    It does where it differs from what the template gives without being asked to open one, or where
+    the template puts an answer right behind it. A template that renders no answers cannot tell.
+    """
+    messages = _messages(system_prompt, user, system_role)
+    if rendered != _apply_template(tokenizer, messages, arguments, open_answer=False):
+        return True
+    answered = [*messages, {"role": "assistant", "content": _MARK}]
+    try:
+        whole = _apply_template(tokenizer, answered, arguments, open_answer=False)
+    except InputError:
+        return True
+    return whole[len(rendered) :].lstrip().startswith(_MARK) or _MARK not in whole
+
+
 def _closing_tokens(tokenizer: Any, arguments: Mapping[str, Any]) -> list[int]:
     messages = [{"role": "user", "content": "-"}, {"role": "assistant", "content": _MARK}]
     _, mark, after = _apply_template(tokenizer, messages, arguments, False).partition(_MARK)

@@ -116,6 +116,7 @@ def check_model(
         raise
     except FAILURES as error:
         raise _refusal(model, f"fails in a forward pass ({_brief(error)})") from error
+    _check_finite(model, plain)
     _check_memory(model)
     _check_alive(model, plain[0])
     _check_causality(model, plain[0])
@@ -244,6 +245,15 @@ def _check_memory(model: LanguageModel) -> None:
                 f"scales its rotary angles by the longest row so far (dynamic scaling), which rows "
                 f"beyond {original} tokens change for all that follow",
             )
+
+
+def _check_finite(model: LanguageModel, plain: Sequence[Plain]) -> None:
+    if not all(part.isfinite().all() for row in plain for part in (row.outputs, row.states)):
+        raise _refusal(
+            model,
+            f"has hidden states that are not finite numbers: its weights are damaged, or it does "
+            f"not fit {str(model.dtype).removeprefix('torch.')} (see model.dtype)",
+        )
 
 
 def _check_head(model: LanguageModel, row: Plain) -> None:

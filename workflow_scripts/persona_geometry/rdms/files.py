@@ -15,6 +15,7 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -103,7 +104,7 @@ def read_cosine_rdms(path: str | Path) -> dict[int, Rdm]:
         layers = {
             _layer_number(key): (
                 [str(name) for name in layer["persona_names"]],
-                np.array(layer["matrix"], dtype=float),
+                _numbers(layer["matrix"]),
             )
             for key, layer in json.loads(text, object_pairs_hook=_each_once).items()
         }
@@ -122,6 +123,13 @@ def read_cosine_rdms(path: str | Path) -> dict[int, Rdm]:
             names, complement(similarities), source, kind="cosine", remedy=SIMILARITIES
         )
     return rdms
+
+
+def _numbers(rows: list[list[float | None]]) -> np.ndarray:
+    """A matrix of JSON numbers; null is NaN, but neither a text nor true is a number."""
+    if not set(map(type, chain.from_iterable(rows))) <= {float, int, type(None)}:
+        raise ValueError(rows)
+    return np.array(rows, dtype=float)
 
 
 def _layer_number(key: str) -> int:

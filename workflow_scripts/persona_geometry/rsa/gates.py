@@ -1,7 +1,8 @@
 """Gates: thresholds fixed in the config, evaluated on the statistics of a layer."""
 
+import itertools
 import operator
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
@@ -16,7 +17,8 @@ def check(gates: Sequence[Gate], scope: Scope) -> list[str]:
     """Refuse gates that mean nothing in a study.
 
     Returns:
-        A sentence for each gate that cannot be evaluated, as the study lacks what it needs.
+        A sentence for each gate that cannot be evaluated, as the study lacks what it needs, and
+        for every two that cannot both pass.
 
     Raises:
         InputError: a statistic that does not exist or may not carry a gate, a threshold that every
@@ -38,7 +40,27 @@ def check(gates: Sequence[Gate], scope: Scope) -> list[str]:
                 f"The gate on {name} will not be evaluated, and so not pass: it needs "
                 f"{' and '.join(NEEDS[need] for need in missing)}."
             )
-    return lacking
+    return lacking + list(_contradictions(gates))
+
+
+def _contradictions(gates: Sequence[Gate]) -> Iterator[str]:
+    """A sentence for every two gates of which no value passes both."""
+    for one, other in itertools.combinations(gates, 2):
+        floor, ceiling = (one, other) if one.comparison.startswith(">") else (other, one)
+        if (
+            (one.statistic, one.layer) == (other.statistic, other.layer)
+            and floor.comparison.startswith(">")
+            and ceiling.comparison.startswith("<")
+            and not (
+                COMPARISONS[ceiling.comparison](floor.threshold, ceiling.threshold)
+                and COMPARISONS[floor.comparison](ceiling.threshold, floor.threshold)
+            )
+        ):
+            yield (
+                f"The gates on {one.statistic} at layer {one.layer} cannot both pass: one asks for "
+                f"{floor.comparison} {floor.threshold:g}, the other for {ceiling.comparison} "
+                f"{ceiling.threshold:g}."
+            )
 
 
 def _not_there(name: str, known: Mapping[str, Statistic]) -> str:

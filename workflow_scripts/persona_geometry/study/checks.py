@@ -18,6 +18,7 @@ from persona_geometry.study.tables import (
     TEMPLATE_DEFAULT,
     is_almost_template_default,
 )
+from persona_geometry.text_files import alike
 
 if TYPE_CHECKING:
     from persona_geometry.study.config import Study
@@ -44,9 +45,9 @@ def check_study(study: "Study", config: dict[str, Any]) -> tuple[str, ...]:
     _check_mentions(study, config["personas"])
     _check_layers(study)
     _check_numbers(study)
-    anchored = check_inputs(study)
+    anchored, inputs = check_inputs(study)
     gates = _check_gates(study, anchored)
-    return (*_remarks(study, config), *gates)
+    return (*_remarks(study, config), *inputs, *gates)
 
 
 def check_model_layers(layers: list[int], model_config: dict[str, Any], source: str) -> None:
@@ -96,10 +97,10 @@ def _check_personas(study: "Study", config: dict[str, Any]) -> None:
             f"rename the cluster."
         )
     for cluster in clusters:
-        if alike := sorted(c for c in clusters if c.casefold() == cluster.casefold())[1:]:
+        if twins := sorted(c for c in clusters if alike(c) == alike(cluster))[1:]:
             raise InputError(
-                f"{table}: the clusters '{alike[0]}' and '{cluster}' differ only in upper and "
-                f"lower case; write them alike, or rename one."
+                f"{table}: the clusters '{twins[0]}' and '{cluster}' differ only in upper and "
+                f"lower case, or in how an accent is encoded; write them alike, or rename one."
             )
     if len(names - {study.anchor}) < 4:
         raise InputError(
