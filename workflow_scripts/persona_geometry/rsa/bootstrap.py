@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from persona_geometry.rdms.rdm import Rdm, RdmStack
+from persona_geometry.rdms.triangle import apart
 from persona_geometry.rsa.intervals import Spread, bounded_t_interval, no_interval
 from persona_geometry.rsa.prompt_centroids import weighted_cosine_distances
 
@@ -232,12 +233,15 @@ def weighted_spearman(x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> np.n
 
 
 def _mid_ranks(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """(n, P) mid-ranks, up to a constant, of values that occur `weights` times."""
+    """(n, P) mid-ranks, up to a constant, of values that occur `weights` times.
+
+    Values that differ by rounding are tied, as in `doubled_ranks`.
+    """
     values = np.atleast_2d(values)
     order = np.argsort(values, axis=1)
     ordered = np.take_along_axis(values, order, axis=1)
     starts = np.ones(ordered.shape, dtype=bool)
-    starts[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
+    starts[:, 1:] = apart(ordered)
     ends = np.ones(ordered.shape, dtype=bool)
     ends[:, :-1] = starts[:, 1:]
     order = np.broadcast_to(order, weights.shape)

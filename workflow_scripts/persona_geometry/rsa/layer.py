@@ -218,7 +218,7 @@ class Layer:
         rho = {cutoff: rsa(self.cosine, d) for cutoff, d in self.primary.divergence.items()}
         whole = rho["full"]
         ratio = {
-            cutoff: value / whole if value is not None and whole else None
+            cutoff: value / whole if value is not None and whole is not None and whole > 0 else None
             for cutoff, value in rho.items()
             if cutoff != "full"
         }

@@ -10,9 +10,9 @@ from math import comb
 from typing import Any
 
 import numpy as np
-from scipy.stats import rankdata
 
 from persona_geometry.rdms.rdm import RdmStack
+from persona_geometry.rdms.triangle import doubled_ranks
 
 
 def noise_ceiling(by_prompt: RdmStack | None, splits: int, seed: int) -> dict[str, Any] | None:
@@ -39,7 +39,7 @@ def noise_ceiling(by_prompt: RdmStack | None, splits: int, seed: int) -> dict[st
         return None
     prompts, pairs = len(by_prompt), by_prompt.vectors
     first, second, exhaustive = halves(prompts, splits, np.random.default_rng(seed))
-    rho = row_correlations(rankdata(first @ pairs, axis=1), rankdata(second @ pairs, axis=1))
+    rho = row_correlations(doubled_ranks(first @ pairs), doubled_ranks(second @ pairs))
     if not np.isfinite(rho).all():
         return None
     lengthening = prompts / (prompts // 2)

@@ -9,9 +9,9 @@ corrected for attenuation, in the form that holds where errors of the two sides 
 from typing import Any
 
 import numpy as np
-from scipy.stats import rankdata
 
 from persona_geometry.rdms.rdm import RdmStack
+from persona_geometry.rdms.triangle import doubled_ranks
 from persona_geometry.rsa.noise_ceiling import halves, row_correlations, spearman_brown
 from persona_geometry.rsa.prompt_centroids import weighted_cosine_distances
 
@@ -47,8 +47,8 @@ def split_prompts(
     prompts = len(by_prompt)
     first, second, _ = halves(prompts, splits, np.random.default_rng(seed))
     both = np.concatenate([first, second])
-    cosine = np.split(rankdata(weighted_cosine_distances(vectors, both), axis=1), 2)
-    js = np.split(rankdata(both @ by_prompt.vectors, axis=1), 2)
+    cosine = np.split(doubled_ranks(weighted_cosine_distances(vectors, both)), 2)
+    js = np.split(doubled_ranks(both @ by_prompt.vectors), 2)
 
     def mean(*sides: tuple[np.ndarray, np.ndarray]) -> float:
         return float(np.mean([row_correlations(x, y) for x, y in sides]))
