@@ -1,5 +1,7 @@
 """Symmetric matrices as vectors: upper triangles, and the ranks of their values."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 ROUNDING = 1e-12  # of the largest magnitude; some thousand units in the last place
@@ -24,7 +26,7 @@ def complement(values: np.ndarray) -> np.ndarray:
     return 1.0 - values
 
 
-def doubled_ranks(values: np.ndarray) -> np.ndarray:
+def doubled_ranks(values: np.ndarray | Sequence[float]) -> np.ndarray:
     """Twice the mid-ranks of the last axis, as whole numbers in float64.
 
     Values that differ by rounding are tied (`apart`). Products of such ranks are sums of whole

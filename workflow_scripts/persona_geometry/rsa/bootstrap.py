@@ -10,7 +10,7 @@ weighs the product of its members' multiplicities, a persona drawn twice makes n
 itself, and Spearman's correlation of the enlarged sample is a weighted one on the original pairs.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -37,6 +37,7 @@ def bootstrap_intervals(
     n: int,
     seed: int,
     clusters: Sequence[str] = (),
+    seen: Callable[[np.ndarray, np.ndarray], object] | None = None,
 ) -> dict[str, dict[str, Any]]:
     """Confidence intervals of Spearman's correlation between cosine distance and divergence.
 
@@ -50,6 +51,8 @@ def bootstrap_intervals(
         seed: the same seed gives the same resamples to every layer.
         clusters: of each persona, one without a cluster being a cluster of its own; empty for
             none.
+        seen: given the (m, P) distances of both geometries in each block of resampled prompts, or
+            (1, P) where the cosine distances stay.
 
     Returns:
         `prompts`, `personas`, `dual` and `clusters` (drawn with all their personas), each with
@@ -89,6 +92,8 @@ def bootstrap_intervals(
             resampled = cosine_pairs
             if cosine_vectors is not None:
                 resampled = weighted_cosine_distances(cosine_vectors, prompt_counts[rows])
+            if seen is not None:
+                seen(resampled, js)
             drawn["prompts"][rows] = weighted_spearman(resampled, js, np.ones_like(js))
             if persona_counts is not None:
                 drawn["dual"][rows] = weighted_spearman(resampled, js, weights)
