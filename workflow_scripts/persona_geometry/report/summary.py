@@ -367,8 +367,8 @@ def _decoupling(found: dict[str, Any]) -> Iterable[str]:
         "Largest differences between the two geometries beyond radial structure (residuals over "
         "their standard deviation; the divergence's less the cosine's is positive for a pair "
         "nearer in hidden states than in behavior):\n\n"
-        "| pair | cosine | divergence | difference | deviation | in top |\n|---|---|---|---|---|---|\n"
-        + "\n".join(rows)
+        "| pair | cosine | divergence | difference | deviation | in top |\n"
+        "|---|---|---|---|---|---|\n" + "\n".join(rows)
     )
     said = {0: "None of them is decoupled", 1: "1 of them is decoupled"}
     yield f"{said.get(apart, f'{apart} of them are decoupled')} (opposite signs). {stable}"

@@ -84,7 +84,7 @@ def stratified_power(
         "power_curve": curve,
         "simulations": simulations if curve else 0,
     }
-    return result | {"statement": _statement(result, p)}
+    return result | {"statement": statement(result, p)}
 
 
 def within_cluster_correlation(
@@ -195,7 +195,7 @@ def _crossing(curve: list[dict[str, float]]) -> float | None:
     return None
 
 
-def _statement(result: dict[str, Any], p: float | None) -> str:
+def statement(result: dict[str, Any], p: float | None) -> str:
     """What the test could see and did see, in words.
 
     Args:
