@@ -17,7 +17,10 @@ from persona_geometry.rsa.layer_tests import LayerTests
 from persona_geometry.rsa.outcomes import outcomes_comparison
 from persona_geometry.rsa.permutation import mantel_p_values, partial_mantel
 from persona_geometry.rsa.power import stratified_power
-from persona_geometry.rsa.prompt_centroids import crossvalidated_cosine_distances
+from persona_geometry.rsa.prompt_centroids import (
+    crossvalidated_cosine_distances,
+    fewest_coordinates,
+)
 from persona_geometry.rsa.ranks import rsa
 from persona_geometry.rsa.reasons import layer_reasons
 from persona_geometry.rsa.reliability import split_prompts
@@ -65,6 +68,11 @@ class Layer:
     def vectors(self) -> np.ndarray | None:
         """(Q, N, d) vectors per prompt and persona, where there are any."""
         return (self.primary.vectors or {}).get(self.number)
+
+    @cached_property
+    def _compact(self) -> np.ndarray | None:
+        """The vectors in few coordinates, to weigh their prompts often."""
+        return None if self.vectors is None else fewest_coordinates(self.vectors)
 
     @property
     def by_prompt(self) -> RdmStack | None:
@@ -207,7 +215,7 @@ class Layer:
         splits, seed = self.settings.noise_ceiling_splits, self.settings.seed
         return {
             "crossvalidated_cosine": self._crossvalidated_cosine(),
-            "split_prompts": split_prompts(self.vectors, self.by_prompt, splits, seed)
+            "split_prompts": split_prompts(self._compact, self.by_prompt, splits, seed)
             if splits
             else None,
         }
@@ -260,7 +268,7 @@ class Layer:
         if not self.settings.bootstrap:
             return None
         return bootstrap_intervals(
-            self.vectors,
+            self._compact,
             self.cosine,
             self.divergence,
             self.by_prompt,
