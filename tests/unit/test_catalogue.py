@@ -64,7 +64,7 @@ def test_every_statistic_can_carry_a_gate_at_its_layer(found: dict[str, float | 
     }
     assert result["all_gates_pass"] is True and result["layers"]["1"]["gates"] != result["gates"]
     assert set(result["gates"][0]) == {
-        *("layer", "statistic", "comparison", "threshold", "value", "status")
+        *("layer", "statistic", "comparison", "threshold", "value", "passed", "status", "reason")
     }
 
 

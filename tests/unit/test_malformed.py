@@ -644,7 +644,9 @@ def test_gates_that_mean_something_are_taken(folder: Path, gate: tuple[str, str,
 BOTH = CONFIG | {"rdm": IMPORTED}
 MEDIAN = {"statistic": "per_prompt.median", "comparison": ">", "threshold": 0.2}
 MEANT = [
-    case("every prediction holds", changed("alignment.top_k", 10), "every prediction will hold"),
+    case(
+        "every prediction holds", changed("alignment.top_k", 10), "no prediction will be evaluated"
+    ),
     case("all are left out", changed("alignment.leave_out", NAMES[:-1]), "the jackknife does"),
     case("a cutoff of everything", changed("divergence.cutoffs", [64]), "repeat the whole resp"),
     case("keys without effect", BOTH, "so generation and model and divergence.cutoffs changes"),

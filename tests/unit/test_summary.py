@@ -25,7 +25,7 @@ SETTINGS = {
     "noise_ceiling_splits": 5,
     "gates": [
         {"statistic": "spearman", "comparison": ">", "threshold": -1.0},
-        {"statistic": "mantel_p", "comparison": "<", "threshold": 1e-9},
+        {"statistic": "mantel_p", "comparison": "<", "threshold": 0.006},
         {"statistic": "cutoffs.ratio.32", "comparison": ">", "threshold": 0.3},
     ],
 }
@@ -46,6 +46,7 @@ def aligned(bare: bool = False, flat: bool = False, **settings: Any) -> dict[str
     by_prompt = {cutoff: rdms(prompts, n, rng) for cutoff in ("8", "full")}
     if flat:
         by_prompt["full"] = np.broadcast_to(0.3 * (1 - np.eye(n)), by_prompt["full"].shape)
+    person = 2 + 3 * np.random.default_rng(6).standard_normal((n, 5)).astype(np.float32)
     of = Geometries(
         anchor=None if bare else "anchor",
         clusters={} if bare else dict.fromkeys(names[:4], "a"),
@@ -54,7 +55,9 @@ def aligned(bare: bool = False, flat: bool = False, **settings: Any) -> dict[str
             c: named(d.mean(0), names) for c, d in by_prompt.items() if not bare or c == "full"
         },
         by_prompt=None if bare else {c: stacked(d, names) for c, d in by_prompt.items()},
-        vectors=None if bare else {7: 2 + rng.standard_normal((prompts, n, 5)).astype(np.float32)},
+        vectors=None
+        if bare
+        else {7: person + rng.standard_normal((prompts, n, 5)).astype(np.float32)},
         outcomes=[(a, b, rng.random()) for a in names[:6] for b in names[:6] if a != b],
     )
     given = {**SETTINGS, **settings}
@@ -104,7 +107,7 @@ def shown(value: float) -> set[str]:
     if isinstance(value, int):
         return {str(value), f"{value:,}"}
     ways = {number(value, digits) for digits in (1, 2, 3, 4)}
-    return ways | {f"{value:g}", f"{100 * value:.0f}"}
+    return ways | {f"{value:g}"}
 
 
 def test_every_number_in_the_text_comes_from_the_file(alignment: dict[str, Any]) -> None:
@@ -113,6 +116,8 @@ def test_every_number_in_the_text_comes_from_the_file(alignment: dict[str, Any])
     known = {way for value in given.values() for way in shown(value)}
     known |= FIXED | set(marked["layers"]) | set(marked["layer_curve"]) | {"8"}
     known.add(str(len(marked["layer_curve"])))
+    # Counted from what the file holds: gates, prompts and decoupled pairs.
+    known |= {"1", "2", "3", "4"}
     assert numbers_of(text) - known == set()
     assert len(numbers_of(text)) > 100
 
@@ -198,7 +203,6 @@ def test_every_result_is_in_the_text(alignment: dict[str, Any]) -> None:
     text = numbers_of(summarize(marked))
     paths = [("layers", "7", *name.split(".")) for name in HEADLINE]
     paths += [tuple(name.split(".")) for name in STUDY + CEILING]
-    paths += [("layers", "7", "per_prompt", "share_above_0.5")]
     for layer in ("2", "7"):
         names = ("spearman", "mantel_p", "stratified_mantel_p", "residual_mean_marginal")
         paths += [("layers", layer, name) for name in names]
@@ -207,6 +211,9 @@ def test_every_result_is_in_the_text(alignment: dict[str, Any]) -> None:
     for table in ("top_residual_pairs", "agreeing_pairs", "disagreeing_pairs"):
         names = ("cosine", "js", "cosine_rank", "js_rank", "magnitude")
         paths += [("layers", "7", table, k, name) for k in range(3) for name in names]
+    of = "z_cos", "z_js", "z_difference", "share_in_top"
+    paths += [("layers", "7", "decoupling", "pairs", k, name) for k in range(3) for name in of]
+    paths += [("layers", "7", "decoupling", "resamples")]
     contrast = "across_layers", "contrasts", 0
     paths += [(*contrast, "difference"), ("across_layers", "peak", "spearman")]
     kinds, ends = ("prompts", "personas", "dual"), ("low", "high")
@@ -220,11 +227,14 @@ def test_gates_come_first(alignment: dict[str, Any]) -> None:
     text = summarize(alignment)
     value = number(alignment["layers"]["7"]["spearman"])
     assert f"| 7 | spearman | > -1 | {value} | pass |" in text
-    assert "| 7 | mantel_p | < 1e-09 |" in text and "| **fail** |" in text
+    assert "| 7 | mantel_p | < 0.006 |" in text and "| **fail** |" in text
     assert "| 7 | cutoffs.ratio.32 | > 0.3 | not computed | not evaluated |" in text
-    assert text.startswith("# Study trial\n\n**Not all gates pass.**")
+    assert text.startswith(
+        "# Study trial\n\n**Not all gates pass: 1 of 3 passes, 1 fails, 1 was not evaluated.**"
+    )
+    assert "- cutoffs.ratio.32 at layer 7 was not evaluated. It was not measured." in text
     assert text.index("| status |") < text.index("## Agreement by layer")
-    passed = summarize({**alignment, "all_gates_pass": True})
+    passed = summarize({**alignment, "gates": alignment["gates"][:1]})
     assert "**All gates pass.**" in passed
 
 
@@ -240,13 +250,14 @@ def test_words_of_the_file_are_passed_on(alignment: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("held", "words"), [(True, "holds"), (False, "does not hold"), (None, "was not evaluated")]
+    ("held", "words"),
+    [(True, "holds"), (False, "does not hold"), (None, "was not evaluated, as all are")],
 )
 def test_predictions_and_outcomes_are_judged_as_in_the_file(
     alignment: dict[str, Any], held: bool | None, words: str
 ) -> None:
     changed = copy.deepcopy(alignment)
-    changed["layers"]["7"]["predictions"]["all_in_top_k"] = held
+    changed["layers"]["7"]["predictions"] |= {"all_in_top_k": held, "reason": "all are"}
     stronger = {True: "js", False: "cosine", None: "undecided"}[held]
     changed["layers"]["7"]["outcomes"]["stronger"] = stronger
     text = summarize(changed)
@@ -263,11 +274,12 @@ def test_nulls_are_words_in_a_study_from_files() -> None:
     assert "**The study sets no gates.**" in text and "prompts)" not in text.split("##")[0]
     for words in (
         "No test within clusters was made",
-        "noise ceiling is ρ = not computed.",
+        "noise ceiling was not computed.",
+        "were compared with the divergences of a file.",
+        "There is none over prompts, nor over prompts and personas: Fewer than two prompts",
         "The correlation over single prompts was not computed.",
         "With the distances to the anchor taken out instead, ρ = not computed.",
         "With cluster membership partialled out, ρ = not computed",
-        "interval is not computed over prompts",
     ):
         assert words in text
     assert "With the anchor (" not in text and "None" not in text and "nan" not in text

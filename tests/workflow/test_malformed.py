@@ -67,7 +67,7 @@ def test_what_may_be_meant_is_said_before_the_jobs(workspace: Workspace, tmp_pat
     merged = (
         "more.yaml is merged key by key into study.yaml: it changes alignment.seed, adds nothing"
     )
-    remark = "so every prediction will hold"
+    remark = "so no prediction will be evaluated"
     assert output.index(merged) < output.index(remark) < output.index("Job stats")
 
 

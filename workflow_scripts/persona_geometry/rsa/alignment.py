@@ -8,6 +8,7 @@ import numpy as np
 
 from persona_geometry.rdms.triangle import complement
 from persona_geometry.rsa import contrasts, gates, pairs
+from persona_geometry.rsa.catalogue import Scope
 from persona_geometry.rsa.geometries import Geometries
 from persona_geometry.rsa.jackknife import Jackknife, jackknife
 from persona_geometry.rsa.layer import Layer, whole_clusters
@@ -59,18 +60,27 @@ def align(
             "noise_ceiling": _noise_ceiling(primary, settings),
         }
     )
+    scope = _scope(geometries, primary, settings)
     results: dict[str, dict[str, Any]] = {}
     judged: dict[int, list[dict[str, Any]]] = {}
     for layer in layers:
         progress(f"statistics of layer {layer}")
         of = Layer(layer, geometries, primary, tests, configured[layer], settings)
         statistics = plain(of.statistics())
-        judged[layer] = gates.evaluate(settings.gates, statistics | _at_layer(of_study, layer))
+        judged[layer] = gates.evaluate(
+            settings.gates, statistics | _at_layer(of_study, layer), scope
+        )
         results[str(layer)] = statistics | {"gates": judged[layer]}
     own = [
         {"layer": gate.layer, **judged[gate.layer][place]}
         for place, gate in enumerate(settings.gates)
     ]
+    progress(f"gates: {gates.verdict(own)}")
+    for gate in own:
+        if gate["reason"]:
+            progress(
+                f"{gate['statistic']} at layer {gate['layer']} not evaluated: {gate['reason']}"
+            )
     top_of_layer = {int(layer): s["top_residual_pairs"] for layer, s in results.items()}
     return plain(
         {
@@ -86,7 +96,7 @@ def align(
             "seed": settings.seed,
             "layers": results,
             "gates": own,
-            "all_gates_pass": all(gate["status"] == "pass" for gate in own) if own else None,
+            "all_gates_pass": gates.all_pass(own),
             "layer_curve": of_study["layer_curve"],
             "across_layers": {
                 **of_study["across_layers"],
@@ -101,6 +111,27 @@ def align(
             "noise_ceiling": of_study["noise_ceiling"],
             "warnings": _warnings(primary, layers),
         }
+    )
+
+
+def _scope(whole: Geometries, primary: Geometries, settings: Alignment) -> Scope:
+    """What decides which statistics the study has."""
+    return Scope.of(
+        primary.personas,
+        primary.clusters,
+        primary.prompts or (),
+        [int(cutoff) for cutoff in primary.divergence if cutoff != "full"],
+        [name for name in settings.leave_out if name in primary.personas],
+        settings.permutations,
+        {
+            "vectors": primary.vectors is not None,
+            "two prompts": len(primary.prompts or ()) > 1,
+            "covariates": bool(primary.covariates),
+            "anchor": whole.anchor in whole.personas,
+            "bootstrap": settings.bootstrap > 0,
+            "splits": settings.noise_ceiling_splits > 0,
+            "outcomes": bool(primary.outcomes),
+        },
     )
 
 

@@ -152,7 +152,7 @@ STATISTICS: Tree = {
                     "different_prompts": RHO,
                     "same_prompts": RHO,
                     "split_half": {"cosine": RHO, "js": RHO},
-                    "reliability": {"cosine": Statistic(high=1), "js": Statistic(high=1)},
+                    "reliability": {"cosine": SHARE, "js": SHARE},
                     "ceiling": SHARE,
                     "disattenuated": ANY,
                     "splits": SIZE,
@@ -161,6 +161,9 @@ STATISTICS: Tree = {
         ),
     ),
     "cka": _given("vectors", {"linear": SHARE, "debiased": ANY}),
+    "decoupling": _given(
+        "prompts", _given("two prompts", _given("bootstrap", {"resamples": SIZE}))
+    ),
     "dispersion": {
         "mean": Statistic(0, 2),
         "sd": SHARE,
@@ -192,7 +195,7 @@ STATISTICS: Tree = {
                 "two prompts",
                 {
                     "split_half": RHO,
-                    "reliability": Statistic(high=1),
+                    "reliability": SHARE,
                     "rho_ceiling": SHARE,
                     "low": SHARE,
                     "high": SHARE,

@@ -8,6 +8,7 @@ from typing import Any
 
 from persona_geometry.errors import InputError
 from persona_geometry.rsa.catalogue import NEEDS, NO_GATES, Scope, Statistic, catalogue
+from persona_geometry.rsa.reasons import why_null
 from persona_geometry.study.sections import Gate
 
 COMPARISONS = {">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le}
@@ -116,23 +117,86 @@ def look_up(statistics: Mapping[str, Any], path: str) -> Any:
     return value
 
 
-def evaluate(gates: Sequence[Gate], statistics: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Each gate with its value and status; what could not be computed is never passed."""
+def evaluate(
+    gates: Sequence[Gate], statistics: Mapping[str, Any], scope: Scope | None = None
+) -> list[dict[str, Any]]:
+    """Each gate with its value and outcome.
+
+    Args:
+        gates: of the study.
+        statistics: at the layer of interest.
+        scope: of the study; without it a test's smallest p, and what the study lacks, are unknown.
+
+    Returns:
+        Each gate's `statistic`, `comparison`, `threshold`, `value`, `passed` (None where it was not
+        evaluated), the same as `status` ("pass", "fail" or "not_evaluated") and `reason`: in words,
+        why it was not evaluated, or None.
+    """
+    known = catalogue(scope) if scope else {}
     results = []
     for gate in gates:
         value = look_up(statistics, gate.statistic)
-        if value is None:
-            status = "not_evaluated"
-        else:
-            met = COMPARISONS[gate.comparison](value, gate.threshold)
-            status = "pass" if met else "fail"
+        reason = _why_not(gate, value, statistics, known.get(gate.statistic), scope)
+        passed = None if reason else COMPARISONS[gate.comparison](value, gate.threshold)
         results.append(
             {
                 "statistic": gate.statistic,
                 "comparison": gate.comparison,
                 "threshold": gate.threshold,
                 "value": value,
-                "status": status,
+                "passed": passed,
+                "status": {True: "pass", False: "fail", None: "not_evaluated"}[passed],
+                "reason": reason,
             }
         )
     return results
+
+
+def _why_not(
+    gate: Gate,
+    value: float | None,
+    statistics: Mapping[str, Any],
+    known: Statistic | None,
+    scope: Scope | None,
+) -> str | None:
+    """Why a gate cannot be evaluated; None where it can."""
+    if value is None:
+        if scope and known is None:
+            return "It was not measured."
+        if scope and known and (missing := sorted(known.needs - scope.has)):
+            return f"It needs {' and '.join(NEEDS[need] for need in missing)}."
+        return why_null(gate.statistic, statistics)
+    tested = known is not None and known.test and gate.comparison.startswith("<")
+    if known and tested and not COMPARISONS[gate.comparison](known.low, gate.threshold):
+        return (
+            f"The test's smallest possible p is {known.low:.3g}, so no data could have met the "
+            f"threshold."
+        )
+    return None
+
+
+def verdict(outcomes: Sequence[Mapping[str, Any]]) -> str:
+    """What came of all gates, in a sentence."""
+    if not outcomes:
+        return "The study sets no gates."
+    passed, failed, unknown = (
+        sum(gate["passed"] is outcome for gate in outcomes) for outcome in (True, False, None)
+    )
+    if unknown == len(outcomes):
+        return "No gate was evaluated."
+    if passed == len(outcomes):
+        return "All gates pass."
+    parts = [f"{passed} of {len(outcomes)} pass{'es' if passed == 1 else ''}"]
+    if failed:
+        parts.append(f"{failed} fail{'s' if failed == 1 else ''}")
+    if unknown:
+        parts.append(f"{unknown} {'was' if unknown == 1 else 'were'} not evaluated")
+    lead = "Not all gates pass" if failed else "Not all gates were evaluated"
+    return f"{lead}: {', '.join(parts)}."
+
+
+def all_pass(outcomes: Sequence[Mapping[str, Any]]) -> bool | None:
+    """Whether every gate passes; None where none was evaluated. One not evaluated never passes."""
+    if all(gate["passed"] is None for gate in outcomes):
+        return None
+    return all(gate["passed"] is True for gate in outcomes)

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -10,13 +11,18 @@ from persona_geometry.rdms.rdm import Rdm, RdmStack
 from persona_geometry.rsa import jackknife, pairs, residual, sensitivity
 from persona_geometry.rsa.bootstrap import TOO_FEW_PROMPTS, bootstrap_intervals
 from persona_geometry.rsa.cka import debiased_cka, linear_cka
+from persona_geometry.rsa.decoupling import TopPairs, decoupled_pairs
 from persona_geometry.rsa.geometries import Geometries
 from persona_geometry.rsa.layer_tests import LayerTests
 from persona_geometry.rsa.outcomes import outcomes_comparison
 from persona_geometry.rsa.permutation import mantel_p_values, partial_mantel
 from persona_geometry.rsa.power import stratified_power
-from persona_geometry.rsa.prompt_centroids import crossvalidated_cosine_distances
+from persona_geometry.rsa.prompt_centroids import (
+    crossvalidated_cosine_distances,
+    fewest_coordinates,
+)
 from persona_geometry.rsa.ranks import rsa
+from persona_geometry.rsa.reasons import layer_reasons
 from persona_geometry.rsa.reliability import split_prompts
 from persona_geometry.study.sections import Alignment
 
@@ -63,6 +69,11 @@ class Layer:
         """(Q, N, d) vectors per prompt and persona, where there are any."""
         return (self.primary.vectors or {}).get(self.number)
 
+    @cached_property
+    def _compact(self) -> np.ndarray | None:
+        """The vectors in few coordinates, to weigh their prompts often."""
+        return None if self.vectors is None else fewest_coordinates(self.vectors)
+
     @property
     def by_prompt(self) -> RdmStack | None:
         """Divergences of each prompt, where there are any."""
@@ -70,7 +81,7 @@ class Layer:
 
     def statistics(self) -> dict[str, Any]:
         """The content of `layers.{L}` in alignment.json but for the gates."""
-        return {
+        found = {
             **self._agreement(),
             **self._within_clusters(),
             **self._past_clusters(),
@@ -84,6 +95,13 @@ class Layer:
             "dispersion": self._dispersion(),
             "outcomes": self._outcomes(),
         }
+        kinds = {"partial_fine": ("fine",), "partial_joint": ("fine", "macro")}
+        varies = {
+            name: any(np.ptp(cluster_models(self.primary)[kind].vector) > 0 for kind in of)
+            for name, of in kinds.items()
+            if self.primary.clusters
+        }
+        return found | {"reasons": layer_reasons(found, varies)}
 
     def _agreement(self) -> dict[str, Any]:
         null, k = self.tests.mantel, self.tests.all_layers.index(self.number)
@@ -107,6 +125,7 @@ class Layer:
                 self.settings.seed,
                 divergence=self.divergence,
                 permutations=self.settings.permutations,
+                p=float(null.p_values()[self.place]),
             ),
         }
 
@@ -131,14 +150,16 @@ class Layer:
             covariates |= {f"same_{kind}_cluster": model for kind, model in models.items()}
         if not covariates:
             return None
+        result = {"covariates": list(covariates), "caption": PARTIAL_MANTEL_CAPTION}
+        if all(np.ptp(rdm.vector) == 0 for rdm in covariates.values()):
+            return result | {"spearman": None, "p": None, "reason": "No covariate varies."}
         null = partial_mantel(
             self.cosine, self.divergence, list(covariates.values()), self.tests.free
         )
-        return {
-            "covariates": list(covariates),
+        return result | {
             "spearman": null.observed[0],
             "p": null.p_values()[0],
-            "caption": PARTIAL_MANTEL_CAPTION,
+            "reason": None,
         }
 
     def _past_radial_structure(self) -> dict[str, Any]:
@@ -194,7 +215,7 @@ class Layer:
         splits, seed = self.settings.noise_ceiling_splits, self.settings.seed
         return {
             "crossvalidated_cosine": self._crossvalidated_cosine(),
-            "split_prompts": split_prompts(self.vectors, self.by_prompt, splits, seed)
+            "split_prompts": split_prompts(self._compact, self.by_prompt, splits, seed)
             if splits
             else None,
         }
@@ -218,7 +239,7 @@ class Layer:
         rho = {cutoff: rsa(self.cosine, d) for cutoff, d in self.primary.divergence.items()}
         whole = rho["full"]
         ratio = {
-            cutoff: value / whole if value is not None and whole else None
+            cutoff: None if value is None or whole is None or whole <= 0 else value / whole
             for cutoff, value in rho.items()
             if cutoff != "full"
         }
@@ -230,7 +251,7 @@ class Layer:
             "jackknife": sensitivity.jackknife(self.cosine, self.divergence),
             "leave_out": {name: self._left_out(name) for name in named},
             "intervals": jackknife.intervals(self.jackknife),
-            "bootstrap": self._bootstrap() if self.settings.bootstrap else None,
+            "bootstrap": self._bootstrap,
         }
 
     def _left_out(self, name: str) -> dict[str, float | None]:
@@ -242,24 +263,44 @@ class Layer:
             "residual_mean_marginal": residual.radial_residuals(cosine, divergence).spearman,
         }
 
-    def _bootstrap(self) -> dict[str, Any]:
+    @cached_property
+    def _bootstrap(self) -> dict[str, Any] | None:
+        if not self.settings.bootstrap:
+            return None
         return bootstrap_intervals(
-            self.vectors,
+            self._compact,
             self.cosine,
             self.divergence,
             self.by_prompt,
             self.settings.bootstrap,
             self.settings.seed,
             whole_clusters(self.primary),
+            self._top_pairs.see,
         )
+
+    @cached_property
+    def _top_pairs(self) -> TopPairs:
+        """What the bootstrap's resamples of the prompts have on top."""
+        return TopPairs(len(self.cosine), self.settings.top_k)
+
+    def _decoupling(self, table: list[dict[str, Any]]) -> dict[str, Any]:
+        """The pairs that are near in one geometry and far in the other."""
+        made = self._bootstrap  # which counts
+        if self.by_prompt is None:
+            reason = "The divergences come from a file, so there are no prompts to resample."
+        elif len(self.by_prompt) < 2:
+            reason = TOO_FEW_PROMPTS
+        else:
+            reason = None if made else "alignment.bootstrap is 0."
+        return decoupled_pairs(table, self.settings.top_k, self._top_pairs, reason)
 
     def _pairs(self) -> dict[str, Any]:
         rest, k = self.tests.residuals[self.number], self.settings.top_k
-        magnitude = pairs.residual_magnitudes(rest) if rest.spearman is not None else None
-        table = pairs.pair_table(self.primary.clusters, self.cosine, self.divergence, magnitude)
+        table = pairs.pair_table(self.primary.clusters, self.cosine, self.divergence, rest)
         top = pairs.top_residual_pairs(table, k)
         return {
             "top_residual_pairs": top,
+            "decoupling": self._decoupling(table),
             "predictions": pairs.check_predictions(table, top, self.settings.predictions),
             "agreeing_pairs": pairs.agreeing_pairs(table, k),
             "disagreeing_pairs": pairs.disagreeing_pairs(table, k),
@@ -322,6 +363,8 @@ def partial(geometries: Geometries, layer: int, kinds: list[str]) -> float | Non
         return None
     models = cluster_models(geometries)
     covariates = [models[kind].vector for kind in kinds]
+    if all(np.ptp(covariate) == 0 for covariate in covariates):
+        return None  # nothing would be partialled out
     return residual.partial_spearman(
         geometries.cosine[layer].ranks, geometries.divergence["full"].ranks, covariates
     )

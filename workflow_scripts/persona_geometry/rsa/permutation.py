@@ -261,8 +261,14 @@ def partial_mantel(
 
 
 def orthonormal_basis(covariates: Sequence[np.ndarray], n: int) -> np.ndarray:
-    """(n, r) orthonormal columns that span the intercept and the covariates."""
+    """(n, r) orthonormal columns that span the intercept and the covariates.
+
+    Raises:
+        ValueError: a value that is not finite, which least squares would spread everywhere.
+    """
     design = np.column_stack([np.ones(n), *covariates]).astype(np.float64)
+    if not np.isfinite(design).all():
+        raise ValueError("a covariate holds a value that is not a finite number")
     centered = design - np.column_stack([np.zeros(n), design[:, 1:].mean(0) * np.ones((n, 1))])
     left, sizes, _ = np.linalg.svd(centered, full_matrices=False)
     return left[:, sizes > 1e-10 * sizes[0]]

@@ -233,7 +233,7 @@ def _remarks(study: "Study", config: dict[str, Any]) -> Iterator[str]:
     if alignment.predictions and alignment.top_k >= n * (n - 1) // 2:
         yield (
             f"{study.source}: alignment.top_k = {alignment.top_k} is as many as there are pairs "
-            f"({n * (n - 1) // 2}), so every prediction will hold."
+            f"({n * (n - 1) // 2}), so no prediction will be evaluated."
         )
     if len(alignment.leave_out) == n:
         yield (
