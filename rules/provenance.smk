@@ -40,6 +40,7 @@ rule write_run_record:
         inputs=contents(*input_files()),
         method=REPORT_METHOD,
         rdms=study_rdms(),
+        also=STUDY.geometry.also,
         layers=STUDY.layers,
         prompts=STUDY.prompt_names if STUDY.needs_model else [],
     message:
