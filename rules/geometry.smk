@@ -92,10 +92,10 @@ else:
         input:
             prompts=published("prompts", "npz"),
         output:
+            **other_geometries(),
             matrix=results("cosine_matrix.json"),
             tables=directory(results("cosine_distance")),
             vectors=results("vectors.npz"),
-            **other_geometries(),
         log:
             log_path("cosine_rdms"),
         benchmark:

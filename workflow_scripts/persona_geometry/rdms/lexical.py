@@ -25,7 +25,8 @@ def lexical_rdm(system_prompts: Mapping[str, str]) -> Rdm:
         for text in system_prompts.values()
     ]
     return Rdm.from_square(
-        list(system_prompts), np.array([[_distance(one, other) for one in words] for other in words])
+        list(system_prompts),
+        np.array([[_distance(one, other) for one in words] for other in words]),
     )
 
 

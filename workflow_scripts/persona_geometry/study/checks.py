@@ -218,8 +218,8 @@ def _check_other_geometries(study: "Study") -> None:
     n = len(set(study.persona_names) - {study.anchor})
     if "components_removed" in also and k > n - 3:
         raise InputError(
-            f"{study.source}: geometry.components is {k}, but {n} personas have {n - 1} components, "
-            f"of which at least two must stay; give at most {n - 3}."
+            f"{study.source}: geometry.components is {k}, but {n} personas have {n - 1} "
+            f"components, of which at least two must stay; give at most {n - 3}."
         )
 
 
