@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
+from persona_geometry.report import further
 from persona_geometry.report.text import DIVERGENCES, count, interval, number, words
 
 STATUS = {"pass": "pass", "fail": "**fail**", "not_evaluated": "not evaluated"}
@@ -25,14 +26,20 @@ def summarize(alignment: dict[str, Any]) -> str:
         *_between_layers(alignment),
         f"## Layer {headline}",
         *_mantel(layer),
+        *further.many_tests(alignment, layer),
+        *further.equality(alignment, layer),
+        *further.other_geometries(alignment, headline),
+        *further.comparators(layer),
         *_clusters(layer),
         *_covariates(layer),
         *_radial(layer),
+        *further.explained(layer),
         *_prompts(alignment, layer),
         *_robustness(layer),
         "## Pairs",
         *_pairs(alignment, layer),
         *_outcomes(layer),
+        *further.asymmetry(alignment),
         *_warnings(alignment),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -269,7 +276,8 @@ def _robustness(layer: dict[str, Any]) -> Iterable[str]:
     if cka:
         yield (
             f"Exploratory: linear CKA of the centroids and the divergences is "
-            f"{number(cka['linear'])}, debiased {number(cka['debiased'])}."
+            f"{number(cka['linear'])}, debiased {number(cka['debiased'])}; with similarities for a "
+            f"kernel {number(cka['kernel'])}."
         )
 
 
@@ -316,6 +324,7 @@ def _outcomes(layer: dict[str, Any]) -> Iterable[str]:
             "js": "The divergence predicts them better.",
             "cosine": "The cosine distance predicts them better.",
             "undecided": "Which of the two predicts them better is undecided.",
+            "equal": "The two predict them equally well, within the smallest effect of interest.",
             None: "Which of the two predicts them better was not evaluated.",
         }
         yield (
