@@ -13,6 +13,7 @@ rule write_run_record:
         prompts=published("prompts", "npz") if STUDY.needs_model else [],
         results=[
             *study_rdms().values(),
+            *other_geometries().get("also", []),
             results("alignment.json"),
             results("summary.md"),
             *figures(),

@@ -1,12 +1,22 @@
 """Other geometries: what is taken off centroids, and how each is compared."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from named import named
 
 from persona_geometry.errors import InputError
 from persona_geometry.rdms.centroids import cosine_rdms
+from persona_geometry.rdms.files import (
+    DivergenceRdms,
+    read_directed_divergences,
+    write_cosine_rdms,
+    write_directed_divergences,
+    write_divergence_rdms,
+)
 from persona_geometry.rdms.other_centroids import components_removed, mean_centered
+from persona_geometry.rsa.geometries import read_geometries
 from persona_geometry.rsa.jackknife import jackknife
 from persona_geometry.rsa.other_geometries import compare_geometries
 from persona_geometry.rsa.permutation import Permutations
@@ -69,3 +79,31 @@ def test_each_is_compared_and_its_difference_is_paired() -> None:
         for name in main.names
     ]
     assert better["difference"]["se"] == pytest.approx(np.sqrt(8 * np.var(without)))
+
+
+def test_geometries_and_kl_are_read_as_they_were_written(tmp_path: Path) -> None:
+    rdms = cosine_rdms(NAMES, mean_centered(CENTROIDS, COMPARED))
+    kl = RNG.random((7, 7)) * (1 - np.eye(7))
+    by_name = {name: f"You are a {name}." for name in NAMES}
+    write_cosine_rdms(tmp_path / "mean_centered.json", rdms)
+    write_cosine_rdms(tmp_path / "cosine.json", cosine_rdms(NAMES, CENTROIDS))
+    full = {"full": named(CENTROIDS[0] @ CENTROIDS[0].T)}
+    write_divergence_rdms(tmp_path / "js.json", DivergenceRdms("half_jeffreys", None, full))
+    write_directed_divergences(tmp_path / "kl.json", NAMES, kl)
+    found, _ = read_geometries(
+        tmp_path / "cosine.json",
+        tmp_path / "js.json",
+        also=[tmp_path / "mean_centered.json"],
+        kl=tmp_path / "kl.json",
+        system_prompts=by_name,
+        anchor="p6",
+    )
+    some = found.select(["p3", "p1", "p5"])
+    assert some.others["mean_centered"][1].vector == pytest.approx(
+        rdms[1].select(["p3", "p1", "p5"]).vector
+    )
+    assert some.kl is not None and some.kl.tolist() == kl[np.ix_([3, 1, 5], [3, 1, 5])].tolist()
+    assert some.lexical is not None and some.lexical.vector == pytest.approx([0.4] * 3)
+    (tmp_path / "kl.json").write_text('{"persona_names": ["p0"], "kl": [[0, 1]]}')
+    with pytest.raises(InputError, match="is damaged"):
+        read_directed_divergences(tmp_path / "kl.json")
