@@ -292,7 +292,9 @@ def test_alignment_is_whole() -> None:
     result = run(geometries(), predictions=[["p0", "p5"]], leave_out=["p1"])
     layer = result["layers"]["0"]
     assert (result["n_personas"], result["n_pairs"], result["headline_layer"]) == (7, 21, 0)
-    assert [name for name, value in layer.items() if value is None] == ["outcomes"]
+    assert [name for name, value in layer.items() if value is None] == [
+        *("comparators", "equivalence", "outcomes")
+    ]
     assert layer["gates"][0]["status"] == "pass" and result["all_gates_pass"] is True
     assert layer["with_anchor"]["n_pairs"] == 28
     assert layer["cluster_masked_n_pairs"] == 21 - 4  # clusters of three and of two

@@ -23,6 +23,8 @@ SETTINGS = {
     "predictions": [["p0", "p5"]],
     "bootstrap": 20,
     "noise_ceiling_splits": 5,
+    "comparators": ["rho_a", "tau_a", "whitened_cosine"],
+    "smallest_effect": 0.2,
     "gates": [
         {"statistic": "spearman", "comparison": ">", "threshold": -1.0},
         {"statistic": "mantel_p", "comparison": "<", "threshold": 0.006},
@@ -30,7 +32,7 @@ SETTINGS = {
     ],
 }
 # Levels that the text names, and 0 for a pair that no layer's top holds.
-FIXED = {"95", "0.5", "0"}
+FIXED = {"95", "0.5", "0.05", "0"}
 
 
 def rdms(count: int, n: int, rng: np.random.Generator) -> np.ndarray:
@@ -59,6 +61,11 @@ def aligned(bare: bool = False, flat: bool = False, **settings: Any) -> dict[str
         if bare
         else {7: person + rng.standard_normal((prompts, n, 5)).astype(np.float32)},
         outcomes=[(a, b, rng.random()) for a in names[:6] for b in names[:6] if a != b],
+        others={}
+        if bare
+        else {"mean_centered": {x: named(rdms(1, n, rng)[0], names) for x in (2, 7)}},
+        lexical=named(rdms(1, n, rng)[0], names),
+        kl=None if bare else rng.random((n, n)) * (1 - np.eye(n)),
     )
     given = {**SETTINGS, **settings}
     given["gates"] = [{"layer": 7, **gate} for gate in given["gates"]]
@@ -118,6 +125,8 @@ def test_every_number_in_the_text_comes_from_the_file(alignment: dict[str, Any])
     known.add(str(len(marked["layer_curve"])))
     # Counted from what the file holds: gates, prompts and decoupled pairs.
     known |= {"1", "2", "3", "4"}
+    known.add(str(len(marked["layers"]["7"]["commonality"]["alone"])))
+    known.add(str(len(marked["layers"]["7"]["per_prompt"]["values"])))
     assert numbers_of(text) - known == set()
     assert len(numbers_of(text)) > 100
 
@@ -161,6 +170,18 @@ HEADLINE = [
     "leave_out.p1.residual_mean_marginal",
     "cka.linear",
     "cka.debiased",
+    "cka.kernel",
+    "mantel_p_two_sided",
+    "equivalence.smallest_effect",
+    "equivalence.p",
+    "comparators.rho_a",
+    "comparators.tau_a",
+    "comparators.whitened_cosine.value",
+    "comparators.whitened_cosine.mantel_p",
+    "comparators.whitened_unbiased_cosine.value",
+    "commonality.r2",
+    "commonality.alone.clusters",
+    "commonality.unique.lexical",
     "dispersion.mean",
     "dispersion.sd",
     "dispersion.min",
@@ -218,6 +239,11 @@ def test_every_result_is_in_the_text(alignment: dict[str, Any]) -> None:
     paths += [(*contrast, "difference"), ("across_layers", "peak", "spearman")]
     kinds, ends = ("prompts", "personas", "dual"), ("low", "high")
     paths += [(*contrast, kind, end) for kind in kinds for end in ends]
+    other = "geometries", "mean_centered", "7"
+    paths += [(*other, "spearman"), (*other, "mantel_p"), (*other, "interval", "low")]
+    paths += [(*other, "difference", name) for name in ("value", "low", "high")]
+    names = ("n_pairs", "share", "spearman", "low", "high", "p_two_sided")
+    paths += [("kl_asymmetry", name) for name in names]
     paths += [("gates", k, "threshold") for k in range(3)]
     paths += [("gates", k, "value") for k in range(2)]
     assert [path for path in paths if not shown(given[path]) & text] == []
@@ -319,3 +345,38 @@ def test_nulls_are_words_where_nothing_varies(bare: bool) -> None:
 )
 def test_numbers_are_written_for_reading(value: float | None, digits: int, text: str) -> None:
     assert number(value, digits) == text
+
+
+@pytest.mark.parametrize(
+    ("verdict", "words"),
+    [
+        ("equivalent", "There is no agreement or disagreement beyond ρ = ±0.200"),
+        ("beyond", "ρ lies beyond ±0.200"),
+        ("undecided", "is undecided (equivalence p"),
+        (None, "was not evaluated (equivalence p"),
+    ],
+)
+def test_equality_is_said_where_it_was_found(
+    alignment: dict[str, Any], verdict: str | None, words: str
+) -> None:
+    changed = copy.deepcopy(alignment)
+    changed["layers"]["7"]["equivalence"]["verdict"] = verdict
+    changed["across_layers"]["contrasts"][0]["equivalence"]["verdict"] = verdict
+    text = summarize(changed)
+    assert words in text
+    assert ("Layers whose ρ are equal, within 0.200: 2 and 7." in text) == (verdict == "equivalent")
+    assert ("Layers whose ρ differ by more than 0.200: 2 and 7." in text) == (verdict == "beyond")
+
+
+def test_what_was_not_asked_for_is_not_spoken_of() -> None:
+    text = summarize(aligned(comparators=[], smallest_effect=None))
+    for word in ("comparators", "equivalence", "smallest effect"):
+        assert word not in text
+
+
+def test_shared_explanation_is_named(alignment: dict[str, Any]) -> None:
+    changed = copy.deepcopy(alignment)
+    common = changed["layers"]["7"]["commonality"]
+    for unique, said in ((0.04, True), (0.06, False)):
+        common["alone"]["cosine"], common["unique"]["cosine"] = 0.1, unique
+        assert ("More than half of what cosine distance explains" in summarize(changed)) == said

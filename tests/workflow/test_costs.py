@@ -92,6 +92,10 @@ def test_gates_layers_cutoffs_and_shard_size_cost_no_gpu(study: Workspace) -> No
     layers = study.copy()
     layers.config["geometry"] = {"layers": [0], "headline_layer": 0}
     assert set(layers.jobs(TARGET)) == {"cosine_rdms", "align"}
+    also = study.copy()
+    also.config["geometry"]["also"] = ["mean_centered", "response_mean"]
+    also.config["alignment"]["comparators"] = ["rho_a"]
+    assert set(also.jobs(TARGET)) == {"cosine_rdms", "align"}
     cutoffs = study.copy()
     cutoffs.config["divergence"]["cutoffs"] = [4, 16]
     assert "teacher_force" not in cutoffs.jobs(TARGET)

@@ -1,7 +1,9 @@
 """The files that RDMs, and what they are made of, are kept in: one reader and one writer each.
 
     cosine_matrix.json    cosine similarities, a square matrix a layer (the published study's form)
+    geometries/*.json     the same of other geometries of the study
     js_matrix.json        divergences, a square matrix a cutoff
+    kl_matrix.json        KL divergences of ordered pairs, over the whole responses
     *.tsv                 one RDM as a labeled square table of distances
     prompts/*.npz         one prompt's divergences
     js_by_prompt.npz      the divergences of every prompt
@@ -12,7 +14,7 @@ Fields named js hold whatever divergence the study's estimator is.
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
@@ -183,6 +185,25 @@ def write_divergence_rdms(path: str | Path, divergences: DivergenceRdms) -> None
         "cutoffs": {cutoff: rdm.square.tolist() for cutoff, rdm in divergences.rdms.items()},
     }
     write_json(path, content)
+
+
+def read_directed_divergences(path: str | Path) -> tuple[tuple[str, ...], np.ndarray]:
+    """Read names and (N, N) divergences, row from column, of ordered pairs, in nats.
+
+    Raises:
+        InputError: the file is missing or damaged.
+    """
+    with _whole(path):
+        content = read_json(path)
+        names, matrix = content["persona_names"], np.array(content["kl"], dtype=float)
+        if matrix.shape != (len(names), len(names)) or not np.isfinite(matrix).all():
+            raise ValueError
+        return tuple(names), matrix
+
+
+def write_directed_divergences(path: str | Path, names: Sequence[str], kl: np.ndarray) -> None:
+    """Write what `read_directed_divergences` reads."""
+    write_json(path, {"persona_names": list(names), "units": "nats", "kl": kl.tolist()})
 
 
 def read_rdm_table(path: str | Path, kind: str | None = None) -> Rdm:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
+from persona_geometry.report import further
 from persona_geometry.report.text import count, direction, divergence_name, interval, number, words
 from persona_geometry.rsa.gates import verdict
 
@@ -26,14 +27,20 @@ def summarize(alignment: dict[str, Any]) -> str:
         *_between_layers(alignment),
         f"## Layer {headline}",
         *_mantel(layer),
+        *further.many_tests(alignment, layer),
+        *further.equality(alignment, layer),
+        *further.other_geometries(alignment, headline),
+        *further.comparators(layer),
         *_clusters(layer),
         *_covariates(layer),
         *_radial(layer),
+        *further.explained(layer),
         *_prompts(alignment, layer),
         *_robustness(layer),
         "## Pairs",
         *_pairs(alignment, layer),
         *_outcomes(layer),
+        *further.asymmetry(alignment),
         *_warnings(alignment),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -301,7 +308,8 @@ def _robustness(layer: dict[str, Any]) -> Iterable[str]:
     if cka:
         yield (
             f"Exploratory: linear CKA of the centroids and the divergences is "
-            f"{number(cka['linear'])}, debiased {number(cka['debiased'])}."
+            f"{number(cka['linear'])}, debiased {number(cka['debiased'])}; with similarities for a "
+            f"kernel {number(cka['kernel'])}."
         )
 
 
@@ -382,6 +390,7 @@ def _outcomes(layer: dict[str, Any]) -> Iterable[str]:
             "js": "The divergence predicts them better.",
             "cosine": "The cosine distance predicts them better.",
             "undecided": "Which of the two predicts them better is undecided.",
+            "equal": "The two predict them equally well, within the smallest effect of interest.",
             None: "Which of the two predicts them better was not evaluated.",
         }
         yield (

@@ -8,12 +8,14 @@ import numpy as np
 
 from persona_geometry.rdms.triangle import complement
 from persona_geometry.rsa import contrasts, gates, pairs
+from persona_geometry.rsa.asymmetry import kl_asymmetry
 from persona_geometry.rsa.catalogue import Scope
 from persona_geometry.rsa.geometries import Geometries
 from persona_geometry.rsa.jackknife import Jackknife, jackknife
 from persona_geometry.rsa.layer import Layer, whole_clusters
 from persona_geometry.rsa.layer_tests import LayerTests
 from persona_geometry.rsa.noise_ceiling import noise_ceiling
+from persona_geometry.rsa.other_geometries import compare_geometries
 from persona_geometry.rsa.ranks import rsa
 from persona_geometry.study.sections import Alignment
 
@@ -58,6 +60,14 @@ def align(
             "layer_curve": tests.curve(),
             "across_layers": tests.across_layers(),
             "noise_ceiling": _noise_ceiling(primary, settings),
+            "geometries": compare_geometries(
+                primary.others,
+                primary.divergence["full"],
+                of_personas,
+                tests.free,
+                settings.smallest_effect,
+            ),
+            "kl_asymmetry": _kl_asymmetry(primary, tests),
         }
     )
     scope = _scope(geometries, primary, settings)
@@ -100,7 +110,7 @@ def align(
             "layer_curve": of_study["layer_curve"],
             "across_layers": {
                 **of_study["across_layers"],
-                "contrasts": contrasts.contrasts(configured),
+                "contrasts": contrasts.contrasts(configured, settings.smallest_effect),
                 "peak": contrasts.peak(of_personas, ("personas",), settings.seed),
                 "peak_configured": contrasts.peak(
                     configured, ("prompts", "personas"), settings.seed
@@ -109,6 +119,8 @@ def align(
             "between_layers": _between_layers(primary, layers),
             "top_pair_stability": pairs.stability(top_of_layer),
             "noise_ceiling": of_study["noise_ceiling"],
+            "geometries": of_study["geometries"],
+            "kl_asymmetry": of_study["kl_asymmetry"],
             "warnings": _warnings(primary, layers),
         }
     )
@@ -152,7 +164,17 @@ def _at_layer(of_study: Mapping[str, Any], layer: int) -> dict[str, Any]:
         "layer_curve": of_study["layer_curve"][str(layer)],
         "across_layers": {name: p and p[str(layer)] for name, p in across.items()},
         "noise_ceiling": of_study["noise_ceiling"],
+        "geometries": {
+            name: of_layers[str(layer)] for name, of_layers in of_study["geometries"].items()
+        },
+        "kl_asymmetry": of_study["kl_asymmetry"],
     }
+
+
+def _kl_asymmetry(primary: Geometries, tests: LayerTests) -> dict[str, Any] | None:
+    if primary.kl is None or not primary.outcomes:
+        return None
+    return kl_asymmetry(primary.personas, primary.kl, primary.outcomes, tests.free)
 
 
 def _noise_ceiling(primary: Geometries, settings: Alignment) -> dict[str, Any] | None:

@@ -16,6 +16,14 @@ def linear_cka(x: np.ndarray, y: np.ndarray) -> float | None:
     return _aligned(_centered(gram_x), _centered(gram_y), _biased_hsic)
 
 
+def kernel_cka(x: np.ndarray, kernel: np.ndarray) -> float | None:
+    """CKA of the linear kernel of (N, p) features and an (N, N) similarity matrix as a kernel.
+
+    In [-1, 1], as similarities need not be positive definite; None where one is constant.
+    """
+    return _aligned(_centered(x @ x.T), _centered(kernel), _biased_hsic)
+
+
 def debiased_cka(x: np.ndarray, y: np.ndarray) -> float | None:
     """Linear CKA with the unbiased HSIC of Song et al. (JMLR 13, 2012); may be negative.
 

@@ -11,6 +11,7 @@ from persona_geometry.errors import InputError
 from persona_geometry.model.checkpoint import read_config
 from persona_geometry.model.tensors import depth_of, text_config
 from persona_geometry.rsa.catalogue import Scope
+from persona_geometry.rsa.comparators import COMPARATORS
 from persona_geometry.rsa.gates import check
 from persona_geometry.study.inputs import check_inputs
 from persona_geometry.study.tables import (
@@ -45,6 +46,7 @@ def check_study(study: "Study", config: dict[str, Any]) -> tuple[str, ...]:
     _check_mentions(study, config["personas"])
     _check_layers(study)
     _check_numbers(study)
+    _check_other_geometries(study)
     anchored, inputs = check_inputs(study)
     gates = _check_gates(study, anchored)
     return (*_remarks(study, config), *inputs, *gates)
@@ -202,6 +204,26 @@ def _check_numbers(study: "Study") -> None:
         )
 
 
+def _check_other_geometries(study: "Study") -> None:
+    also, k = study.geometry.also, study.geometry.components
+    if also and "cosine" in study.rdm:
+        raise InputError(
+            f"{study.source}: geometry.also has {also[0]}, which needs centroids, but rdm.cosine "
+            f"comes from a file; remove one of the two."
+        )
+    if study.geometry.token in also:
+        raise InputError(
+            f"{study.source}: geometry.also has {study.geometry.token}, which is geometry.token, "
+            f"the main geometry; remove it there."
+        )
+    n = len(set(study.persona_names) - {study.anchor})
+    if "components_removed" in also and k > n - 3:
+        raise InputError(
+            f"{study.source}: geometry.components is {k}, but {n} personas have {n - 1} "
+            f"components, of which at least two must stay; give at most {n - 3}."
+        )
+
+
 def _check_gates(study: "Study", anchored: bool) -> list[str]:
     measured = "js" not in study.rdm
     alignment = study.alignment
@@ -220,7 +242,10 @@ def _check_gates(study: "Study", anchored: bool) -> list[str]:
             "bootstrap": alignment.bootstrap > 0,
             "splits": alignment.noise_ceiling_splits > 0,
             "outcomes": alignment.outcomes is not None,
+            "smallest effect": alignment.smallest_effect is not None,
+            **{name: name in alignment.comparators for name in COMPARATORS},
         },
+        study.geometry.also,
     )
     try:
         return [f"{study.source}: {line}" for line in check(alignment.gates, scope)]
