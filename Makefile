@@ -1,4 +1,5 @@
 # make demo   run the embedded study
+# make real   fetch SmolLM2-135M-Instruct (93 MB) and run the full-size study with it
 # make test   run the tests of the library, and of what changes cost
 # make test-workflow   run the other tests that go through the whole workflow
 # make test-clusters   run the tests that need a real Slurm or a real vLLM
@@ -11,10 +12,18 @@ SNAKEMAKE = $(PYTHON) -m snakemake
 PYTEST = OMP_NUM_THREADS=1 $(PYTHON) -m pytest -q -n 2 --dist loadscope
 COSTS = tests/workflow/test_costs.py tests/workflow/test_imports.py
 
-.PHONY: demo test test-workflow test-clusters test-gpu lint
+SMOLLM2 = resources/smollm2/SmolLM2-135M-Instruct.Q4_1.gguf
+
+.PHONY: demo real test test-workflow test-clusters test-gpu lint
 
 demo: $(PYTHON)
 	$(SNAKEMAKE) --profile profiles/local
+
+real: $(PYTHON) $(SMOLLM2)
+	$(SNAKEMAKE) --profile profiles/local --configfile config/smollm2-135m.yaml
+
+$(SMOLLM2): | $(PYTHON)
+	$(PYTHON) resources/fetch_smollm2.py
 
 test: $(PYTHON) .venv/dev
 	$(PYTEST) tests/unit $(COSTS)

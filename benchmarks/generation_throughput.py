@@ -41,7 +41,7 @@ def measure(backend: str, count: int, limit: int, folder: Path) -> dict[str, flo
         loaded = load_model(model, "cpu")
         prompts = [render(loaded.tokenizer, "", text) for text in texts(count)]
         ready = time.perf_counter()
-        generate(loaded, prompts, limit, answers.__setitem__)
+        generate(loaded, prompts, limit, answers.update)
         ended = time.perf_counter()
     else:
         from transformers import AutoTokenizer
@@ -54,7 +54,7 @@ def measure(backend: str, count: int, limit: int, folder: Path) -> dict[str, flo
         ends = [tokenizer.eos_token_id]
         with engine(folder, model, 0.9, longest) as llm:
             ready = time.perf_counter()
-            generate(llm, tokenizer, prompts, ends, limit, answers.__setitem__)
+            generate(llm, tokenizer, prompts, ends, limit, answers.update)
             ended = time.perf_counter()
     return {
         "start": ready - started,

@@ -650,7 +650,7 @@ def as_a_job_does(
 ) -> Measured:
     """Measure with a model that the self-test has passed, every row of the study in one batch."""
     found: dict[int, Response] = {}
-    generate(model, [rows[0] for rows in prompts], NEW_TOKENS, found.__setitem__)
+    generate(model, [rows[0] for rows in prompts], NEW_TOKENS, found.update)
     turns = [(row, one) for rows, one in zip(prompts, responses, strict=True) for row in rows]
     forced = teacher_force(model, turns)
     js = [

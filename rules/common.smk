@@ -24,6 +24,7 @@ try:
         items,
         model_key,
         prompts_key,
+        with_unpacked,
     )
     from persona_geometry.study.schedule import first_names, schedule_jobs
 except ImportError as error:
@@ -41,6 +42,7 @@ try:
     STUDY = read_study(config, source=" and ".join(CONFIG_FILES))
     if STUDY.needs_model:
         FINGERPRINT = fingerprint(STUDY, cache=STORE.root / "models")
+        STUDY = with_unpacked(STUDY, STORE.root / "models")
         MODEL_KEY = model_key(STUDY, FINGERPRINT)
         PROMPTS_KEY = prompts_key(STUDY, MODEL_KEY)
         SCHEDULE = schedule_jobs(
@@ -224,6 +226,7 @@ def study_benchmarks():
     names += [f"plot_scatter/{layer}" for layer in STUDY.layers] + ["write_summary"]
     if STUDY.needs_model:
         names += ["resolve_model", "check_prompts"]
+        names += ["unpack_gguf"] if STUDY.model.gguf else []
         names += [f"publish_prompt/{prompt}" for prompt in STUDY.prompt_names]
         for rule, shards in (
             ("generate_responses", RESPONSE_SHARDS),

@@ -2,10 +2,34 @@
 
 if STUDY.needs_model:
 
+    if STUDY.model.gguf:
+
+        localrules:
+            unpack_gguf,
+
+        # Named by the file's content, so that nothing but a missing checkpoint brings it back.
+        rule unpack_gguf:
+            output:
+                checkpoint=directory(STUDY.model.path),
+            log:
+                log_path("unpack_gguf"),
+            benchmark:
+                bench_path("unpack_gguf")
+            conda:
+                "../envs/cpu.yaml"
+            params:
+                file=STUDY.model.gguf,
+            message:
+                "Unpack {params.file} into a checkpoint in float32, once"
+            script:
+                "../workflow_scripts/unpack_gguf.py"
+
     localrules:
         resolve_model,
 
     rule resolve_model:
+        input:
+            checkpoint=ancient(STUDY.model.path) if STUDY.model.gguf else [],
         output:
             model=str(STORE.model_path(MODEL_KEY)),
         log:

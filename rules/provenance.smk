@@ -37,6 +37,8 @@ rule write_run_record:
             if STUDY.needs_model
             else None
         ),
+        store=str(STORE.root),
+        model_key=MODEL_KEY if STUDY.needs_model else None,
         benchmarks=study_benchmarks(),
         inputs=contents(*input_files()),
         method=REPORT_METHOD,

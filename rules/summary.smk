@@ -22,6 +22,7 @@ rule write_summary:
         "../envs/cpu.yaml"
     params:
         method=REPORT_METHOD,
+        model=STUDY.model.sentence if STUDY.needs_model else "",
     message:
         "Write the summary"
     script:

@@ -18,7 +18,7 @@ with job_log(snakemake.log[0]) as report:
     settings = Settings.of_plain(params.settings)
     folder = model_folder(settings.model)
     positions = positions_of(load_config(folder))
-    tokenizer = load_tokenizer(folder)
+    tokenizer = load_tokenizer(folder, settings.model.chat_template)
     longest = check_prompts(
         tokenizer,
         settings.model,

@@ -7,7 +7,7 @@ from persona_geometry.published import write_run
 from persona_geometry.rdms.files import read_cosine_rdms, read_divergence_rdms
 from persona_geometry.report.leftovers import remove_leftovers
 from persona_geometry.report.run_record import git_commit, run_record
-from persona_geometry.store.store import read_receipt
+from persona_geometry.store.store import Store, read_receipt
 
 inputs, params = snakemake.input, snakemake.params
 with job_log(snakemake.log[0]) as report:
@@ -23,11 +23,15 @@ with job_log(snakemake.log[0]) as report:
     }
     if removed := remove_leftovers(folder, kept):
         report(f"Removed what earlier runs left in {folder}: {', '.join(removed)}")
+    model = params.model
+    if model and model["gguf"]:
+        quantised = Store(params.store).read_model(params.model_key)["quantised"]
+        model = {**model, "quantised": quantised}
     record = run_record(
         params.study,
         git_commit(params.repository),
         params.config,
-        params.model,
+        model,
         inputs.written,
         inputs.results,
         [read_receipt(path).account for path in inputs.receipts],

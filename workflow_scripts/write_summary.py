@@ -7,4 +7,4 @@ from persona_geometry.rsa.results import read_alignment
 
 with job_log(snakemake.log[0]):
     alignment = read_alignment(snakemake.input.alignment)
-    write_text(snakemake.output.summary, summarize(alignment))
+    write_text(snakemake.output.summary, summarize(alignment, snakemake.params.model))

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -10,11 +11,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import rel_entr
 
-from persona_geometry.divergence import pairwise, pairwise_divergences, reference
+from persona_geometry.divergence import blocked, pairwise, pairwise_divergences, reference
 from persona_geometry.errors import InputError
 
 N, T, V = 6, 7, 501
 ALL_PAIRS = list(itertools.combinations(range(N), 2))
+BACKEND = "auto"
+
+
+@pytest.fixture(params=["torch", "blocked"], scope="module", autouse=True)
+def backend(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Each of the two ways that a CPU has; `run` takes it."""
+    global BACKEND
+    BACKEND = request.param
+    yield BACKEND
+    BACKEND = "auto"
 
 
 def random_logits(seed: int = 0, spread: float = 2.0, sharpness: float = 4.0) -> torch.Tensor:
@@ -30,7 +41,7 @@ def run(logits: torch.Tensor, pairs=ALL_PAIRS, **settings) -> pairwise.PairDiver
         logits.shape[1],
         pairs,
         device="cpu",
-        **settings,
+        **{"backend": BACKEND, **settings},
     )
 
 
@@ -144,11 +155,37 @@ def test_blocks_and_batches_of_pairs_change_no_bit(
     block_words: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     logits = random_logits(8)
-    whole = stacked(run(logits))
+    whole = stacked(run(logits, backend="torch"))
     monkeypatch.setattr(reference, "CPU_BLOCK_WORDS", block_words)
-    assert torch.equal(stacked(run(logits)), whole)
-    alone = torch.cat([stacked(run(logits, [pair])) for pair in ALL_PAIRS], dim=1)
-    assert torch.equal(alone, whole)
+    assert torch.equal(stacked(run(logits, backend="torch")), whole)
+    alone = [stacked(run(logits, [pair], backend="torch")) for pair in ALL_PAIRS]
+    assert torch.equal(torch.cat(alone, dim=1), whole)
+
+
+@pytest.mark.parametrize("spread", [1e-3, 2.0])
+def test_what_is_blocked_is_as_near_the_definition_however_it_is_cut(
+    spread: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Blocks, and which personas share a call, change no more than rounding."""
+    logits = random_logits(8, spread)
+    whole = stacked(run(logits, backend="blocked"))
+    alone = [stacked(run(logits, [pair], backend="blocked")) for pair in ALL_PAIRS]
+    monkeypatch.setattr(blocked, "BLOCK_WORDS", 37)
+    cut = stacked(run(logits, backend="blocked"))
+    for other in (torch.cat(alone, dim=1), cut):
+        assert (other - whole)[0].abs().max() < 2e-7
+        np.testing.assert_allclose(other[1:], whole[1:], rtol=1e-6, atol=1e-12)
+
+
+def test_two_pairs_far_closer_than_the_rest_stay_below_their_bound() -> None:
+    """Where the spread of a token is large, JS <= Jeffreys / 8 holds what float32 cannot tell."""
+    logits = random_logits(14)
+    logits[1] = logits[0] + 1e-4 * random_logits(15)[0]
+    result = run(logits)
+    js, kl_pq, _ = definition(logits, 0, 1)
+    np.testing.assert_allclose(result.js[0], js, atol=1e-7)
+    np.testing.assert_allclose(result.kl_pq[0], kl_pq, rtol=1e-3)
+    assert (result.js[0] <= (result.kl_pq[0] + result.kl_qp[0]) / 8 * (1 + 1e-4)).all()
 
 
 def test_pairs_may_come_in_any_order_and_twice() -> None:
@@ -164,8 +201,13 @@ def test_only_the_wanted_pairs_are_worked_on(monkeypatch: pytest.MonkeyPatch) ->
     rows = []
     words = reference._words
     monkeypatch.setattr(reference, "_words", lambda *a: rows.append(len(a[0])) or words(*a))
-    run(random_logits(10), [(N - 1, old) for old in range(N - 1)])
+    run(random_logits(10), [(N - 1, old) for old in range(N - 1)], backend="torch")
     assert sum(rows) == (N - 1) * T
+    rows.clear()
+    one = blocked._one_token
+    monkeypatch.setattr(blocked, "_one_token", lambda *a: rows.append(len(a[1])) or one(*a))
+    run(random_logits(10), [(4, 2), (1, 4)], backend="blocked")
+    assert rows == [2 + 3] * T  # two pairs, and each of their three personas
 
 
 def test_logits_are_asked_for_once_a_token_and_never_more_than_a_chunk() -> None:
@@ -200,7 +242,9 @@ def test_chunks_are_halved_when_memory_runs_out() -> None:
             raise torch.cuda.OutOfMemoryError("no room")
         return logits[:, start:stop]
 
-    result = pairwise_divergences(small_card, N, T, ALL_PAIRS, token_chunk=T, device="cpu")
+    result = pairwise_divergences(
+        small_card, N, T, ALL_PAIRS, token_chunk=T, backend=BACKEND, device="cpu"
+    )
     assert torch.equal(stacked(result), stacked(run(logits)))
     with pytest.raises(torch.cuda.OutOfMemoryError):
         pairwise_divergences(

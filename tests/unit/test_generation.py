@@ -46,7 +46,7 @@ def test_sampling_settings_of_the_model_change_no_answer(random_model: Path) -> 
         for name, value in shipped.items():
             setattr(model.network.generation_config, name, value)
         found = {}
-        generate(model, [[1, 5, 6], [7, 8]], 40, found.__setitem__)
+        generate(model, [[1, 5, 6], [7, 8]], 40, found.update)
         answers.append(found)
     assert answers[0] == answers[1]
     assert any(len(set(r.token_ids)) < len(r.token_ids) for r in answers[0].values()), "no repeats"

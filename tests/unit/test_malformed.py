@@ -147,8 +147,8 @@ KEYS = [
     case("no anchor to respond", "anchor", None, "no anchor to generate"),
     case("model is not there", "model.path", "nowhere", "'nowhere' holds no config.json"),
     case("model is a file", "model.path", "pay.tsv", "'pay.tsv' holds no config.json"),
-    case("model is named twice", "model.name", "x/y", "either 'path'"),
-    case("model without revision", "model", {"name": "x/y"}, "either 'path'"),
+    case("model is named twice", "model.name", "x/y", "needs .path."),
+    case("model without revision", "model", {"name": "x/y"}, "needs .path."),
     case(
         "model with a short revision",
         "model",

@@ -52,6 +52,18 @@ def test_measuring_goes_on_before_writes_arrive_but_not_far() -> None:
     assert measured == list(range(6))
 
 
+def test_a_prompt_is_reported_while_the_next_is_measured() -> None:
+    """So that the first estimate of the time left rests on one prompt's time, not on three's."""
+    told = {n: threading.Event() for n in range(3)}
+
+    def measure(group: int) -> list[list[PendingWrite]]:
+        assert group == 0 or told[group - 1].wait(20)
+        return [[pending(str(group), [])]]
+
+    run_ahead(range(3), lambda group: group, measure, lambda prompt: told[int(prompt)].set())
+    assert all(event.is_set() for event in told.values())
+
+
 def test_a_failed_write_ends_the_run_and_others_are_finished() -> None:
     events: list[str] = []
 

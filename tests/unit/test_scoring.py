@@ -92,10 +92,10 @@ def test_scored_tokens_are_the_generated_ones_unless_asked_otherwise(model: Lang
 def test_batched_generation_equals_one_at_a_time(model: LanguageModel) -> None:
     prompts = [render(model.tokenizer, s, "What is the sea?") for s in SYSTEMS]
     batched: dict[int, Response] = {}
-    generate(model, prompts, 16, batched.__setitem__)
+    generate(model, prompts, 16, batched.update)
     for i, prompt in enumerate(prompts):
         alone: dict[int, Response] = {}
-        generate(model, [prompt], 16, alone.__setitem__)
+        generate(model, [prompt], 16, alone.update)
         assert alone[0] == batched[i]
         ids = torch.tensor([prompt])
         for token in batched[i].token_ids:
@@ -109,7 +109,7 @@ def test_decoding_over_a_static_cache_equals_transformers(model: LanguageModel) 
 
     prompts = [render(model.tokenizer, s, "What is the sea?") for s in SYSTEMS]
     expected: dict[int, Response] = {}
-    generate(model, prompts, 40, expected.__setitem__)
+    generate(model, prompts, 40, expected.update)
     width = max(map(len, prompts))
     ids = torch.tensor([[0] * (width - len(p)) + p for p in prompts])
     mask = torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in prompts])
@@ -311,7 +311,7 @@ def test_generation_halves_a_batch_that_does_not_fit(
 ) -> None:
     prompts = [render(model.tokenizer, s, "What is the sea?") for s in SYSTEMS]
     expected: dict[int, Response] = {}
-    generate(model, prompts, 8, expected.__setitem__)
+    generate(model, prompts, 8, expected.update)
     original = transformers_backend.answer_batch
 
     def small_gpu(model: LanguageModel, batch: list[list[int]], *rest: object) -> torch.Tensor:
@@ -321,7 +321,7 @@ def test_generation_halves_a_batch_that_does_not_fit(
 
     monkeypatch.setattr(transformers_backend, "answer_batch", small_gpu)
     found: dict[int, Response] = {}
-    generate(model, prompts, 8, found.__setitem__)
+    generate(model, prompts, 8, found.update)
     assert found == expected
 
 
@@ -342,9 +342,9 @@ def test_a_failed_write_ends_the_job_and_loses_nothing_else(
     monkeypatch.setattr(store, "write_pairs", full)
     with pytest.raises(OSError, match="No space"):
         ShardJob(settings, store, lines.append).run(tasks)
-    assert [line.split(",")[0] for line in lines if "scored" in line] == [
-        f"{i + 1} of 6 prompts scored (q{i})" for i in range(3)
-    ]
+    scored = [line.split(",")[0] for line in lines if "scored" in line]
+    assert scored[:3] == [f"{i + 1} of 6 prompts scored (q{i})" for i in range(3)]
+    assert not any("(q3)" in line for line in scored)
     again = ShardJob(settings, Store(tmp_path), lambda _line: None)
     again.run(tasks)
     assert again.account.responses == 0 and again.account.cells <= 2 and again.account.pairs <= 2

@@ -114,7 +114,7 @@ def assert_measured_rightly(model: LanguageModel, folder: Path, **options: Any) 
         logits = model.lm_head(ours.final_hidden_states)
         torch.testing.assert_close(logits, theirs, atol=1e-3, rtol=1e-3)
     answers: dict[int, Response] = {}
-    generate(model, PROMPTS, NEW_TOKENS, answers.__setitem__)
+    generate(model, PROMPTS, NEW_TOKENS, answers.update)
     for place, prompt in enumerate(PROMPTS):
         assert answers[place].token_ids == plain_answer(network, prompt)
 

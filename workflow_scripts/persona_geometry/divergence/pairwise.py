@@ -14,7 +14,9 @@ from persona_geometry.errors import InputError
 from persona_geometry.gpu import kernels
 from persona_geometry.gpu.transfer import to_device
 
-from . import reference
+from . import blocked, reference
+
+Backend = Literal["auto", "torch", "blocked", "triton"]
 
 LN2 = 0.6931471228599548  # the largest float32 that is not above ln 2
 ROUNDING = 1e-4  # nats outside its range that a divergence may be before it is called an error
@@ -43,7 +45,7 @@ def pairwise_divergences(
     pairs: Sequence[tuple[int, int]] | Tensor,
     *,
     token_chunk: int | None = None,
-    backend: Literal["auto", "torch", "triton"] = "auto",
+    backend: Backend = "auto",
     device: torch.device | str,
 ) -> PairDivergences:
     """Exact Jensen-Shannon and Kullback-Leibler divergences of pairs of personas, per token.
@@ -55,9 +57,10 @@ def pairwise_divergences(
     chosen from free memory. Either is halved whenever the GPU runs out of memory. The chunk
     changes no value, as far as `logits_of` itself does not.
 
-    `backend` "torch" is the reference and runs anywhere, "triton" is the fused GPU kernel, "auto"
-    takes the kernel on a GPU where Triton can compile it. JS = H((P+Q)/2) - H(P)/2 - H(Q)/2
-    (Lin, IEEE Trans. Inf. Theory 37, 1991), over the whole vocabulary, in float32.
+    `backend` "torch" is the reference and runs anywhere, "blocked" is for CPUs, "triton" is the
+    fused GPU kernel; "auto" takes "blocked" on a CPU, and the kernel on a GPU where Triton can
+    compile it. JS = H((P+Q)/2) - H(P)/2 - H(Q)/2 (Lin, IEEE Trans. Inf. Theory 37, 1991), over the
+    whole vocabulary, in float32.
 
     Raises InputError for pairs or a chunk out of range and for logits that are not finite,
     ArithmeticError where a divergence leaves its range by more than rounding, and
@@ -84,7 +87,7 @@ def unchecked_divergences(
     pairs: Sequence[tuple[int, int]] | Tensor,
     *,
     token_chunk: int | None = None,
-    backend: Literal["auto", "torch", "triton"] = "auto",
+    backend: Backend = "auto",
     device: torch.device | str,
 ) -> Tensor:
     """What `pairwise_divergences` computes, as (3, n, T) JS, KL(P||Q) and KL(Q||P) on the device.
@@ -137,11 +140,16 @@ def _backend(name: str, device: torch.device, pairs: Tensor) -> Callable[[Tensor
     """The function from logits (N, t, V) to the (3, n, t) divergences of `pairs` (n, 2)."""
     if name == "auto":
         fast = torch.version.cuda and kernels.run_on(device)
-        name = "triton" if fast else "torch"
+        name = "blocked" if device.type == "cpu" else "triton" if fast else "torch"
+    if name == "blocked" and device.type == "cpu":
+        return blocked.planned(pairs.cpu())
     if name == "torch":
         return partial(reference.divergences, pairs=to_device(pairs, device))
     if name != "triton":
-        raise InputError(f"The divergence backend {name!r} is unknown; give auto, torch or triton.")
+        raise InputError(
+            f"The divergence backend {name!r} is unknown; give auto, torch, triton or, on "
+            f"a CPU, blocked."
+        )
     if device.type != "cuda" and os.environ.get("TRITON_INTERPRET") != "1":
         raise InputError(
             "The divergence backend triton needs a GPU; give auto or torch, or set "

@@ -54,29 +54,32 @@ def run_ahead(
         groups: at least one.
         prepare: reads what measuring a group needs; runs while the group before it is measured.
         measure: queues a group's work and returns the writes that wait for it, a list a prompt.
-        stored: told the name of each prompt that is stored whole.
+        stored: told the name of each prompt once it is stored whole, in order, from a thread.
 
     Raises:
         Exception: the first failure of any of them; writes that were pending are finished.
     """
-    unfinished: deque[list[tuple[str, list[Future[None]]]]] = deque()
-    with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(WRITERS) as writers:
+    unfinished: deque[Future[None]] = deque()
+    with (
+        ThreadPoolExecutor(1) as reader,
+        ThreadPoolExecutor(WRITERS) as writers,
+        ThreadPoolExecutor(1) as reporter,  # so that a prompt is reported when it is stored
+    ):
         coming = reader.submit(prepare, groups[0])
         for following in range(1, len(groups) + 1):
             prepared = coming.result()
             if following < len(groups):
                 coming = reader.submit(prepare, groups[following])
             pending = measure(prepared)
-            unfinished.append(
-                [
-                    (of_prompt[0].prompt, [writers.submit(write.finish) for write in of_prompt])
-                    for of_prompt in pending
-                ]
-            )
+            group = [
+                (of_prompt[0].prompt, [writers.submit(write.finish) for write in of_prompt])
+                for of_prompt in pending
+            ]
+            unfinished.append(reporter.submit(_wait, group, stored))
             if len(unfinished) > AHEAD:
-                _wait(unfinished.popleft(), stored)
+                unfinished.popleft().result()
         while unfinished:
-            _wait(unfinished.popleft(), stored)
+            unfinished.popleft().result()
 
 
 def _wait(group: list[tuple[str, list[Future[None]]]], stored: Callable[[str], None]) -> None:

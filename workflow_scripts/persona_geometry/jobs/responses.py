@@ -33,8 +33,8 @@ class Progress:
     started: float = field(default_factory=time.perf_counter)
     reported: float = 0.0
 
-    def add(self) -> None:
-        self.done += 1
+    def add(self, more: int) -> None:
+        self.done += more
         now = time.perf_counter()
         if self.done < self.total and now - self.reported < REPORT_SECONDS:
             return
@@ -78,14 +78,15 @@ class MissingResponses:
         role, arguments = model.system_role, model.template_arguments
         return [render(tokenizer, system, task.user, role, arguments) for task in self.tasks]
 
-    def saver(self) -> Callable[[int, Response], None]:
-        """What a backend calls with a task's place and its answer; the clock starts now."""
+    def saver(self) -> Callable[[dict[int, Response]], None]:
+        """What a backend calls with answers by the places of their tasks; the clock starts now."""
         progress = Progress(len(self.tasks), self.report)
 
-        def save(place: int, response: Response) -> None:
-            store_response(self.store, self.tasks[place], response, self.settings)
-            self.account.responses += 1
-            progress.add()
+        def save(answers: dict[int, Response]) -> None:
+            for place, response in answers.items():
+                store_response(self.store, self.tasks[place], response, self.settings)
+                self.account.responses += 1
+            progress.add(len(answers))
 
         return save
 
@@ -136,11 +137,13 @@ def generate_responses(
 
 
 def _generate(missing: MissingResponses) -> None:
-    from transformers import AutoConfig, AutoTokenizer
+    from transformers import AutoConfig
+
+    from persona_geometry.model.configs import load_tokenizer
 
     settings, account = missing.settings, missing.account
     folder = model_folder(settings.model)
-    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer = load_tokenizer(folder, settings.model.chat_template)
     prompts = missing.prompts(tokenizer, AutoConfig.from_pretrained(folder))
     ends = end_tokens(_generation_config(folder), tokenizer)
     limit = settings.generation.max_new_tokens

@@ -24,8 +24,8 @@ def load_config(folder: Path) -> Any:
         raise unbuildable(folder, error) from error
 
 
-def load_tokenizer(folder: Path) -> Any:
-    """A checkpoint's tokenizer.
+def load_tokenizer(folder: Path, chat_template: str | None = None) -> Any:
+    """A checkpoint's tokenizer, with a chat template of the study's where it gives one.
 
     Raises:
         InputError: transformers cannot read it.
@@ -33,12 +33,15 @@ def load_tokenizer(folder: Path) -> Any:
     from transformers import AutoTokenizer
 
     try:
-        return AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     except Exception as error:  # of its Rust code too
         raise InputError(
             f"transformers cannot read the tokenizer in {folder} ({_brief(error)}); download the "
             f"checkpoint again, or save the model's tokenizer beside it."
         ) from error
+    if chat_template is not None:
+        tokenizer.chat_template = chat_template
+    return tokenizer
 
 
 def unbuildable(folder: Path, error: Exception) -> InputError:

@@ -11,7 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from persona_geometry.errors import InputError
+from persona_geometry.files import read_json
+from persona_geometry.model.adapter import check_adapter
 from persona_geometry.model.checkpoint import inspect_checkpoint, read_config, weight_files
+from persona_geometry.model.gguf import UNPACKED
 from persona_geometry.study.sections import Model
 
 WANTED = ("*.safetensors", "*.json", "*.txt", "*.model", "*.tiktoken", "*.jinja")
@@ -36,6 +39,8 @@ def cached_snapshot(name: str, revision: str) -> Path | None:
 def model_folder(model: Model) -> Path:
     """Folder of a model that `describe_model` has found; never asks the network.
 
+    That of a GGUF file is where it was unpacked.
+
     Raises:
         InputError: a hub model that is not in this machine's cache.
     """
@@ -54,7 +59,10 @@ def model_folder(model: Model) -> Path:
 
 def known_config(model: Model) -> dict[str, Any] | None:
     """A model's config.json, where it is on this machine already."""
-    if model.path is None and not cached_snapshot(*model.hub):
+    if model.gguf is not None:
+        if model.path is None or not (Path(model.path) / "config.json").is_file():
+            return None
+    elif model.path is None and not cached_snapshot(*model.hub):
         return None
     return read_config(model_folder(model))
 
@@ -62,7 +70,7 @@ def known_config(model: Model) -> dict[str, Any] | None:
 def finding_message(model: Model) -> str:
     """What finding the model will take, for the dry run."""
     if model.path is not None:
-        return f"Read the model in {model.path}"
+        return f"Read the model in {model.source}"
     name, revision = model.hub
     if cached_snapshot(name, revision):
         return f"Find {name} at {revision[:12]} in the local cache"
@@ -77,14 +85,20 @@ def describe_model(model: Model, report: Callable[[str], None]) -> dict[str, Any
         report: told what is downloaded.
 
     Returns:
-        "source" (folder, or name and commit), "config" (its config.json) and "weight_bytes".
+        "source" (folder, GGUF file, or name and commit), "config" (its config.json) and
+        "weight_bytes"; of a GGUF file also "quantised", its number of tensors of each kind.
 
     Raises:
         InputError: the model is not there, is gated, cannot be reached, or is no whole causal
             language model.
     """
     folder = Path(model.path) if model.path is not None else _snapshot(*model.hub, report)
-    return {"source": model.source, **inspect_checkpoint(folder, model.source)}
+    described = inspect_checkpoint(folder, model.source, has_template=bool(model.chat_template))
+    if model.gguf is not None:
+        described["quantised"] = read_json(folder / UNPACKED)["tensors"]
+    if model.adapter is not None:
+        check_adapter(Path(model.adapter))
+    return {"source": model.source, **described}
 
 
 def _has_weights(folder: Path) -> bool:

@@ -13,6 +13,7 @@ from transformers.utils import logging as transformers_logging
 
 from persona_geometry.errors import InputError
 from persona_geometry.gpu import kernels
+from persona_geometry.model.adapter import merged
 from persona_geometry.model.attention import attention_kernel
 from persona_geometry.model.checkpoint import check_loading, read_headers, weight_files
 from persona_geometry.model.configs import UNBUILDABLE, load_config, load_tokenizer, unbuildable
@@ -96,6 +97,8 @@ def load_model(model: Model, device: str = "auto") -> LanguageModel:
     placed = {"device_map": "auto"} if model.gpus > 1 else {}
     network, info = _network(folder, model, placed)
     check_loading(info, (name for name, _ in network.named_modules()), str(folder))
+    if model.adapter is not None:
+        network = merged(network, Path(model.adapter))
     network.eval()
     if not placed:
         network.to(device)
@@ -104,7 +107,7 @@ def load_model(model: Model, device: str = "auto") -> LanguageModel:
         from persona_geometry.gpu.fused_layers import fuse
 
         fuse(network)
-    tokenizer = load_tokenizer(folder)
+    tokenizer = load_tokenizer(folder, model.chat_template)
     return LanguageModel(network, tokenizer, _blocks(network), _lm_head(network))
 
 

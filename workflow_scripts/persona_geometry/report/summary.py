@@ -10,17 +10,19 @@ from persona_geometry.rsa.gates import verdict
 STATUS = {"pass": "pass", "fail": "**fail**", "not_evaluated": "not evaluated"}
 
 
-def summarize(alignment: dict[str, Any]) -> str:
+def summarize(alignment: dict[str, Any], model: str = "") -> str:
     """The summary as Markdown: gates first, then what stands behind them.
 
     Args:
         alignment: the content of alignment.json.
+        model: what was measured and what was done to it, in a sentence; empty where RDMs were read.
     """
     headline = str(alignment["headline_layer"])
     layer = alignment["layers"][headline]
     parts = [
         f"# Study {alignment['study']}",
         _verdict(alignment),
+        model,
         _gates(alignment),
         "## Agreement by layer",
         _by_layer(alignment),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from persona_geometry.errors import InputError
 from persona_geometry.model.checkpoint import read_config
+from persona_geometry.model.fingerprint import ADAPTER
 from persona_geometry.model.tensors import depth_of, text_config
 from persona_geometry.rsa.catalogue import Scope
 from persona_geometry.rsa.comparators import COMPARATORS
@@ -178,6 +179,7 @@ def _check_layers(study: "Study") -> None:
                 f"{study.source}: a gate on {gate.statistic} names layer {gate.layer}, "
                 f"which is not among geometry.layers; add it there or change the gate."
             )
+    _check_model_files(study)
     if not study.needs_model or study.model.path is None:
         return
     folder = Path(study.model.path)
@@ -187,6 +189,28 @@ def _check_layers(study: "Study") -> None:
             f"give the folder of a Hugging Face checkpoint."
         )
     check_model_layers(study.layers, read_config(folder), study.source)
+
+
+def _check_model_files(study: "Study") -> None:
+    model = study.model
+    if model.gguf is not None and not Path(model.gguf).is_file():
+        raise InputError(
+            f"{study.source}: model.gguf '{model.gguf}' is not there; correct it, or fetch the "
+            f"file ('make real' fetches that of config/smollm2-135m.yaml)."
+        )
+    if model.adapter is None:
+        return
+    for name in ADAPTER:
+        if not (Path(model.adapter) / name).is_file():
+            raise InputError(
+                f"{study.source}: model.adapter '{model.adapter}' holds no {name}; give the folder "
+                f"of a PEFT adapter that was saved as .safetensors."
+            )
+    if study.generation.backend == "vllm":
+        raise InputError(
+            f"{study.source}: generation.backend is 'vllm', which would answer without "
+            f"model.adapter; set it to 'transformers'."
+        )
 
 
 def _check_numbers(study: "Study") -> None:

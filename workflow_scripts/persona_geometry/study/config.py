@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from persona_geometry.errors import InputError
@@ -20,6 +21,7 @@ from persona_geometry.study.sections import (
     Scoring,
 )
 from persona_geometry.study.tables import Persona, Prompt, read_personas, read_prompts
+from persona_geometry.text_files import read_text
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ class Study:
         """The study in a line, for a terminal."""
         return (
             f"Study {self.name}: {len(self.personas)} personas, {len(self.prompts)} prompts, "
-            f"model {self.model.path or self.model.name}"
+            f"model {self.model.title}"
         )
 
     @cached_property
@@ -114,7 +116,7 @@ def read_study(config: dict[str, Any], source: str = "the config") -> Study:
         personas=read_personas(config["personas"]),
         prompts=read_prompts(config["prompts"]),
         anchor=config.get("anchor"),
-        model=Model.of(**config.get("model", {})),
+        model=_with_template(Model.of(**config.get("model", {})), source),
         generation=Generation.of(**config.get("generation", {})),
         scoring=Scoring.of(**config.get("scoring", {})),
         divergence=Divergence.of(**config.get("divergence", {})),
@@ -125,6 +127,19 @@ def read_study(config: dict[str, Any], source: str = "the config") -> Study:
     )
     study = replace(study, remarks=check_study(study, config))
     return replace(study, model=_with_kernel(study)) if study.needs_model else study
+
+
+def _with_template(model: Model, source: str) -> Model:
+    """The model section with the text of its chat template, which may be the name of a file."""
+    template = model.chat_template
+    if template is None or "{" in template:
+        return model
+    if not Path(template).is_file():
+        raise InputError(
+            f"{source}: model.chat_template is '{template[:60]}', which is neither a file nor a "
+            f"Jinja template; correct it."
+        )
+    return replace(model, chat_template=read_text(template))
 
 
 def _with_kernel(study: Study) -> Model:

@@ -12,7 +12,7 @@ from persona_geometry.study.sections import schema
 from persona_geometry.text_files import unseen
 
 LARGEST = 2**63 - 1
-LONG = {"generation.system_prompt"}
+LONG = {"generation.system_prompt", "model.chat_template"}
 """Texts that may have several lines."""
 KINDS = {
     "integer": "a whole number",
@@ -67,8 +67,8 @@ def check_form(config: object, source: str) -> None:
         raise InputError(f"{source}: {missing} is missing at {key}; add it.")
     if error.validator == "oneOf" and key == "model":
         raise InputError(
-            f"{source}: model needs either 'path' (a checkpoint folder) or both 'name' and "
-            f"'revision' (the full commit hash of a hub model), not a mixture; keep one."
+            f"{source}: model needs 'path' (a checkpoint folder), 'gguf' (a file), or both "
+            f"'name' and 'revision' (the full commit hash of a hub model), not a mixture; keep one."
         )
     shown = json.dumps(error.instance, ensure_ascii=False, default=str)
     shown = shown if len(shown) <= 60 else f"{shown[:60]}…"

@@ -8,11 +8,15 @@ drawn from them, and equal keys of two studies are one result.
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from persona_geometry.model.fingerprint import fingerprint_folder
+from persona_geometry.model.fingerprint import (
+    fingerprint_adapter,
+    fingerprint_folder,
+    fingerprint_gguf,
+)
 from persona_geometry.study.config import Study
 from persona_geometry.study.tables import Prompt
 
@@ -75,7 +79,10 @@ def _item(study: Study, model: str, system_role: str, prompt: Prompt) -> Item:
         system_role=system_role,
         system=study.response_system_prompt,
         user=prompt.text,
-        **_given(template_arguments=study.model.template_arguments),
+        **_given(
+            template_arguments=study.model.template_arguments,
+            chat_template=study.model.chat_template,
+        ),
     )
     item = item_key(response, study.scoring.end_of_turn, study.scoring.retokenize)
     cells = {p.name: digest(kind="cell", item=item, system=p.system_prompt) for p in study.personas}
@@ -110,11 +117,31 @@ def prompts_key(study: Study, model: str) -> str:
         response=study.response_system_prompt,
         max_new_tokens=study.generation.max_new_tokens,
         end_of_turn=study.scoring.end_of_turn,
+        **_given(chat_template=study.model.chat_template),
     )
 
 
 def fingerprint(study: Study, cache: Path | None = None) -> str:
-    """Fingerprint of a study's model: of its files, or of its name and pinned commit."""
-    if study.model.path is not None:
-        return fingerprint_folder(study.model.path, cache)
-    return study.model.source
+    """Fingerprint of a study's model: of its files, or of its name and pinned commit.
+
+    Raises:
+        InputError: files that are not there.
+    """
+    model = study.model
+    if model.gguf is not None:
+        base = fingerprint_gguf(model.gguf, cache)
+    elif model.path is not None:
+        base = fingerprint_folder(model.path, cache)
+    else:
+        base = model.source
+    if model.adapter is None:
+        return base
+    return digest(kind="adapted", base=base, adapter=fingerprint_adapter(model.adapter, cache))
+
+
+def with_unpacked(study: Study, cache: Path) -> Study:
+    """The study with `model.path` where its GGUF file is unpacked, if it has one."""
+    if study.model.gguf is None:
+        return study
+    folder = cache / f"gguf-{fingerprint_gguf(study.model.gguf, cache)[:20]}"
+    return replace(study, model=replace(study.model, path=str(folder)))

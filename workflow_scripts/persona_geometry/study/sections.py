@@ -43,16 +43,23 @@ class Section:
 
 @dataclass(frozen=True)
 class Model(Section):
-    """A checkpoint, by `path` or by `name` and `revision`, and how it is run."""
+    """A checkpoint, by `path`, `gguf`, or `name` and `revision`, and how it is run.
+
+    `path` of a GGUF is where it is unpacked (`recipes.with_unpacked`), None until that is known;
+    `chat_template` is the template's text.
+    """
 
     NAME = "model"
     path: str | None
+    gguf: str | None
     name: str | None
     revision: str | None
     dtype: Literal["float32", "bfloat16", "float16"]
     attention: str
     system_role: Literal["native", "fold", "refuse"]
     template_arguments: dict[str, Any]
+    adapter: str | None
+    chat_template: str | None
     gpus: int
 
     @property
@@ -63,8 +70,28 @@ class Model(Section):
 
     @property
     def source(self) -> str:
-        """The folder, or name@commit."""
-        return self.path if self.path is not None else "@".join(self.hub)
+        """The folder, the GGUF file, or name@commit."""
+        return self.gguf or self.path or "@".join(self.hub)
+
+    @property
+    def title(self) -> str:
+        """The model in a line: its source, without the commit, and what was done to it."""
+        title = self.gguf or self.path or self.hub[0]
+        if self.gguf:
+            title += " (GGUF)"
+        return f"{title} with the adapter {self.adapter}" if self.adapter else title
+
+    @property
+    def sentence(self) -> str:
+        """What is measured, and what was done to it, for a reader of the results."""
+        what = f"The model is {self.gguf or self.source}, run in {self.dtype}"
+        if self.gguf:
+            what += ", from a GGUF file: quantised weights were unpacked to what they stand for"
+        if self.adapter:
+            what += f"; the adapter {self.adapter} is merged into its weights"
+        if self.chat_template:
+            what += "; the study gives its chat template"
+        return what + "."
 
 
 @dataclass(frozen=True)

@@ -20,9 +20,9 @@ def generate(
     model: LanguageModel,
     prompts: Sequence[list[int]],
     max_new_tokens: int,
-    save: Callable[[int, Response], None],
+    save: Callable[[dict[int, Response]], object],
 ) -> None:
-    """Answer prompts greedily; each answer is handed to `save` as soon as its batch is done.
+    """Answer prompts greedily; the answers of a batch are handed to `save` together.
 
     Nothing but the most likely token is taken: sampling settings and penalties that a model
     ships in its generation config are left out, its end-of-turn tokens are kept.
@@ -31,7 +31,7 @@ def generate(
         model: the loaded model.
         prompts: rendered token ids.
         max_new_tokens: length at which a response is cut.
-        save: called with the prompt's index and its response.
+        save: called with a batch's responses by their prompts' index.
 
     Prompts are answered in batches as `model.decoding` allows, the longest first; a batch that
     does not fit is halved.
@@ -55,8 +55,12 @@ def generate(
             batch_size = len(batch) // 2
             torch.cuda.empty_cache()
             continue
-        for i, answer in zip(batch, answers.tolist(), strict=True):
-            save(i, to_response(model.tokenizer, answer, ends))
+        save(
+            {
+                i: to_response(model.tokenizer, answer, ends)
+                for i, answer in zip(batch, answers.tolist(), strict=True)
+            }
+        )
         order = order[len(batch) :]
 
 

@@ -75,7 +75,7 @@ def generate(
     prompts: Sequence[list[int]],
     ends: Sequence[int],
     max_new_tokens: int,
-    save: Callable[[int, Response], None],
+    save: Callable[[dict[int, Response]], object],
 ) -> None:
     """Answer prompts greedily; each answer is handed to `save` in the step that ends it.
 
@@ -85,7 +85,7 @@ def generate(
         prompts: rendered token ids.
         ends: the tokens that end an answer, and the only ones that do.
         max_new_tokens: length at which a response is cut.
-        save: called with the prompt's index and its response.
+        save: called with responses by their prompts' index.
     """
     from vllm import SamplingParams
     from vllm.inputs import tokens_input
@@ -106,7 +106,7 @@ def generate(
         for output in running.step():
             if output.finished:
                 answer = output.outputs[0].token_ids
-                save(int(output.request_id), to_response(tokenizer, answer, ends))
+                save({int(output.request_id): to_response(tokenizer, answer, ends)})
 
 
 def device_use() -> tuple[str, int | None]:

@@ -1,0 +1,87 @@
+"""The same divergences for CPUs: one logarithm a pair-word, on blocks of words that stay in cache.
+
+At each token let c be the mean of the distributions that are compared there, and
+
+    D(x) = sum over words of c psi(x / c - 1),   psi(t) = (1 + t) log1p(t),
+
+the Kullback-Leibler divergence of x from c. Then
+
+    JS(P, Q) = (D(P) + D(Q)) / 2 - D((P + Q) / 2)
+
+so that a pair-word costs one logarithm. No ratio x / c exceeds the number of distributions, and
+where all are alike every D is small, so that the difference loses little: JS is within 1e-6 nats of
+float64, as a rule within 1e-7, and far closer where a token's distributions are close. Ratios are
+float32; the sum of each block is added up in float64.
+
+    KL(P||Q) = sum p log p - sum p log q
+
+is a product of two matrices, which costs next to nothing in float64. What is closer than float32
+can tell is held by JS <= Jeffreys / 8, so that equal distributions are exactly 0 apart.
+
+Tokens are shared out among threads, each of which works alone: sharing operations as short as these
+takes longer than doing them.
+"""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import torch
+from torch import Tensor
+
+BLOCK_WORDS = 1024
+EQUAL = 1e-12  # nats: what the order of a float64 sum may make of nothing
+
+
+def planned(pairs: Tensor) -> Callable[[Tensor], Tensor]:
+    """The function from logits (N, t, V) to (3, n, t) divergences of `pairs` (n, 2), in nats."""
+    personas, places = torch.unique(pairs, return_inverse=True)
+    own = torch.arange(len(personas)).expand(2, -1)
+    firsts, seconds = torch.cat([places.T, own], 1)
+
+    def compute(logits: Tensor) -> Tensor:
+        out = torch.empty(3, len(pairs), logits.shape[1])
+        threads = torch.get_num_threads()
+
+        @torch.inference_mode()  # which threads do not inherit
+        def work(tokens: range) -> None:
+            kept = torch.empty(2, len(personas), logits.shape[2], dtype=torch.float64)
+            for token in tokens:
+                rows = logits[:, token].index_select(0, personas)
+                out[:, :, token] = _one_token(rows, firsts, seconds, kept)
+
+        try:
+            with ThreadPoolExecutor(threads, "", torch.set_num_threads, (1,)) as pool:
+                list(pool.map(work, (range(k, logits.shape[1], threads) for k in range(threads))))
+        finally:
+            torch.set_num_threads(threads)
+        return out
+
+    return compute
+
+
+def _one_token(logits: Tensor, firsts: Tensor, seconds: Tensor, kept: Tensor) -> Tensor:
+    """(3, n) divergences of n pairs of the N rows of logits (N, V).
+
+    `firsts` and `seconds` are (n + N) row numbers, those of each row with itself last; `kept` is
+    memory for (2, N, V) log-probabilities and probabilities.
+    """
+    n_pairs = len(firsts) - len(logits)
+    log_probs, probs = kept
+    log_probs.copy_(logits).sub_(log_probs.amax(1, keepdim=True))
+    mass = torch.exp(log_probs, out=probs).sum(1, keepdim=True)
+    log_probs.sub_(mass.log())
+    probs.div_(mass)
+    sums = torch.zeros(len(firsts), dtype=torch.float64)
+    for words in probs.split(BLOCK_WORDS, 1):
+        centre = words.mean(0).clamp_(min=1e-300)
+        halves = words.div(centre).float().sub_(1).clamp_(min=-1 + 2**-24).mul_(0.5)
+        t = halves.index_select(0, firsts).add_(halves.index_select(0, seconds))
+        psi = t.log1p()
+        sums += psi.addcmul_(psi, t).mul_(centre.float()).sum(1)
+    i, j = firsts[:n_pairs], seconds[:n_pairs]
+    spread, middle = sums[n_pairs:], sums[:n_pairs]
+    cross = probs @ log_probs.T
+    kl_pq, kl_qp = cross[i, i] - cross[i, j], cross[j, j] - cross[j, i]
+    js = torch.minimum((spread[i] + spread[j]) / 2 - middle, (kl_pq + kl_qp) / 8)
+    out = torch.stack([js, kl_pq, kl_qp])
+    return out.masked_fill_(out.abs() < EQUAL, 0).float()
