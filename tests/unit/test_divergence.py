@@ -185,7 +185,7 @@ def test_two_pairs_far_closer_than_the_rest_stay_below_their_bound() -> None:
     js, kl_pq, _ = definition(logits, 0, 1)
     np.testing.assert_allclose(result.js[0], js, atol=1e-7)
     np.testing.assert_allclose(result.kl_pq[0], kl_pq, rtol=1e-3)
-    assert (result.js[0] <= (result.kl_pq[0] + result.kl_qp[0]) / 8 * (1 + 1e-4)).all()
+    assert (result.js[0] <= (result.kl_pq[0] + result.kl_qp[0]) / 8 * (1 + 1e-3)).all()
 
 
 def test_pairs_may_come_in_any_order_and_twice() -> None:
