@@ -6,8 +6,8 @@ Needs scikit-bio (`pip install scikit-bio==0.7.4`). Both sides get the same matr
 process, take turns, and are timed by wall clock and by processor time of all threads; the fastest
 turn of each counts. The alignments, each in a process of its own, are of 20 personas and 20
 prompts (four layers in full, 28 as a curve), of 20 personas and 1,000 prompts (one layer in full,
-28 as a curve), and of 200 personas without prompts (28 layers as a curve, one in full). Prints
-Markdown tables.
+28 as a curve), and of 200 personas without prompts (28 layers as a curve: their tests, jackknives
+and the set of their peak; and with one of them in full). Prints Markdown tables.
 """
 
 import argparse
@@ -21,7 +21,9 @@ import numpy as np
 from persona_geometry.rdms.rdm import Rdm, RdmStack
 from persona_geometry.rdms.triangle import vectorize
 from persona_geometry.rsa.alignment import align
+from persona_geometry.rsa.contrasts import peak
 from persona_geometry.rsa.geometries import Geometries
+from persona_geometry.rsa.jackknife import jackknife
 from persona_geometry.rsa.permutation import Permutations, mantel
 from persona_geometry.study.sections import Alignment
 
@@ -141,6 +143,21 @@ def measure_alignment(n: int, prompts: int, layers: tuple[int, ...]) -> tuple:
     return wall, processor, peak_mb(), before
 
 
+def measure_curve(n: int) -> tuple:
+    """The same of a curve of 28 layers alone."""
+    whole = study(n, 0, ())
+    before, divergence = peak_mb(), whole.divergence["full"]
+
+    def curve() -> None:
+        permutations = Permutations.free(n, SETTINGS["permutations"], SETTINGS["seed"])
+        null = mantel(list(whole.cosine.values()), divergence, permutations)
+        null.p_values(), null.family_wise_p_values()
+        without = {layer: jackknife(rdm, divergence) for layer, rdm in whole.cosine.items()}
+        peak(without, ("personas",), SETTINGS["seed"])
+
+    return (*timed(curve), peak_mb(), before)
+
+
 def peak_mb() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1000
 
@@ -152,11 +169,12 @@ def main() -> None:
 
     print("| whole alignment | wall s | processor s | peak MB | of it inputs and imports |")
     print("|---|---|---|---|---|")
-    for name, size in ALIGNMENT_SIZES.items():
+    tasks = {name: (measure_alignment, size) for name, size in ALIGNMENT_SIZES.items()}
+    for name, task in {**tasks, "200 personas, curve alone": (measure_curve, (200,))}.items():
         # A process that starts anew has a peak of its own.
         with multiprocessing.get_context("spawn").Pool(1) as pool:
-            wall, processor, peak, before = pool.apply(measure_alignment, size)
-        print(f"| {name} | {wall:.1f} | {processor:.1f} | {peak} | {before} |", flush=True)
+            wall, processor, most, before = pool.apply(*task)
+        print(f"| {name} | {wall:.1f} | {processor:.1f} | {most} | {before} |", flush=True)
     print()
     print(
         "| personas | layers | permutations | wall s | scikit-bio | ratio "

@@ -31,7 +31,7 @@ from persona_geometry.model.chat import render
 from persona_geometry.model.checkpoint import inspect_checkpoint
 from persona_geometry.model.forcing import Forced, teacher_force
 from persona_geometry.model.generation.transformers_backend import generate
-from persona_geometry.model.loading import LanguageModel, load_model
+from persona_geometry.model.loading import LanguageModel, check_weights, load_model
 from persona_geometry.model.selftest import check_model, sample_turns
 from persona_geometry.store.store import Response
 from persona_geometry.study.sections import Model
@@ -706,7 +706,9 @@ def judge(family: Family, folder: Path, device: str) -> Verdict:
     samples = sample_turns([rows[0], rows[len(rows) // 2], rows[-1]], NEW_TOKENS)
     try:
         inspect_checkpoint(folder, "The model")
-        model = load_model(Model.of(path=str(folder), dtype="float32"), device)
+        plain = Model.of(path=str(folder), dtype="float32")
+        check_weights(plain)
+        model = load_model(plain, device)
         model = check_model(model, samples)
     except InputError as error:
         return Verdict(str(error).replace(str(folder), "the folder"))
@@ -754,11 +756,11 @@ Made by `python benchmarks/model_families.py` on {date}, with transformers {vers
 measured wrongly.
 
 Each row is a tiny random checkpoint of a family (three blocks, 32 wide, weights large enough that
-personas differ), measured as a scoring job does it in float32: checked, loaded, tried by the
-self-test, its answers generated, all rows of a study of unequal length forced in one call, logits
-recomputed from the kept states, divergences and centroids taken. It is compared with the plain
-model of transformers in float64 with eager attention, one unpadded row at a time, its answers the
-likeliest tokens of repeated whole forward passes.
+personas differ), measured as a study does it in float32: checked, built without its weights,
+loaded, tried by the self-test, its answers generated, all rows of a study of unequal length forced
+in one call, logits recomputed from the kept states, divergences and centroids taken. It is compared
+with the plain model of transformers in float64 with eager attention, one unpadded row at a time,
+its answers the likeliest tokens of repeated whole forward passes.
 
 - **right**: no divergence and no cosine of centroids is {tolerance:.0e} or more from the reference,
   and the answers are the same tokens. In parentheses: the slower way that the self-test chose,

@@ -43,7 +43,7 @@ def write_study(folder: Path, n_prompts: int, n_personas: int) -> dict:
         "prompts": "prompts.tsv",
         "anchor": "p0",
         "model": {**base["model"], "path": str(ROOT / "resources" / "persona-lm")},
-        "alignment": {**base["alignment"], "leave_out": [], "predictions": [], "outcomes": ""},
+        "alignment": {**base["alignment"], "leave_out": [], "predictions": [], "outcomes": None},
         "execution": {"prompts_per_gpu_job": 20},
     }
     (folder / "study.yaml").write_text(yaml.safe_dump(study))

@@ -168,9 +168,17 @@ def study_rdms():
     return named
 
 
+def other_geometries():
+    """The cosine RDMs of other geometries, where there are any."""
+    also = expand(results("geometries/{name}.json"), name=STUDY.geometry.also)
+    return {"also": also} if also else {}
+
+
 def alignment_inputs():
     """What the comparison reads."""
-    named = study_rdms()
+    named = study_rdms() | other_geometries()
+    if STUDY.alignment.outcomes and "js" not in STUDY.rdm:
+        named["kl"] = results("kl_matrix.json")
     if STUDY.alignment.outcomes:
         named["outcomes"] = STUDY.alignment.outcomes
     if STUDY.alignment.covariates:

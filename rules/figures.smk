@@ -30,7 +30,7 @@ rule plot_heatmaps:
         layer=STUDY.headline_layer,
         anchor=STUDY.anchor,
         clusters=STUDY.clusters,
-        measure=STUDY.divergence.label,
+        measure=STUDY.divergence_label,
         method=REPORT_METHOD,
     message:
         "Draw both RDMs in two orders"
@@ -96,7 +96,7 @@ rule plot_scatter:
         "../envs/cpu.yaml"
     params:
         clusters=STUDY.clusters,
-        measure=STUDY.divergence.label,
+        measure=STUDY.divergence_label,
         method=REPORT_METHOD,
     message:
         "Draw the pairs of personas at layer {wildcards.layer}"

@@ -42,6 +42,7 @@ else:
             matrix=results("js_matrix.json"),
             tables=directory(results("js_matrix")),
             by_prompt=results("js_by_prompt.npz"),
+            kl=results("kl_matrix.json"),
         log:
             log_path("js_matrix"),
         benchmark:
@@ -91,6 +92,7 @@ else:
         input:
             prompts=published("prompts", "npz"),
         output:
+            **other_geometries(),
             matrix=results("cosine_matrix.json"),
             tables=directory(results("cosine_distance")),
             vectors=results("vectors.npz"),
@@ -103,6 +105,9 @@ else:
         params:
             store=str(STORE.root),
             token=STUDY.geometry.token,
+            also=STUDY.geometry.also,
+            components=STUDY.geometry.components,
+            anchor=STUDY.anchor,
             layers=STUDY.layers,
             prompts=STUDY.prompt_names,
             method=RDMS_METHOD,

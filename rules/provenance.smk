@@ -13,6 +13,7 @@ rule write_run_record:
         prompts=published("prompts", "npz") if STUDY.needs_model else [],
         results=[
             *study_rdms().values(),
+            *other_geometries().get("also", []),
             results("alignment.json"),
             results("summary.md"),
             *figures(),
@@ -42,6 +43,7 @@ rule write_run_record:
         inputs=contents(*input_files()),
         method=REPORT_METHOD,
         rdms=study_rdms(),
+        also=STUDY.geometry.also,
         layers=STUDY.layers,
         prompts=STUDY.prompt_names if STUDY.needs_model else [],
     message:

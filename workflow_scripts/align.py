@@ -17,6 +17,9 @@ with job_log(snakemake.log[0]) as report:
         vectors=inputs.get("vectors"),
         covariates=settings.covariates,
         outcomes=settings.outcomes,
+        kl=inputs.get("kl"),
+        also=inputs.get("also", []),
+        system_prompts=params.system_prompts,
         anchor=params.anchor,
         clusters=params.clusters,
     )

@@ -7,7 +7,7 @@ from persona_geometry.jobs.task import Settings
 from persona_geometry.logs import job_log
 from persona_geometry.model.configs import load_config, load_tokenizer
 from persona_geometry.model.hub import model_folder
-from persona_geometry.model.prompts import Texts, check_prompts, positions_of
+from persona_geometry.model.prompts import Texts, answer_remark, check_prompts, positions_of
 from persona_geometry.store.store import Store
 
 params = snakemake.params
@@ -18,14 +18,17 @@ with job_log(snakemake.log[0]) as report:
     settings = Settings.of_plain(params.settings)
     folder = model_folder(settings.model)
     positions = positions_of(load_config(folder))
+    tokenizer = load_tokenizer(folder, settings.model.chat_template)
     longest = check_prompts(
-        load_tokenizer(folder, settings.model.chat_template),
+        tokenizer,
         settings.model,
         Texts(**params.texts),
         positions,
         max_new_tokens=settings.generation.max_new_tokens,
         end_of_turn=settings.scoring.end_of_turn,
     )
+    if remark := answer_remark(tokenizer, settings.model):
+        report(f"Note: {remark}")
     content = {"longest_prompt": longest, "positions": positions}
     Store(params.store).write_model(params.prompts_key, content)
     report(f"the longest prompt has {longest} tokens; the model's positions are {positions}")

@@ -1,10 +1,11 @@
 """Rule js_matrix: the divergence RDM at every cutoff, averaged over prompts."""
 
 from persona_geometry.logs import job_log
-from persona_geometry.rdms.divergences import mean_rdms, stacks_of_prompts
+from persona_geometry.rdms.divergences import mean_kl, mean_rdms, stacks_of_prompts
 from persona_geometry.rdms.files import (
     DivergenceRdms,
     read_prompt_divergences,
+    write_directed_divergences,
     write_divergence_rdms,
     write_rdm_tables,
     write_stacks,
@@ -20,4 +21,5 @@ with job_log(snakemake.log[0]):
     write_divergence_rdms(
         output.matrix, DivergenceRdms(params.estimator, list(params.prompts), rdms)
     )
+    write_directed_divergences(output.kl, rdms["full"].names, mean_kl(prompts))
     write_rdm_tables(output.tables, rdms)

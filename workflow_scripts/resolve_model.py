@@ -13,5 +13,9 @@ with job_log(snakemake.log[0]) as report:
     described = describe_model(model, report)
     attention_kernel(model.attention, described["config"])
     check_model_layers(params.layers, described["config"], params.source)
+    # Imports torch, once a checkpoint, and only when nothing plainer was found.
+    from persona_geometry.model.loading import check_weights
+
+    check_weights(model)
     content = {"fingerprint": params.fingerprint, **described}
     Store(params.store).write_model(params.model_key, content)

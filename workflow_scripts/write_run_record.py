@@ -18,6 +18,8 @@ with job_log(snakemake.log[0]) as report:
         "cutoffs": list(read_divergence_rdms(params.rdms["js"]).rdms),
         "prompts": params.prompts,
         "measured": [Path(path).stem for path in params.rdms.values()],
+        "directed": ["kl_matrix"] if "by_prompt" in params.rdms else [],
+        "geometries": params.also,
     }
     if removed := remove_leftovers(folder, kept):
         report(f"Removed what earlier runs left in {folder}: {', '.join(removed)}")

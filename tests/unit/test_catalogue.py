@@ -8,10 +8,11 @@ from whole_study import CLUSTERS, NAMES, PROMPTS, aligned, numbers, numbers_at
 
 from persona_geometry import rsa
 from persona_geometry.rsa.catalogue import NO_GATES, Scope, catalogue
+from persona_geometry.rsa.comparators import COMPARATORS
 from persona_geometry.study.sections import Gate
 
 RECORDED = Path(__file__).parents[1] / "fixtures" / "alignment.json"
-STUDY_WIDE = ("layer_curve", "across_layers", "noise_ceiling")
+STUDY_WIDE = ("layer_curve", "across_layers", "noise_ceiling", "geometries", "kl_asymmetry")
 NOT_MEASURED = {
     *("n_personas", "n_pairs", "n_prompts", "permutations", "seed", "headline_layer"),
     "all_gates_pass",
@@ -19,7 +20,8 @@ NOT_MEASURED = {
 
 
 def scope(**has: bool) -> Scope:
-    everything = ("vectors", "two prompts", "covariates", "anchor", "bootstrap", "splits")
+    everything = ["vectors", "two prompts", "covariates", "anchor", "bootstrap", "splits"]
+    everything += ["smallest effect", *COMPARATORS]
     return Scope.of(
         NAMES[:-1],
         CLUSTERS,
@@ -28,6 +30,7 @@ def scope(**has: bool) -> Scope:
         ["p1"],
         199,
         {**dict.fromkeys([*everything, "outcomes"], True), **has},
+        ["mean_centered"],
     )
 
 
@@ -64,7 +67,7 @@ def test_every_statistic_can_carry_a_gate_at_its_layer(found: dict[str, float | 
     }
     assert result["all_gates_pass"] is True and result["layers"]["1"]["gates"] != result["gates"]
     assert set(result["gates"][0]) == {
-        *("layer", "statistic", "comparison", "threshold", "value", "status")
+        *("layer", "statistic", "comparison", "threshold", "value", "passed", "status", "reason")
     }
 
 
@@ -76,6 +79,9 @@ def test_every_statistic_can_carry_a_gate_at_its_layer(found: dict[str, float | 
         ("bootstrap", "bootstrap.personas.low"),
         ("splits", "noise_ceiling.rho_ceiling"),
         ("outcomes", "outcomes.js.spearman"),
+        ("outcomes", "kl_asymmetry.p_two_sided"),
+        ("tau_a", "comparators.tau_a"),
+        ("smallest effect", "geometries.mean_centered.difference.equivalence.p"),
     ],
 )
 def test_what_a_statistic_needs_is_known(lacks: str, statistic: str) -> None:

@@ -170,6 +170,11 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "another intermediate size": (config(intermediate_size=96), r"asks for \(96, 32\)|\(32, 96\)"),
     "another vocabulary": (config(vocab_size=300), r"\(259, 32\), but config\.json asks for"),
+    "no positions": (config(max_position_embeddings=0), "has max_position_embeddings 0; download"),
+    "heads that cannot share": (
+        config(num_key_value_heads=3),
+        "asks for 2 attention heads that share 3 of keys and values, which does not divide",
+    ),
     "a deeper config": (
         config(num_hidden_layers=4),
         "asks for 4 layers, but the weights lack layer 2, 3;",
@@ -453,8 +458,67 @@ def test_families_are_described_and_loaded(random_model: Path, tmp_path: Path, f
 
     folder = save_tiny(tmp_path, random_model, model_type=family, **SIZES | FAMILIES[family])
     assert describe(folder)["config"]["model_type"] == family
+    build(folder)
     network, info = load(folder)
     check_loading(info, (name for name, _ in network.named_modules()), family)
+
+
+def build(folder: Path) -> None:
+    from persona_geometry.model.loading import check_weights
+
+    check_weights(Model.of(path=str(folder)))
+
+
+def without(folder: Path, part: str) -> None:
+    edit_tensors(folder, lambda t: {n: v for n, v in t.items() if part not in n})
+
+
+ABSENT = {
+    "gemma2": ("pre_feedforward_layernorm", r"lack model\.layers\.0\.pre_feed\S+, .* and 1 more"),
+    "olmo2": ("q_norm", r"lack model\.layers\.0\.self_attn\.q_norm\.weight, "),
+    "gpt_neox": ("dense_4h_to_h.bias", r"lack gpt_neox\.layers\.0\.mlp\.dense_4h_to_h\.bias, "),
+    "phi3": ("model.norm", r"lack model\.norm\.weight, which would be random"),
+    "qwen2_moe": ("up_proj", "lack"),
+    "deepseek_v3": ("experts.7.gate_proj", "lack tensors that make one of the model's"),
+}
+
+
+@pytest.mark.parametrize("family", ABSENT)
+def test_what_every_layer_lacks_is_found_without_reading_the_weights(
+    random_model: Path, tmp_path: Path, family: str
+) -> None:
+    part, sentence = ABSENT[family]
+    folder = save_tiny(tmp_path, random_model, model_type=family, **SIZES | FAMILIES[family])
+    without(folder, part)
+    describe(folder)  # each layer is like the others, so that nothing is amiss
+    with pytest.raises(InputError, match=sentence):
+        build(folder)
+
+
+@pytest.mark.parametrize("family", ["olmo2", "phi3"])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"hidden_act": "geluu"},
+        {"num_attention_heads": 5},
+        {"num_attention_heads": 2},
+        {"num_hidden_layers": 1, "layer_types": None},
+        {"rope_parameters": {"rope_type": "x", "rope_theta": 1e4}},
+        {"intermediate_size": 65},
+        {"tie_word_embeddings": 3},
+        {"rms_norm_eps": "small"},
+    ],
+    ids=lambda fault: str(next(iter(fault))),
+)
+def test_what_no_model_can_be_made_of_is_found_without_reading_the_weights(
+    random_model: Path, tmp_path: Path, family: str, fault: dict[str, Any]
+) -> None:
+    folder = save_tiny(tmp_path, random_model, model_type=family, **SIZES | FAMILIES[family])
+    edit_json(folder, **fault)
+    with pytest.raises(InputError, match=r"config\.json") as refusal:
+        describe(folder)
+        build(folder)
+    assert "\n" not in str(refusal.value)
 
 
 def load(folder: Path) -> Any:
@@ -488,6 +552,7 @@ def test_text_decoder_of_a_multimodal_model_is_loaded_without_its_tower(multimod
     names = load_file_names(multimodal)
     assert any("visual" in name for name in names)
     assert describe(multimodal)["config"]["text_config"]["num_hidden_layers"] == 4
+    build(multimodal)
     network, info = load(multimodal)
     check_loading(info, (name for name, _ in network.named_modules()), "it")
     text = json.loads((multimodal / "config.json").read_text())["text_config"]
@@ -527,6 +592,7 @@ def test_head_that_is_tied_is_not_missing_at_load(folder: Path) -> None:
 
     edit_json(folder, tie_word_embeddings=True)
     edit_tensors(folder, lambda t: t.pop("lm_head.weight"))
+    build(folder)
     network = load_model(Model.of(path=str(folder), dtype="float32"), "cpu").network
     assert network.lm_head.weight is network.model.embed_tokens.weight
 

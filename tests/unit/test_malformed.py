@@ -178,6 +178,27 @@ KEYS = [
     case("cutoff that is no list", "divergence.cutoffs", 8, "give a list"),
     case("no layers", "geometry.layers", [], "0 entries.*list 1"),
     case("layer with a point", "geometry.layers", [1.0, 3], "layers.0.*decimal point.*one, 1 "),
+    case(
+        "geometry of its own token",
+        "geometry.also",
+        ["last_prompt_token"],
+        "last_prompt_token.*geometry.token.*remove",
+    ),
+    case("unknown geometry", "geometry.also", ["centered"], "centered"),
+    case(
+        "too many components",
+        "geometry",
+        {**CONFIG["geometry"], "also": ["components_removed"], "components": 3},
+        "components is 3.*5 personas have 4 components.*at most 2",
+    ),
+    case("effect of one", "alignment.smallest_effect", 1, "smallest_effect"),
+    case("unknown comparator", "alignment.comparators", ["kappa"], "kappa"),
+    case(
+        "gate on a geometry that is not compared",
+        "alignment.gates",
+        [{"statistic": "geometries.mean_centered.spearman", "comparison": ">", "threshold": 0.5}],
+        "does not exist",
+    ),
     case("layer twice", "geometry.layers", [3, 3], "an entry twice"),
     case("layer below zero", "geometry.layers", [-1, 3], "below 0"),
     case("layer beyond the model", "geometry.layers", [3, 8], "layer 8.*layers 0 to 7"),
@@ -224,6 +245,12 @@ KEYS = [
     case("covariate is a folder", "alignment.covariates", ["folder"], "a folder where a file"),
     case("covariate as a text", "alignment.covariates", "pay.tsv", "give a list"),
     case("covariate twice", "alignment.covariates", ["pay.tsv", "pay.tsv"], "named 'pay' as is"),
+    case(
+        "covariates of one stem but for case",
+        "alignment.covariates",
+        ["pay.tsv", "folder/Pay.tsv"],
+        "'Pay' as is pay.tsv",
+    ),
     case("covariates of one stem", "alignment.covariates", ["pay.tsv", "./pay.tsv"], "named 'pay'"),
     case("covariate is no table", "alignment.covariates", ["cosine.json"], "the header must have"),
     case("outcomes are not there", "alignment.outcomes", "habit.tsv", "habit.tsv does not exist"),
@@ -319,6 +346,31 @@ YAML = [
         "study is not valid.*a date.*in quotes",
     ),
     case(
+        "a number of minutes",
+        lambda text: text.replace("permutations: 99", "permutations: 2:00"),
+        "permutations is 2:00, which YAML reads as 120",
+    ),
+    case(
+        "a number in base 16",
+        lambda text: text.replace("seed: 0", "seed: 0x10"),
+        "line .*: alignment.seed is 0x10, which YAML reads as 16",
+    ),
+    case(
+        "a number in base 8",
+        lambda text: text.replace("seed: 0", "seed: 012"),
+        "alignment.seed is 012, which YAML reads as 10",
+    ),
+    case(
+        "layers in base 2",
+        lambda text: text.replace("  - 1\n", "  - 0b01\n"),
+        "geometry.layers.0 is 0b01, which YAML reads as 1",
+    ),
+    case("a key that is a list", lambda t: t + "? [a, b]\n: 2\n", "this is no valid YAML"),
+    case("a day that there is not", lambda t: t + "x: 2024-02-31\n", "day is out of range"),
+    case("an object of Python", lambda t: t + "x: !!python/name:os.system\n", "no valid YAML"),
+    case("a list that holds itself", lambda t: t + "x: &x [*x]\n", "'x.0' refers to the section"),
+    case("a section that holds itself", lambda t: t + "x: &x {y: *x}\n", "'x.y' refers to"),
+    case(
         "alignment left empty",
         lambda text: re.sub(r"alignment:\n(  .*\n)+", "alignment:\n", text),
         "alignment is not valid .null is nothing",
@@ -386,6 +438,12 @@ TABLES = [
         "personas.tsv",
         lambda text: re.sub(r"(pilot|miner)\t.*\n", "", text),
         "3 personas beside the anchor are too few",
+    ),
+    case(
+        "clusters by encoding",
+        "personas.tsv",
+        lambda t: t.replace("arts", "\u00e9t\u00e9", 1).replace("arts", "e\u0301te\u0301", 1),
+        "differ only.*how an accent is encoded",
     ),
     case("clusters by case", "personas.tsv", replace("pilot\tarts", "pilot\tArts"), "differ only"),
     case(
@@ -489,6 +547,21 @@ RDMS = [
     case("a cosine below -1", "cosine.json", replace("0.5", "-1.5"), "exceeds 2, the largest cos"),
     case("a cosine above 1", "cosine.json", replace("0.5", "1.5"), "a distance is negative"),
     case("a cosine that is NaN", "cosine.json", replace("0.5", "NaN"), "a value is not a number"),
+    case(
+        "cosines all alike",
+        "cosine.json",
+        at_layer_1(matrix=(0.5 + 0.5 * np.eye(6)).tolist()),
+        "layer_1: all personas of the study are equally far apart",
+    ),
+    case("a cosine in quotes", "cosine.json", replace("0.5", '"0.5"'), "not a JSON of layers"),
+    case("a cosine that is true", "cosine.json", replace("0.5", "true"), "not a JSON of layers"),
+    case("divergences all alike", "js.tsv", lambda _: table(0), "are equally far apart"),
+    case(
+        "divergences that the anchor alone has",
+        "js.tsv",
+        lambda _: re.sub("0\\.[1234]", "0.2", table(0.1)),
+        "no correlation with anything",
+    ),
     case("divergences are empty", "js.tsv", lambda _: "", "the header must have an empty cell"),
     case("a divergence above ln 2", "js.tsv", replace("0.5", "0.7"), "exceeds ln 2"),
     case("a divergence below zero", "js.tsv", replace("0.5", "-0.1"), "a distance is negative"),
@@ -592,7 +665,9 @@ def test_gates_that_mean_something_are_taken(folder: Path, gate: tuple[str, str,
 BOTH = CONFIG | {"rdm": IMPORTED}
 MEDIAN = {"statistic": "per_prompt.median", "comparison": ">", "threshold": 0.2}
 MEANT = [
-    case("every prediction holds", changed("alignment.top_k", 10), "every prediction will hold"),
+    case(
+        "every prediction holds", changed("alignment.top_k", 10), "no prediction will be evaluated"
+    ),
     case("all are left out", changed("alignment.leave_out", NAMES[:-1]), "the jackknife does"),
     case("a cutoff of everything", changed("divergence.cutoffs", [64]), "repeat the whole resp"),
     case("keys without effect", BOTH, "so generation and model and divergence.cutoffs changes"),
@@ -600,6 +675,22 @@ MEANT = [
         "a gate without prompts",
         BOTH | {"alignment": CONFIG["alignment"] | {"gates": [MEDIAN]}},
         "per_prompt.median will not be evaluated.*divergences of single prompts",
+    ),
+    case(
+        "a covariate like an RDM",
+        BOTH,
+        "orders the pairs .* as cosine.json, layer_1, .* js.tsv does",
+    ),
+    case(
+        "gates that exclude each other",
+        changed(
+            "alignment.gates",
+            [
+                {"statistic": "spearman", "comparison": ">", "threshold": 0.5},
+                {"statistic": "spearman", "comparison": "<", "threshold": 0.3},
+            ],
+        ),
+        "gates on spearman at layer 3 cannot both pass: one asks for > 0.5, the other for < 0.3",
     ),
     case(
         "an RDM against itself",

@@ -219,14 +219,16 @@ def test_distances_without_variation_leave_nothing_to_detect() -> None:
 
 
 def test_statement_tells_no_signal_from_cannot_tell() -> None:
-    distances, other = clustered(0, CLUSTERS), clustered(50, CLUSTERS)
+    distances, other, weaker = (clustered(seed, CLUSTERS) for seed in (0, 50, 51))
     plain = stratified_power(named(distances), CLUSTERS, 0)
     assert f"{plain['detectable_rho']:.2f} or more is found with 80%" in plain["statement"]
     same = stratified_power(named(distances), CLUSTERS, 0, divergence=named(distances))
     assert same["observed_rho"] == pytest.approx(1) and "within its reach" in same["statement"]
     unlike = stratified_power(named(distances), CLUSTERS, 0, divergence=named(other))
-    assert unlike["observed_rho"] < unlike["detectable_rho"]
-    assert "cannot tell" in unlike["statement"]
+    assert unlike["observed_rho"] < 0 and "is not positive" in unlike["statement"]
+    weak = stratified_power(named(distances), CLUSTERS, 0, divergence=named(weaker))
+    assert 0 < weak["observed_rho"] < weak["detectable_rho"]
+    assert "cannot tell" in weak["statement"]
 
 
 def test_integer_strata_and_seed() -> None:

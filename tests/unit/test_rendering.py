@@ -8,7 +8,13 @@ import pytest
 
 from persona_geometry.errors import InputError
 from persona_geometry.model.chat import render, render_text, scored_tokens
-from persona_geometry.model.prompts import Texts, check_length, check_prompts, positions_of
+from persona_geometry.model.prompts import (
+    Texts,
+    answer_remark,
+    check_length,
+    check_prompts,
+    positions_of,
+)
 from persona_geometry.study.sections import Model
 from persona_geometry.study.tables import TEMPLATE_DEFAULT
 from tests.conftest import TEMPLATE, make_tokenizer
@@ -290,6 +296,39 @@ def test_no_template_and_no_answer_are_one_sentence(tokenizer: Any) -> None:
     tokenizer.chat_template = "{{ messages[0]['content'] }}"
     with pytest.raises(InputError, match="drops the answer"):
         scored_tokens(tokenizer, [5], end_of_turn=True, retokenize=False)
+
+
+ALPACA = "{% for m in messages %}### {{ m['role'] }}:\n{{ m['content'] }}\n\n{% endfor %}"
+OPENED = (
+    "{% for m in messages %}{% if m['role'] == 'assistant' %} {{ m['content'] }}</s>{% else %}"
+    "[INST] {{ m['content'] }} [/INST]{% endif %}{% endfor %}"
+)
+
+
+@pytest.mark.parametrize(
+    ("template", "role", "opened"),
+    [
+        (TEMPLATE, "native", True),
+        (QWEN_3, "native", True),
+        (MISTRAL, "fold", True),
+        (OPENED, "native", True),
+        (TEMPLATE.replace("if add_generation_prompt", "if false"), "native", False),
+        (ALPACA + "### more", "native", False),
+    ],
+)
+def test_a_template_that_opens_no_answer_is_remarked_on(
+    tokenizer: Any, template: str, role: str, opened: bool
+) -> None:
+    tokenizer.chat_template = template
+    remark = answer_remark(tokenizer, Model.of(path="model", system_role=role))
+    assert (remark is None) == opened
+    assert opened or "takes no notice of add_generation_prompt" in str(remark)
+
+
+def test_a_template_that_ends_with_the_users_text_is_refused(tokenizer: Any) -> None:
+    tokenizer.chat_template = ALPACA
+    with pytest.raises(InputError, match="would go on with it instead of answering"):
+        answer_remark(tokenizer, Model.of(path="model"))
 
 
 def test_the_longest_prompt_must_leave_room_for_its_response(check: Callable[..., int]) -> None:

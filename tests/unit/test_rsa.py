@@ -292,7 +292,9 @@ def test_alignment_is_whole() -> None:
     result = run(geometries(), predictions=[["p0", "p5"]], leave_out=["p1"])
     layer = result["layers"]["0"]
     assert (result["n_personas"], result["n_pairs"], result["headline_layer"]) == (7, 21, 0)
-    assert [name for name, value in layer.items() if value is None] == ["outcomes"]
+    assert [name for name, value in layer.items() if value is None] == [
+        *("comparators", "equivalence", "outcomes")
+    ]
     assert layer["gates"][0]["status"] == "pass" and result["all_gates_pass"] is True
     assert layer["with_anchor"]["n_pairs"] == 28
     assert layer["cluster_masked_n_pairs"] == 21 - 4  # clusters of three and of two
@@ -317,7 +319,10 @@ def test_what_files_do_not_have_is_null_and_its_gate_is_not_evaluated() -> None:
     layer = result["layers"]["0"]
     for name in ("per_prompt", "stratified_mantel_p", "partial_joint", "with_anchor", "cka"):
         assert layer[name] is None
-    assert layer["gates"][0]["status"] == "not_evaluated" and result["all_gates_pass"] is False
+    (gate,) = layer["gates"]
+    assert gate["passed"] is None and gate["status"] == "not_evaluated"
+    assert gate["reason"].startswith("It needs the divergences of single prompts")
+    assert result["all_gates_pass"] is None
 
 
 def unrelated() -> Geometries:
@@ -560,7 +565,26 @@ def test_residual_magnitude_is_the_sum_of_two_absolute_z_scores() -> None:
     x, y = matrix(6, 60), matrix(6, 61)
     rest = residual.radial_residuals(named(x), named(y))
     z = [r.vector / r.vector.std() for r in (rest.x, rest.y)]
-    assert np.allclose(pairs.residual_magnitudes(rest), np.abs(z[0]) + np.abs(z[1]))
+    table = pairs.pair_table({}, named(x), named(y), rest)
+    assert np.allclose([row["magnitude"] for row in table], np.abs(z[0]) + np.abs(z[1]))
+    assert np.allclose([row["z_difference"] for row in table], z[1] - z[0])
+    assert np.allclose([[row["z_cos"], row["z_js"]] for row in table], np.transpose(z))
+
+
+def test_cka_of_equidistant_or_equal_rows_is_null() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((7, 40))
+    equidistant = 1 - (0.1 + 0.2) * (1 - np.eye(7)) + 1e-16 * rng.standard_normal((7, 7))
+    assert debiased_cka(x, equidistant) is None and debiased_cka(equidistant, x) is None
+    assert linear_cka(x, np.full((7, 3), 0.1)) is None
+    assert debiased_cka(x, 1 - 1e-4 * rng.random((7, 40))) is not None
+
+
+def test_what_is_not_a_number_never_reaches_least_squares() -> None:
+    with pytest.raises(ValueError, match="not a finite number"):
+        residual.residualize(np.arange(3.0), [np.array([0, np.nan, 1])])
+    with pytest.raises(InputError):
+        named(np.full((4, 4), np.nan))
 
 
 def test_debiased_cka_is_free_of_the_bias_that_the_definition_removes() -> None:

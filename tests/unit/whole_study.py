@@ -20,8 +20,10 @@ SETTINGS = {
     "noise_ceiling_splits": 10,
     "leave_out": ["p1"],
     "predictions": [["p0", "p5"]],
+    "comparators": ["rho_a", "tau_a", "whitened_cosine"],
+    "smallest_effect": 0.2,
 }
-FAMILY_WISE = ("family_wise_p", "stratified_family_wise_p")
+ADJUSTED = ("family_wise_p", "step_down_p", "fdr_q", "stratified_family_wise_p")
 
 
 def aligned(**settings: Any) -> dict[str, Any]:
@@ -42,6 +44,9 @@ def aligned(**settings: Any) -> dict[str, Any]:
         vectors={layer: rng.standard_normal((4, 8, 5)) for layer in (1, 2)},
         covariates={"pay": pay},
         outcomes=[(a, b, rng.random()) for a in NAMES[:-1] for b in NAMES[:-1] if a != b],
+        others={"mean_centered": {layer: named(by_prompt[-layer], NAMES) for layer in (1, 2, 3)}},
+        lexical=named(by_prompt[2], NAMES),
+        kl=raw[1] * (1 - np.eye(8)),
     )
     alignment = Alignment.of(**{**SETTINGS, "gates": [], **settings})
     return align(whole, alignment, [1, 2], 2, "s", "js", lambda _line: None)
@@ -51,8 +56,10 @@ def numbers_at(layer: int, result: dict[str, Any]) -> dict[str, float | None]:
     """Every number that a gate at a layer could be about."""
     whole = {
         "layer_curve": result["layer_curve"][str(layer)],
-        "across_layers": {name: result["across_layers"][name][str(layer)] for name in FAMILY_WISE},
+        "across_layers": {name: result["across_layers"][name][str(layer)] for name in ADJUSTED},
         "noise_ceiling": result["noise_ceiling"],
+        "geometries": {name: of[str(layer)] for name, of in result["geometries"].items()},
+        "kl_asymmetry": result["kl_asymmetry"],
     }
     return dict(numbers(result["layers"][str(layer)])) | dict(numbers(whole))
 

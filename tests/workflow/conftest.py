@@ -3,6 +3,7 @@
 import copy
 import json
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -165,3 +166,11 @@ def kill_when(process: subprocess.Popen, reached: Any, seconds: float = 60.0) ->
 @pytest.fixture
 def workspace(tmp_path: Path, random_model: Path) -> Workspace:
     return Workspace(tmp_path, random_model)
+
+
+@pytest.fixture
+def study(finished: Workspace, tmp_path: Path) -> Workspace:
+    """A copy of the study that a module's `finished` ran, files with their modification times."""
+    other = finished.copy()
+    other.folder = shutil.copytree(finished.folder, tmp_path / "study")
+    return other

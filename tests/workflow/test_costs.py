@@ -1,6 +1,5 @@
 """What each change of a study costs, counted in GPU jobs, cells and pairs."""
 
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -22,15 +21,6 @@ def finished(tmp_path_factory: pytest.TempPathFactory, random_model: Path) -> Wo
     return workspace
 
 
-@pytest.fixture
-def study(finished: Workspace, tmp_path: Path) -> Workspace:
-    """A copy of the finished study, with the modification times of its files."""
-    shutil.copytree(finished.folder, tmp_path / "study")
-    other = finished.copy()
-    other.folder = tmp_path / "study"
-    return other
-
-
 TARGET = "results/test/alignment.json"
 DIVERGENCES = "results/test/js_matrix.json"  # what runs go to: all that costs a GPU lies before it
 
@@ -39,28 +29,19 @@ def test_nothing_changed_costs_nothing(study: Workspace) -> None:
     assert study.jobs(TARGET) == {}
 
 
-def test_added_persona_costs_its_cells_and_its_pairs(study: Workspace) -> None:
+def test_added_and_edited_personas_cost_their_cells_and_pairs(study: Workspace) -> None:
+    whole = study.js()
     before = {p: p.read_bytes() for p in study.folder.glob("results/store/items/*/*/*")}
+    personas = list(study.personas)
     study.personas.insert(2, ("pirate", "", "You are a pirate."))
     assert study.jobs(TARGET)["teacher_force"] == 1
-    study.run(DIVERGENCES)
-    assert study.stored() == (Q, Q * (N + 1), Q * (PAIRS + N))
-    assert {p: p.read_bytes() for p in before} == before
-    assert study.jobs(DIVERGENCES) == {}
-
-
-def test_edited_persona_costs_the_same_as_an_added_one(study: Workspace) -> None:
     study.personas[1] = ("nurse", "medical", "You are a nurse. Be brief.")
     assert study.jobs(TARGET)["teacher_force"] == 1
     study.run(DIVERGENCES)
-    assert study.stored() == (Q, Q * (N + 1), Q * (PAIRS + N - 1))
-
-
-def test_removed_persona_costs_no_gpu(study: Workspace) -> None:
-    whole = study.js()
-    study.personas.append(("extra", "", "You are extra."))
-    study.run(DIVERGENCES)
-    del study.personas[-1]
+    assert study.stored() == (Q, Q * (N + 2), Q * (PAIRS + N + N - 1))
+    assert {p: p.read_bytes() for p in before} == before
+    assert study.jobs(DIVERGENCES) == {}
+    study.personas[:] = personas  # one removed, one as it was
     jobs = study.jobs(TARGET)
     assert "teacher_force" not in jobs and jobs["publish_prompt"] == Q
     study.run(DIVERGENCES)
@@ -111,6 +92,10 @@ def test_gates_layers_cutoffs_and_shard_size_cost_no_gpu(study: Workspace) -> No
     layers = study.copy()
     layers.config["geometry"] = {"layers": [0], "headline_layer": 0}
     assert set(layers.jobs(TARGET)) == {"cosine_rdms", "align"}
+    also = study.copy()
+    also.config["geometry"]["also"] = ["mean_centered", "response_mean"]
+    also.config["alignment"]["comparators"] = ["rho_a"]
+    assert set(also.jobs(TARGET)) == {"cosine_rdms", "align"}
     cutoffs = study.copy()
     cutoffs.config["divergence"]["cutoffs"] = [4, 16]
     assert "teacher_force" not in cutoffs.jobs(TARGET)

@@ -1,4 +1,7 @@
-"""torch and transformers take seconds to import: only the GPU rules' scripts do."""
+"""torch and transformers take seconds to import: only the GPU rules' scripts do.
+
+resolve_model imports them once a checkpoint, when all else about it is known to be right.
+"""
 
 import json
 import re

@@ -67,7 +67,7 @@ def test_what_may_be_meant_is_said_before_the_jobs(workspace: Workspace, tmp_pat
     merged = (
         "more.yaml is merged key by key into study.yaml: it changes alignment.seed, adds nothing"
     )
-    remark = "so every prediction will hold"
+    remark = "so no prediction will be evaluated"
     assert output.index(merged) < output.index(remark) < output.index("Job stats")
 
 
@@ -84,3 +84,15 @@ def test_gates_on_statistics_across_layers_are_evaluated(workspace: Workspace) -
     assert "noise_ceiling.rho_ceiling will not be evaluated" in output
     summary = workspace.result("summary.md").read_text()
     assert all(name in summary for name in names)
+
+
+@pytest.mark.parametrize("kind", ["missing", "a folder"])
+def test_a_config_file_that_snakemake_cannot_open_is_named_in_its_last_line(
+    workspace: Workspace, kind: str
+) -> None:
+    """Snakemake opens it before it reads the workflow, which cannot say it better."""
+    workspace.config_files = ("other.yaml",)
+    if kind == "a folder":
+        (workspace.folder / "other.yaml").mkdir()
+    output = workspace.run("--dry-run", fails=True)
+    assert "'other.yaml'" in output.strip().splitlines()[-1] and "Job stats" not in output

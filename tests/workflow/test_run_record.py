@@ -40,15 +40,6 @@ def finished(tmp_path_factory: pytest.TempPathFactory, random_model: Path) -> Wo
     return study
 
 
-@pytest.fixture
-def study(finished: Workspace, tmp_path: Path) -> Workspace:
-    """A copy of the finished study, with the modification times of its files."""
-    shutil.copytree(finished.folder, tmp_path / "study")
-    other = finished.copy()
-    other.folder = tmp_path / "study"
-    return other
-
-
 def record_of(study: Workspace) -> dict[str, Any]:
     return json.loads(study.result("run.json").read_text())
 

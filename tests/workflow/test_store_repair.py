@@ -24,15 +24,6 @@ def finished(tmp_path_factory: pytest.TempPathFactory, random_model: Path) -> Wo
     return workspace
 
 
-@pytest.fixture
-def study(finished: Workspace, tmp_path: Path) -> Workspace:
-    """A copy of the finished study."""
-    shutil.copytree(finished.folder, tmp_path / "study")
-    other = finished.copy()
-    other.folder = tmp_path / "study"
-    return other
-
-
 def store_of(study: Workspace) -> Store:
     return Store(study.folder / "results" / "store")
 

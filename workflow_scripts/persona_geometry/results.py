@@ -143,6 +143,9 @@ class StudyResults:
             self.folder / "js_matrix.json",
             by_prompt=self._measured("js_by_prompt.npz"),
             vectors=self._measured("vectors.npz"),
+            kl=self._measured("kl_matrix.json"),
+            also=sorted((self.folder / "geometries").glob("*.json")),
+            system_prompts={p.name: p.system_prompt for p in personas},
             anchor=self.anchor,
             clusters={p.name: p.cluster for p in personas if p.cluster is not None},
         )[0]

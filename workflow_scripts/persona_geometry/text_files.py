@@ -27,6 +27,11 @@ def unseen(text: str, lines: bool = False) -> str | None:
     return found[0] if found else None
 
 
+def alike(name: str) -> str:
+    """What names share that a file system or a reader may take for one: case, composed accents."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+
+
 def parse_number(text: str) -> float:
     """A number as tables write one.
 

@@ -78,7 +78,8 @@ class Client:
         """
         for retry in self._attempts():
             try:
-                return self._once("POST", "/v2/pods", body)
+                pod: dict[str, Any] = self._once("POST", "/v2/pods", body)
+                return pod
             except NotNow as error:
                 retry(error)
                 found = [pod for pod in self.pods() if pod["name"] == body["name"]]

@@ -39,7 +39,8 @@ def job_properties(script: str) -> dict[str, Any]:
         raise SettingsError(
             "The job script has no properties line: it was not written by Snakemake."
         )
-    return json.loads(found[1])
+    properties: dict[str, Any] = json.loads(found[1])
+    return properties
 
 
 def start_guard(record: Record) -> None:

@@ -32,7 +32,8 @@ class Record:
 
     def request(self) -> dict[str, Any]:
         """What was asked for and what came of it: see `jobs` for the fields."""
-        return json.loads((self.folder / "request.json").read_text())
+        request: dict[str, Any] = json.loads((self.folder / "request.json").read_text())
+        return request
 
     def note(self, **changes: Any) -> None:
         """Change fields of the request."""
@@ -62,7 +63,8 @@ class Record:
     def result(self) -> dict[str, Any] | None:
         """{"failed": why or null, "time": seconds} once the job has ended."""
         try:
-            return json.loads((self.folder / "result.json").read_text())
+            result: dict[str, Any] = json.loads((self.folder / "result.json").read_text())
+            return result
         except FileNotFoundError:
             return None
 

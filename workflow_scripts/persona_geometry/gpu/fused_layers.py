@@ -83,7 +83,9 @@ def _rotated(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     return out
 
 
-def rotary(own: Callable, q: Tensor, k: Tensor, cos: Tensor, sin: Tensor, **kwargs: Any) -> Any:
+def rotary(
+    own: Callable[..., Any], q: Tensor, k: Tensor, cos: Tensor, sin: Tensor, **kwargs: Any
+) -> Any:
     """q and k (B, H, S, D), rotated by angles with the given (B or 1, S, D) cosines and sines.
 
     Whatever has other shapes, or is not on a GPU, is left to the model's own function.
@@ -163,7 +165,8 @@ def _rms_norm(module: Any, x: Tensor) -> Tensor:
 
 
 def _gated(module: Any, x: Tensor) -> Tensor:
-    return module.down_proj(swiglu(module.gate_proj(x), module.up_proj(x)))
+    out: Tensor = module.down_proj(swiglu(module.gate_proj(x), module.up_proj(x)))
+    return out
 
 
 def _replace_forward(module: Any, fused: Callable[[Tensor], Tensor], x: Tensor) -> None:

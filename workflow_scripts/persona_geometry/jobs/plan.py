@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from persona_geometry.model.tensors import depth_of, text_config, width_of
 from persona_geometry.store.store import Receipt, Store
 
 
@@ -16,7 +17,7 @@ class Plan:
             response under one persona; a pair is the divergences of two cells.
         gpu_jobs: GPU jobs that will be submitted.
         gigabytes: upper bound of what the store will grow by, or None where the model's size is
-            not known yet.
+            not known yet, or not told by its config.json.
         gpu_seconds: seconds of forward passes and divergences, from what the store's receipts
             for this model took; None before the first.
     """
@@ -82,8 +83,10 @@ def _gigabytes(
 ) -> float | None:
     if config is None:
         return None
-    text = config.get("text_config", config)
-    depth, hidden_size = int(text["num_hidden_layers"]), int(text["hidden_size"])
+    text = text_config(config)
+    depth, hidden_size = depth_of(text), width_of(text)
+    if depth is None or hidden_size is None:
+        return None
     values = 2 * depth + (tokens if keep_states else 0)
     return (cells * values * hidden_size * width + pairs * tokens * 12) / 1e9
 

@@ -86,7 +86,7 @@ def chat_template(tokenizer: Any) -> str:
             "The model's tokenizer has no chat template; use an instruction-tuned model."
         )
     try:
-        return tokenizer.get_chat_template()
+        return str(tokenizer.get_chat_template())
     except ValueError as error:
         raise InputError(
             f"The model's tokenizer has no chat template named 'default' ({error}); give it one."
@@ -151,8 +151,10 @@ def _apply_template(
     chat_template(tokenizer)
     given = {**arguments, DAY: _day(arguments.get(DAY))}
     try:
-        return tokenizer.apply_chat_template(
-            messages, tokenize=False, add_generation_prompt=open_answer, **given
+        return str(
+            tokenizer.apply_chat_template(
+                messages, tokenize=False, add_generation_prompt=open_answer, **given
+            )
         )
     except InputError:
         raise
@@ -211,6 +213,30 @@ def _refuse_day(_format: str) -> str:
         f"on two days would differ; pin the day, as with model.template_arguments: "
         f"{{{DAY}: '2024-07-26'}}."
     )
+
+
+def opens_answer(
+    tokenizer: Any,
+    rendered: str,
+    system_prompt: str,
+    user: str,
+    system_role: str,
+    arguments: Mapping[str, Any],
+) -> bool:
+    """Whether a rendered prompt ends where an answer begins.
+
+    It does where it differs from what the template gives without being asked to open one, or where
+    the template puts an answer right behind it. A template that renders no answers cannot tell.
+    """
+    messages = _messages(system_prompt, user, system_role)
+    if rendered != _apply_template(tokenizer, messages, arguments, open_answer=False):
+        return True
+    answered = [*messages, {"role": "assistant", "content": _MARK}]
+    try:
+        whole = _apply_template(tokenizer, answered, arguments, open_answer=False)
+    except InputError:
+        return True
+    return whole[len(rendered) :].lstrip().startswith(_MARK) or _MARK not in whole
 
 
 def _closing_tokens(tokenizer: Any, arguments: Mapping[str, Any]) -> list[int]:

@@ -9,7 +9,7 @@ import ast
 import importlib.util
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -59,8 +59,10 @@ def inspect_checkpoint(folder: Path, source: str, has_template: bool = False) ->
     """
     config = read_config(folder)
     _check_kind(folder, config, source)
+    _check_sizes(text_config(config), source)
+    _check_head_counts(text_config(config), source)
     files = weight_files(folder)
-    tensors = _headers(files)
+    tensors = read_headers(files)
     _check_against_index(folder, files, tensors)
     rows = check_tensors(config, tensors, source)
     _check_ends(folder, rows)
@@ -257,7 +259,7 @@ def _without_weights(folder: Path) -> str:
 def _weight_map(folder: Path) -> dict[str, str]:
     path = folder / INDEX
     try:
-        names = json.loads(path.read_bytes())["weight_map"]
+        names: dict[str, str] = json.loads(path.read_bytes())["weight_map"]
         if names and all(isinstance(file, str) for file in names.values()):
             return names
     except (ValueError, KeyError, TypeError, AttributeError):
@@ -265,8 +267,12 @@ def _weight_map(folder: Path) -> dict[str, str]:
     raise InputError(f"{path} is no index of weight files; download the checkpoint again.")
 
 
-def _headers(files: Sequence[Path]) -> dict[str, Tensor]:
-    """Name, shape and dtype of every tensor."""
+def read_headers(files: Sequence[Path]) -> dict[str, Tensor]:
+    """Name, shape and dtype of every tensor of some weight files.
+
+    Raises:
+        InputError: a file is cut short or no weight file, or a tensor is in two of them.
+    """
     tensors = {}
     for file in files:
         with file.open("rb") as stream:
@@ -324,6 +330,25 @@ def _check_types(config: dict[str, Any], path: Path) -> None:
             raise InputError(
                 f"{path}: {key} is {json.dumps(value)[:60]}, which is not of the right kind; "
                 f"download or save the checkpoint again."
+            )
+
+
+def _check_head_counts(text: Mapping[str, Any], source: str) -> None:
+    """Refuse query heads that cannot be shared out among the heads of keys and values."""
+    heads, keyed = text.get("num_attention_heads"), text.get("num_key_value_heads")
+    if isinstance(heads, int) and isinstance(keyed, int) and (keyed < 1 or heads % keyed):
+        raise InputError(
+            f"config.json of {source} asks for {heads} attention heads that share {keyed} of keys "
+            f"and values, which does not divide; download or save the checkpoint again."
+        )
+
+
+def _check_sizes(text: Mapping[str, Any], source: str) -> None:
+    """Refuse a size that no model has."""
+    for key in ("num_hidden_layers", "hidden_size", "vocab_size", "max_position_embeddings"):
+        if isinstance(size := text.get(key), int) and size < 1:
+            raise InputError(
+                f"config.json of {source} has {key} {size}; download or save the checkpoint again."
             )
 
 

@@ -7,7 +7,7 @@ from persona_geometry.errors import InputError
 
 UNBUILDABLE = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, ImportError)
 UNBUILDABLE += (AssertionError, OSError, RuntimeError)
-"""What transformers raises for a config.json or a tokenizer that it cannot make sense of."""
+"""What transformers raises for a model that it cannot build from its config.json."""
 
 
 def load_config(folder: Path) -> Any:
@@ -20,7 +20,7 @@ def load_config(folder: Path) -> Any:
 
     try:
         return AutoConfig.from_pretrained(folder, trust_remote_code=False)
-    except UNBUILDABLE as error:
+    except Exception as error:  # whatever the family's own checks of its values raise
         raise unbuildable(folder, error) from error
 
 
@@ -34,7 +34,7 @@ def load_tokenizer(folder: Path, chat_template: str | None = None) -> Any:
 
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-    except UNBUILDABLE as error:
+    except Exception as error:  # of its Rust code too
         raise InputError(
             f"transformers cannot read the tokenizer in {folder} ({_brief(error)}); download the "
             f"checkpoint again, or save the model's tokenizer beside it."
@@ -53,5 +53,5 @@ def unbuildable(folder: Path, error: Exception) -> InputError:
 
 
 def _brief(error: Exception) -> str:
-    said = str(error).strip().split("\n")[0].rstrip(".")
+    said = " ".join(str(error).split("\n\n")[0].split()).split(". ")[0].rstrip(".")
     return f"{type(error).__name__}: {said[:160]}" if said else type(error).__name__

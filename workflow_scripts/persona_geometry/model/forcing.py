@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -99,7 +100,7 @@ def _forward(model: LanguageModel, turns: Sequence[tuple[list[int], list[int]]])
             copies[device] = [to_device(index, device) for index in indices]
         return copies[device]
 
-    def keep(_module: torch.nn.Module, _inputs: tuple, output: Tensor | tuple) -> None:
+    def keep(_module: torch.nn.Module, _inputs: Any, output: Any) -> None:
         hidden = output[0] if isinstance(output, tuple) else output
         start, count, end, _ = on(hidden.device)
         last.append(hidden.flatten(0, 1).index_select(0, end))

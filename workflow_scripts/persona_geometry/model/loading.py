@@ -1,6 +1,7 @@
 """Loading a causal language model, and its parts that the measurements need."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -14,7 +15,7 @@ from persona_geometry.errors import InputError
 from persona_geometry.gpu import kernels
 from persona_geometry.model.adapter import merged
 from persona_geometry.model.attention import attention_kernel
-from persona_geometry.model.checkpoint import check_loading
+from persona_geometry.model.checkpoint import check_loading, read_headers, weight_files
 from persona_geometry.model.configs import UNBUILDABLE, load_config, load_tokenizer, unbuildable
 from persona_geometry.model.hub import model_folder
 from persona_geometry.study.sections import Model
@@ -52,15 +53,18 @@ class LanguageModel:
     @property
     def device(self) -> torch.device:
         """Where inputs go."""
-        return self.network.get_input_embeddings().weight.device
+        device: torch.device = self.network.get_input_embeddings().weight.device
+        return device
 
     @property
     def head_device(self) -> torch.device:
-        return self.network.get_output_embeddings().weight.device
+        device: torch.device = self.network.get_output_embeddings().weight.device
+        return device
 
     @property
     def dtype(self) -> torch.dtype:
-        return self.network.dtype
+        dtype: torch.dtype = self.network.dtype
+        return dtype
 
     @property
     def body(self) -> Any:
@@ -70,7 +74,7 @@ class LanguageModel:
     @property
     def state_size(self) -> int:
         """Width d of the head's inputs; in some models it is not the width of the blocks."""
-        return self.network.get_output_embeddings().weight.shape[1]
+        return int(self.network.get_output_embeddings().weight.shape[1])
 
 
 def load_model(model: Model, device: str = "auto") -> LanguageModel:
@@ -108,18 +112,42 @@ def load_model(model: Model, device: str = "auto") -> LanguageModel:
 
 
 def hidden_size(network: Any) -> int:
-    return network.config.get_text_config().hidden_size
+    return int(network.config.get_text_config().hidden_size)
+
+
+def check_weights(model: Model) -> None:
+    """Build a model without its weights, and find what its weight files lack or have otherwise.
+
+    Only their headers are read. It takes what importing torch and transformers takes, some
+    seconds, and finds for every family what `load_model` would.
+
+    Raises:
+        InputError: as `load_model`.
+    """
+    transformers_logging.disable_progress_bar()
+    transformers_logging.set_verbosity_error()
+    folder = model_folder(model)
+    config = _causal_config(folder)
+    headers = read_headers(weight_files(folder))
+    with _explained(folder, model, config):
+        with torch.device("meta"):
+            outline = AutoModelForCausalLM.from_config(config, attn_implementation="eager")
+        network, info = type(outline).from_pretrained(
+            None,
+            config=outline.config,
+            state_dict={n: torch.empty(h.shape, device="meta") for n, h in headers.items()},
+            device_map="meta",
+            dtype=torch.float32,
+            ignore_mismatched_sizes=True,  # so that they are reported and refused
+            output_loading_info=True,
+        )
+    check_loading(info, (name for name, _ in network.named_modules()), str(folder))
 
 
 def _network(folder: Path, model: Model, placed: dict[str, str]) -> tuple[Any, dict[str, Any]]:
     """The causal LM, and what was amiss in loading it."""
-    config = load_config(folder)
-    if config.is_encoder_decoder or type(config) not in AutoModelForCausalLM._model_mapping:
-        raise InputError(
-            f"The model in {folder} is of type {config.model_type}, which transformers does not "
-            f"load as a decoder-only language model; give one that it does."
-        )
-    try:
+    config = _causal_config(folder)
+    with _explained(folder, model, config):
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             folder,
             dtype=getattr(torch, model.dtype),
@@ -129,16 +157,41 @@ def _network(folder: Path, model: Model, placed: dict[str, str]) -> tuple[Any, d
             output_loading_info=True,
             **placed,
         )
-    except torch.cuda.OutOfMemoryError:
+    network, faults = loaded
+    return network, faults
+
+
+def _causal_config(folder: Path) -> Any:
+    """A checkpoint's configuration, which must be that of a decoder-only language model."""
+    config = load_config(folder)
+    if config.is_encoder_decoder or type(config) not in AutoModelForCausalLM._model_mapping:
+        raise InputError(
+            f"The model in {folder} is of type {config.model_type}, which transformers does not "
+            f"load as a decoder-only language model; give one that it does."
+        )
+    return config
+
+
+@contextmanager
+def _explained(folder: Path, model: Model, config: Any) -> Iterator[None]:
+    """Say in one sentence why transformers cannot make a model."""
+    try:
+        yield
+    except (InputError, torch.cuda.OutOfMemoryError):
         raise
     except UNBUILDABLE as error:
+        if "conversion of the weights" in str(error):
+            raise InputError(
+                f"The weights of {folder} lack tensors that make one of the model's, as those of "
+                f"its experts do, or have them in other shapes; download or save the checkpoint "
+                f"again, with the config.json it belongs to."
+            ) from error
         if "attention" not in str(error).lower():
             raise unbuildable(folder, error) from error
         raise InputError(
             f"model.attention is '{model.attention}', which models of type {config.model_type} "
             f"cannot be run with here ({_first_sentence(error)}); set it to 'eager'."
         ) from error
-    return loaded
 
 
 def _first_sentence(error: Exception) -> str:

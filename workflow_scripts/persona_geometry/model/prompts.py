@@ -16,6 +16,7 @@ from persona_geometry.model.chat import (
     REWORD,
     altered,
     chat_template,
+    opens_answer,
     render,
     render_text,
     scored_tokens,
@@ -141,6 +142,31 @@ def check_template(tokenizer: Any, model: Model) -> str:
         (TEMPLATE_DEFAULT, TEMPLATE_DEFAULT) if role == "refuse" else _SYSTEM,
         role,
         arguments,
+    )
+
+
+def answer_remark(tokenizer: Any, model: Model) -> str | None:
+    """A sentence where a template does not open the answer that it is asked to open.
+
+    Templates that open it unasked, as those that end with [/INST] or ### Response:, do.
+
+    Raises:
+        InputError: nothing follows the user's text, so that the model would go on with it.
+    """
+    system = TEMPLATE_DEFAULT if model.system_role == "refuse" else _SYSTEM[1]
+    user, arguments = _USER[1], model.template_arguments
+    rendered = render_text(tokenizer, system, user, model.system_role, arguments)
+    if not rendered[rendered.rindex(user) + len(user) :].strip():
+        raise InputError(
+            "The model's chat template puts nothing behind the user's text, so that the model "
+            "would go on with it instead of answering; use an instruction-tuned model, or give "
+            "the template a mark that opens the answer."
+        )
+    if opens_answer(tokenizer, rendered, system, user, model.system_role, arguments):
+        return None
+    return (
+        "The model's chat template does not open the answer (it takes no notice of "
+        "add_generation_prompt), so that the first tokens of a response are those that open it."
     )
 
 

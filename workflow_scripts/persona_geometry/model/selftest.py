@@ -116,6 +116,7 @@ def check_model(
         raise
     except FAILURES as error:
         raise _refusal(model, f"fails in a forward pass ({_brief(error)})") from error
+    _check_finite(model, plain)
     _check_memory(model)
     _check_alive(model, plain[0])
     _check_causality(model, plain[0])
@@ -246,6 +247,15 @@ def _check_memory(model: LanguageModel) -> None:
             )
 
 
+def _check_finite(model: LanguageModel, plain: Sequence[Plain]) -> None:
+    if not all(part.isfinite().all() for row in plain for part in (row.outputs, row.states)):
+        raise _refusal(
+            model,
+            f"has hidden states that are not finite numbers: its weights are damaged, or it does "
+            f"not fit {str(model.dtype).removeprefix('torch.')} (see model.dtype)",
+        )
+
+
 def _check_head(model: LanguageModel, row: Plain) -> None:
     ours = model.lm_head(row.states.to(model.head_device, model.dtype))
     theirs = row.logits.to(ours.device)
@@ -305,10 +315,10 @@ def _run_plainly(model: LanguageModel, turn: Turn) -> Plain:
     outputs: list[Tensor] = []
     states: list[Tensor] = []
 
-    def keep(_module: torch.nn.Module, _inputs: tuple, output: Tensor | tuple) -> None:
+    def keep(_module: torch.nn.Module, _inputs: Any, output: Any) -> None:
         outputs.append(output[0] if isinstance(output, tuple) else output)
 
-    def keep_last(_module: torch.nn.Module, _inputs: tuple, output: Any) -> None:
+    def keep_last(_module: torch.nn.Module, _inputs: Any, output: Any) -> None:
         states.append(output.last_hidden_state)
 
     hooks = [block.register_forward_hook(keep) for block in model.blocks]

@@ -120,10 +120,19 @@ def _layers(tensors: Mapping[str, Tensor]) -> dict[int, dict[str, tuple[int, ...
     return dict(next(iter(stacks.values()))) if len(stacks) == 1 else {}
 
 
+def size_of(text: Mapping[str, Any], *keys: str) -> int | None:
+    """The first of some keys that a text decoder's config gives a whole number for."""
+    return next((text[key] for key in keys if isinstance(text.get(key), int)), None)
+
+
+def width_of(text: Mapping[str, Any]) -> int | None:
+    """Width of the hidden states of a text decoder, where its config says."""
+    return size_of(text, "hidden_size", "n_embd", "d_model")
+
+
 def depth_of(text: Mapping[str, Any]) -> int | None:
     """Number of decoder layers of a text decoder, where its config says."""
-    names = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
-    return next((text[name] for name in names if isinstance(text.get(name), int)), None)
+    return size_of(text, "num_hidden_layers", "n_layer", "n_layers", "num_layers")
 
 
 def _check_depth(layers: Mapping[int, Any], text: Mapping[str, Any], source: str) -> None:
@@ -270,15 +279,9 @@ def _embedding(tensors: Mapping[str, Tensor]) -> str | None:
 
 def _check_embedding(tensors: Mapping[str, Tensor], text: Mapping[str, Any], source: str) -> int:
     """Rows of the embedding."""
-
-    def size(*keys: str) -> int | None:
-        return next((text[key] for key in keys if isinstance(text.get(key), int)), None)
-
-    rows = size("decoder_vocab_size", "vocab_size")
-    width = size(
-        *("word_embed_proj_dim", "embedding_size", "input_embedding_size"),
-        *("hidden_size", "n_embd", "d_model"),
-    )
+    rows = size_of(text, "decoder_vocab_size", "vocab_size")
+    narrow = size_of(text, "word_embed_proj_dim", "embedding_size", "input_embedding_size")
+    width = narrow or width_of(text)
     name = _embedding(tensors)
     if name is None:
         return rows or 0

@@ -1,11 +1,13 @@
 """Cosine RDMs: distances between the centroids of personas' hidden states."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
 import numpy as np
 
 from persona_geometry.errors import InputError
 from persona_geometry.rdms.files import LayerVectors, PromptDivergences
+from persona_geometry.rdms.other_centroids import TOKENS, components_removed, mean_centered
 from persona_geometry.rdms.rdm import Rdm
 from persona_geometry.rdms.triangle import complement
 from persona_geometry.store.packing import as_float32
@@ -51,6 +53,40 @@ def centroids_of_prompts(
     names = next(iter(prompts.values())).personas
     chosen = LayerVectors(names, list(prompts), dict(zip(layers, of_layers, strict=True)))
     return (np.asarray(total) / len(prompts)).transpose(1, 0, 2), chosen
+
+
+def other_centroids(
+    store: Store,
+    prompts: dict[str, PromptDivergences],
+    centroids: np.ndarray,
+    names: Sequence[str],
+    components: int,
+    anchor: str | None,
+) -> dict[str, np.ndarray]:
+    """Centroids of other geometries: `mean_centered`, `components_removed`, or another token.
+
+    Args:
+        store, prompts: as in `centroids_of_prompts`.
+        centroids: (L, N, d) of the main geometry.
+        names: of the other geometries.
+        components: how many `components_removed` takes out.
+        anchor: persona that mean and components leave out.
+
+    Returns:
+        Name to (L, N, d) float64 centroids.
+
+    Raises:
+        InputError: nothing but rounding is left of a centroid.
+    """
+    personas = next(iter(prompts.values())).personas
+    of = [place for place, persona in enumerate(personas) if persona != anchor]
+    make: dict[str, Callable[[], np.ndarray]] = {
+        "mean_centered": lambda: mean_centered(centroids, of),
+        "components_removed": lambda: components_removed(centroids, of, components),
+    }
+    for token in TOKENS:
+        make[token] = partial(lambda one: centroids_of_prompts(store, prompts, [], one)[0], token)
+    return {name: make[name]() for name in names}
 
 
 def cosine_rdms(names: Sequence[str], centroids: np.ndarray) -> dict[int, Rdm]:

@@ -47,6 +47,18 @@ def mean_rdms(stacks: Mapping[str, RdmStack]) -> dict[str, Rdm]:
     return {cutoff: stack.mean() for cutoff, stack in stacks.items()}
 
 
+def mean_kl(prompts: Mapping[str, PromptDivergences]) -> np.ndarray:
+    """(N, N) KL(row‖column) over the whole responses, averaged over prompts, in nats.
+
+    Raises:
+        InputError: a value that is not a number. Such values are never written.
+    """
+    total = np.mean([prompt.kl[-1] for prompt in prompts.values()], axis=0)
+    if not np.isfinite(total).all():
+        raise InputError(f"A prompt's KL divergence is not a number; {REMEDY}.")
+    return np.asarray(total)
+
+
 def token_divergences(
     store: Store, item: str, first: str, second: str
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

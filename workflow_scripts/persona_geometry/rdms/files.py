@@ -1,7 +1,9 @@
 """The files that RDMs, and what they are made of, are kept in: one reader and one writer each.
 
     cosine_matrix.json    cosine similarities, a square matrix a layer (the published study's form)
+    geometries/*.json     the same of other geometries of the study
     js_matrix.json        divergences, a square matrix a cutoff
+    kl_matrix.json        KL divergences of ordered pairs, over the whole responses
     *.tsv                 one RDM as a labeled square table of distances
     prompts/*.npz         one prompt's divergences
     js_by_prompt.npz      the divergences of every prompt
@@ -12,9 +14,10 @@ Fields named js hold whatever divergence the study's estimator is.
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -103,7 +106,7 @@ def read_cosine_rdms(path: str | Path) -> dict[int, Rdm]:
         layers = {
             _layer_number(key): (
                 [str(name) for name in layer["persona_names"]],
-                np.array(layer["matrix"], dtype=float),
+                _numbers(layer["matrix"]),
             )
             for key, layer in json.loads(text, object_pairs_hook=_each_once).items()
         }
@@ -122,6 +125,13 @@ def read_cosine_rdms(path: str | Path) -> dict[int, Rdm]:
             names, complement(similarities), source, kind="cosine", remedy=SIMILARITIES
         )
     return rdms
+
+
+def _numbers(rows: list[list[float | None]]) -> np.ndarray:
+    """A matrix of JSON numbers; null is NaN, but neither a text nor true is a number."""
+    if not set(map(type, chain.from_iterable(rows))) <= {float, int, type(None)}:
+        raise ValueError(rows)
+    return np.array(rows, dtype=float)
 
 
 def _layer_number(key: str) -> int:
@@ -175,6 +185,25 @@ def write_divergence_rdms(path: str | Path, divergences: DivergenceRdms) -> None
         "cutoffs": {cutoff: rdm.square.tolist() for cutoff, rdm in divergences.rdms.items()},
     }
     write_json(path, content)
+
+
+def read_directed_divergences(path: str | Path) -> tuple[tuple[str, ...], np.ndarray]:
+    """Read names and (N, N) divergences, row from column, of ordered pairs, in nats.
+
+    Raises:
+        InputError: the file is missing or damaged.
+    """
+    with _whole(path):
+        content = read_json(path)
+        names, matrix = content["persona_names"], np.array(content["kl"], dtype=float)
+        if matrix.shape != (len(names), len(names)) or not np.isfinite(matrix).all():
+            raise ValueError
+        return tuple(names), matrix
+
+
+def write_directed_divergences(path: str | Path, names: Sequence[str], kl: np.ndarray) -> None:
+    """Write what `read_directed_divergences` reads."""
+    write_json(path, {"persona_names": list(names), "units": "nats", "kl": kl.tolist()})
 
 
 def read_rdm_table(path: str | Path, kind: str | None = None) -> Rdm:

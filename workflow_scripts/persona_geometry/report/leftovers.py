@@ -23,6 +23,11 @@ FAMILIES = {
         "benchmarks/publish_prompt/{}.tsv",
     ),
     "measured": ("js_by_prompt|vectors", "{}.npz"),
+    "directed": ("kl_matrix", "{}.json"),
+    "geometries": (
+        "mean_centered|components_removed|last_prompt_token|response_mean",
+        "geometries/{}.json",
+    ),
 }
 """Files that the workflow names by something of the study: the form of that, and their paths."""
 

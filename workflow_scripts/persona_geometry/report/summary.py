@@ -3,7 +3,9 @@
 from collections.abc import Iterable
 from typing import Any
 
-from persona_geometry.report.text import DIVERGENCES, count, interval, number, words
+from persona_geometry.report import further
+from persona_geometry.report.text import count, direction, divergence_name, interval, number, words
+from persona_geometry.rsa.gates import verdict
 
 STATUS = {"pass": "pass", "fail": "**fail**", "not_evaluated": "not evaluated"}
 
@@ -27,33 +29,37 @@ def summarize(alignment: dict[str, Any], model: str = "") -> str:
         *_between_layers(alignment),
         f"## Layer {headline}",
         *_mantel(layer),
+        *further.many_tests(alignment, layer),
+        *further.equality(alignment, layer),
+        *further.other_geometries(alignment, headline),
+        *further.comparators(layer),
         *_clusters(layer),
         *_covariates(layer),
         *_radial(layer),
+        *further.explained(layer),
         *_prompts(alignment, layer),
         *_robustness(layer),
         "## Pairs",
         *_pairs(alignment, layer),
         *_outcomes(layer),
+        *further.asymmetry(alignment),
         *_warnings(alignment),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def _verdict(alignment: dict[str, Any]) -> str:
-    passed = alignment["all_gates_pass"]
-    outcome = {
-        True: "All gates pass.",
-        False: "Not all gates pass.",
-        None: "The study sets no gates.",
-    }[passed]
     prompts = alignment["n_prompts"]
     over = f" and {count(prompts, 'prompt')}" if prompts else ""
     return (
-        f"**{outcome}** The cosine distances of "
+        f"**{verdict(alignment['gates'])}** The cosine distances of "
         f"{count(alignment['n_personas'], 'persona')} "
         f"({count(alignment['n_pairs'], 'pair')}{over}) were compared with the "
-        f"{DIVERGENCES[alignment['estimator']]} of their next-token distributions."
+        + (
+            f"{divergence_name(alignment)} of their next-token distributions."
+            if prompts
+            else "divergences of a file."
+        )
     )
 
 
@@ -62,12 +68,16 @@ def _gates(alignment: dict[str, Any]) -> str:
         return ""
     rows = [
         f"| {gate['layer']} | {gate['statistic']} | {gate['comparison']} {gate['threshold']:g} "
-        f"| {number(gate['value'])} | {STATUS[gate['status']]} |"
+        f"| {number(gate['value'], beside=gate['threshold'])} | {STATUS[gate['status']]} |"
         for gate in alignment["gates"]
     ]
-    return "| layer | statistic | gate | value | status |\n|---|---|---|---|---|\n" + "\n".join(
-        rows
-    )
+    table = "| layer | statistic | gate | value | status |\n|---|---|---|---|---|\n"
+    reasons = [
+        f"- {gate['statistic']} at layer {gate['layer']} was not evaluated. {gate['reason']}"
+        for gate in alignment["gates"]
+        if gate["reason"]
+    ]
+    return table + "\n".join(rows) + ("\n\n" + "\n".join(reasons) if reasons else "")
 
 
 def _by_layer(alignment: dict[str, Any]) -> str:
@@ -85,17 +95,20 @@ def _by_layer(alignment: dict[str, Any]) -> str:
             f"| {number(layer['partial_joint'])} | {number(layer['residual_mean_marginal'])} |"
         )
     text = "\n".join(rows)
-    text += (
-        f"\n\nPrompts and personas are both taken for samples. The divergences' noise ceiling "
-        f"is ρ = {number(ceiling and ceiling['rho_ceiling'])}"
-    )
-    if ceiling:
-        text += (
-            f" (split-half reliability {number(ceiling['reliability'])} over "
-            f"{count(ceiling['splits'], 'split')} of the prompts)"
+    if any(layer["intervals"]["dual"]["low"] is not None for layer in alignment["layers"].values()):
+        text += "\n\nFor the intervals, prompts and personas are both taken for samples."
+    if not ceiling:
+        return f"{text}\n\nThe divergences' noise ceiling was not computed."
+    over = f"over {count(ceiling['splits'], 'split')} of the prompts"
+    if ceiling["rho_ceiling"] is None:
+        return (
+            f"{text}\n\nThe divergences have no noise ceiling: the mean correlation of halves "
+            f"{over} is {number(ceiling['split_half'], beside=0.0)}. {ceiling['reason']}"
         )
-    text += "."
-    return text
+    return (
+        f"{text}\n\nThe divergences' noise ceiling is ρ = {number(ceiling['rho_ceiling'])} "
+        f"(split-half reliability {number(ceiling['reliability'])} {over})."
+    )
 
 
 def _between_layers(alignment: dict[str, Any]) -> Iterable[str]:
@@ -133,16 +146,10 @@ def _mantel(layer: dict[str, Any]) -> Iterable[str]:
         f"standard deviation {number(null['sd'])}; the one-sided Mantel p is "
         f"{number(layer['mantel_p'])}, and could not have been below {number(null['smallest_p'])}."
     )
-    intervals, resampled = layer["intervals"], layer["bootstrap"] or {}
-    clusters = intervals["clusters"]
-    yield (
-        f"Its 95 % interval is {interval(intervals['prompts'])} over prompts, "
-        f"{interval(intervals['personas'])} over personas and {interval(intervals['dual'])} over "
-        f"both (jackknife). "
-        + (f"Over new clusters it is {interval(clusters)}. " if not clusters["reason"] else "")
-        + f"The bootstrap gives {interval(resampled.get('prompts'))}, "
-        f"{interval(resampled.get('personas'))} and {interval(resampled.get('dual'))}."
-    )
+    if layer["spearman"] is not None:
+        yield _intervals("Its 95 % interval (jackknife) is", layer["intervals"])
+        if layer["bootstrap"]:
+            yield _intervals("Its 95 % interval by the bootstrap is", layer["bootstrap"])
     spread = layer["dispersion"]
     yield (
         f"Cosine distances go from {number(spread['min'], 4)} to {number(spread['max'], 4)}, with "
@@ -156,6 +163,31 @@ def _mantel(layer: dict[str, Any]) -> Iterable[str]:
             f"With the anchor ({count(anchored['n_pairs'], 'pair')}) "
             f"ρ = {number(anchored['spearman'])}, p = {number(anchored['mantel_p'])}."
         )
+
+
+def _intervals(lead: str, intervals: dict[str, Any]) -> str:
+    """The intervals that there are, and why there are no others."""
+    units = {
+        "prompts": "prompts",
+        "personas": "personas",
+        "dual": "prompts and personas",
+        "clusters": "new clusters",
+    }
+    known = [
+        f"{interval(intervals[kind])} over {unit}"
+        for kind, unit in units.items()
+        if intervals[kind]["low"] is not None
+    ]
+    reasons: dict[str, list[str]] = {}
+    for kind, unit in units.items():
+        # That a study has no clusters is said where its clusters are.
+        if intervals[kind]["low"] is None and kind != "clusters":
+            reasons.setdefault(intervals[kind]["reason"], []).append(unit)
+    missing = "".join(
+        f" There is none over {', nor over '.join(kinds)}: {reason}"
+        for reason, kinds in reasons.items()
+    )
+    return (f"{lead} {', '.join(known)}." if known else f"{lead} not computed.") + missing
 
 
 def _permutations(null: dict[str, Any]) -> str:
@@ -209,13 +241,16 @@ def _radial(layer: dict[str, Any]) -> Iterable[str]:
 
 def _prompts(alignment: dict[str, Any], layer: dict[str, Any]) -> Iterable[str]:
     prompts = layer["per_prompt"]
-    if prompts and prompts["median"] is not None:
+    known = [rho for rho in prompts["values"].values() if rho is not None] if prompts else []
+    if len(known) == 1:
+        yield f"Over its one prompt with a correlation ρ = {number(known[0], beside=0.5)}."
+    elif known:
+        above = sum(rho > 0.5 for rho in known)
         yield (
             f"Over single prompts the median is ρ = {number(prompts['median'])} (interquartile "
-            f"range {number(prompts['iqr'])}, from {number(prompts['min'])} to "
-            f"{number(prompts['max'])}); "
-            f"{100 * prompts['share_above_0.5']:.0f} % of "
-            f"{count(alignment['n_prompts'], 'prompt')} are above 0.5."
+            f"range {number(prompts['iqr'])}, from {number(prompts['min'], beside=0.5)} to "
+            f"{number(prompts['max'], beside=0.5)}); {above} of "
+            f"{count(len(known), 'prompt')} {'is' if above == 1 else 'are'} above 0.5."
         )
     else:
         yield f"The correlation over single prompts was {number(None)}."
@@ -232,7 +267,7 @@ def _prompts(alignment: dict[str, Any], layer: dict[str, Any]) -> Iterable[str]:
                 f"ρ = {number(split['ceiling'])}, and corrected for that noise "
                 f"ρ = {number(split['disattenuated'])}."
                 if split["ceiling"] is not None
-                else "; without positive ones, ρ cannot be corrected for noise."
+                else f". {split['reason']} ρ cannot be corrected for noise."
             )
         )
     crossvalidated = layer["crossvalidated_cosine"]
@@ -245,11 +280,15 @@ def _prompts(alignment: dict[str, Any], layer: dict[str, Any]) -> Iterable[str]:
     cutoffs = layer["cutoffs"]
     if cutoffs["ratio"]:
         parts = [
-            f"ρ = {number(cutoffs[c])} over the first {count(int(c), 'token')} "
-            f"({number(ratio)} of the whole)"
+            f"ρ = {number(cutoffs[c])} over the first {count(int(c), 'token')}"
+            + (f" ({number(ratio)} of the whole)" if ratio is not None else "")
             for c, ratio in cutoffs["ratio"].items()
         ]
-        yield f"On shorter responses: {'; '.join(parts)}."
+        reasons = [
+            reason for name, reason in layer["reasons"].items() if name.startswith("cutoffs.ratio.")
+        ]
+        because = f" No ratios to the whole are given: {reasons[0]}" if reasons else ""
+        yield f"On shorter responses: {'; '.join(parts)}.{because}"
 
 
 def _robustness(layer: dict[str, Any]) -> Iterable[str]:
@@ -271,7 +310,8 @@ def _robustness(layer: dict[str, Any]) -> Iterable[str]:
     if cka:
         yield (
             f"Exploratory: linear CKA of the centroids and the divergences is "
-            f"{number(cka['linear'])}, debiased {number(cka['debiased'])}."
+            f"{number(cka['linear'])}, debiased {number(cka['debiased'])}; with similarities for a "
+            f"kernel {number(cka['kernel'])}."
         )
 
 
@@ -287,27 +327,61 @@ def _pairs(alignment: dict[str, Any], layer: dict[str, Any]) -> Iterable[str]:
             f"| {row['pair'][0]}, {row['pair'][1]} | {words(row['relation'])} "
             f"| {number(row['cosine'], 4)} | {row['cosine_rank']:g} "
             f"| {number(row['js'], 4)} | {row['js_rank']:g} | {number(row['magnitude'], 2)} "
-            f"| {found_in.get(frozenset(row['pair']), 0)} |"
+            f"| {direction(row)} | {found_in.get(frozenset(row['pair']), 0)} |"
             for row in layer[key]
         ]
         if rows:
             yield (
                 f"{title}:\n\n| pair | relation | cosine distance | rank | divergence | rank "
-                f"| residual | layers in whose top |\n|---|---|---|---|---|---|---|---|\n"
-                + "\n".join(rows)
+                f"| residual | deviation | layers in whose top |\n"
+                f"|---|---|---|---|---|---|---|---|---|\n" + "\n".join(rows)
             )
+    yield from _decoupling(layer["decoupling"])
     predictions = layer["predictions"]
     if predictions:
         held = predictions["all_in_top_k"]
         names = "; ".join(
-            f"{row['pair'][0]} and {row['pair'][1]} ({'in' if row['in_top_k'] else 'not in'} it)"
+            f"{row['pair'][0]} and {row['pair'][1]} ({'in' if row['in_top_k'] else 'not in'} it; "
+            f"{direction(row)})"
             for row in predictions["pairs"]
         )
-        verdict = {True: "holds", False: "does not hold", None: "was not evaluated"}[held]
+        outcome = {
+            True: "holds",
+            False: "does not hold",
+            None: f"was not evaluated, as {predictions['reason']}",
+        }[held]
         yield (
             f"The prediction that the top {predictions['top_k']} contain every named pair "
-            f"{verdict}: {names}."
+            f"{outcome}" + (f": {names}." if names else ".")
         )
+
+
+def _decoupling(found: dict[str, Any]) -> Iterable[str]:
+    """Pairs by |z_js - z_cos|, called decoupled only where the two signs differ."""
+    pairs = found["pairs"]
+    if not pairs:
+        return
+    rows = [
+        f"| {row['pair'][0]}, {row['pair'][1]} | {row['z_cos']:z.2f} | {row['z_js']:z.2f} "
+        f"| {row['z_difference']:z.2f} | {direction(row)} | {number(row['share_in_top'], 2)} |"
+        for row in pairs
+    ]
+    apart = sum(row["decoupled"] for row in pairs)
+    stable = (
+        f"The last column is the share of {count(found['resamples'], 'resample')} of the prompts "
+        f"in which the pair is among the top {len(pairs)}."
+        if found["resamples"]
+        else f"How stable they are over prompts was not computed. {found['reason']}"
+    )
+    yield (
+        "Largest differences between the two geometries beyond radial structure (residuals over "
+        "their standard deviation; the divergence's less the cosine's is positive for a pair "
+        "nearer in hidden states than in behavior):\n\n"
+        "| pair | cosine | divergence | difference | deviation | in top |\n"
+        "|---|---|---|---|---|---|\n" + "\n".join(rows)
+    )
+    said = {0: "None of them is decoupled", 1: "1 of them is decoupled"}
+    yield f"{said.get(apart, f'{apart} of them are decoupled')} (opposite signs). {stable}"
 
 
 def _outcomes(layer: dict[str, Any]) -> Iterable[str]:
@@ -318,6 +392,7 @@ def _outcomes(layer: dict[str, Any]) -> Iterable[str]:
             "js": "The divergence predicts them better.",
             "cosine": "The cosine distance predicts them better.",
             "undecided": "Which of the two predicts them better is undecided.",
+            "equal": "The two predict them equally well, within the smallest effect of interest.",
             None: "Which of the two predicts them better was not evaluated.",
         }
         yield (

@@ -5,6 +5,8 @@ from typing import Any
 DIVERGENCES = {"js": "JS divergence", "half_jeffreys": "half-Jeffreys divergence"}
 """What each `divergence.estimator` is called."""
 
+IMPORTED = "imported divergence"
+
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -13,14 +15,30 @@ def words(name: str) -> str:
     return name.replace("_", " ")
 
 
-def number(value: float | None, digits: int = 3) -> str:
-    """A statistic for reading: three decimals, small values in powers of ten."""
+def number(value: float | None, digits: int = 3, beside: float | None = None) -> str:
+    """A statistic for reading: three decimals, small values in powers of ten.
+
+    Args:
+        value: the statistic, or None.
+        digits: decimals.
+        beside: a threshold; more digits are written where fewer would hide on which side of it
+            the value is.
+    """
     if value is None:
         return "not computed"
-    if value != 0 and abs(value) < 10**-digits:
-        mantissa, exponent = f"{value:.1e}".split("e")
+    small = value != 0 and abs(value) < 10**-digits
+    for more in range(16):
+        text = f"{value:.{1 + more}e}" if small else f"{value:.{digits + more}f}"
+        if beside is None or _side(float(text), beside) == _side(value, beside):
+            break
+    if small:
+        mantissa, exponent = text.split("e")
         return f"{mantissa} × 10{str(int(exponent)).translate(_SUPERSCRIPT)}"
-    return f"{value:.{digits}f}"
+    return text
+
+
+def _side(value: float, threshold: float) -> tuple[bool, bool]:
+    return value < threshold, value > threshold
 
 
 def count(n: int, noun: str) -> str:
@@ -29,7 +47,40 @@ def count(n: int, noun: str) -> str:
 
 
 def interval(ends: dict[str, Any] | None) -> str:
-    """`low` to `high`, where there are any."""
+    """`low` to `high`, where there are any. An end that is not 1 (or 0) is not written as one."""
     if not ends or ends["low"] is None:
         return number(None)
-    return f"{number(ends['low'])} to {number(ends['high'])}"
+    low, high = (_end(ends[end]) for end in ("low", "high"))
+    return f"{low} to {high}"
+
+
+def _end(value: float) -> str:
+    """An end of an interval; one cut to a correlation's range is said to be."""
+    if abs(value) == 1:
+        return f"{value:.0f} (cut)"
+    return number(value, beside=1.0 if value > 0 else -1.0)
+
+
+def divergence_name(alignment: dict[str, Any]) -> str:
+    """What the divergences of a study are called; those of a file by no measure of this workflow.
+
+    Args:
+        alignment: the content of alignment.json.
+    """
+    if alignment["n_prompts"] is None:
+        return IMPORTED
+    return DIVERGENCES[alignment["estimator"]]
+
+
+def direction(row: dict[str, Any]) -> str:
+    """How a pair deviates from its radial structure in both geometries, in words."""
+    cosine, js = row["z_cos"], row["z_js"]
+    if cosine is None:
+        return number(None)
+    if cosine < 0 < js:
+        return "near in hidden states, far in behavior"
+    if js < 0 < cosine:
+        return "far in hidden states, near in behavior"
+    if min(cosine, js) > 0:
+        return "far in both"
+    return "near in both" if max(cosine, js) < 0 else "as expected in one"

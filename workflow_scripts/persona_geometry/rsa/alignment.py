@@ -8,11 +8,14 @@ import numpy as np
 
 from persona_geometry.rdms.triangle import complement
 from persona_geometry.rsa import contrasts, gates, pairs
+from persona_geometry.rsa.asymmetry import kl_asymmetry
+from persona_geometry.rsa.catalogue import Scope
 from persona_geometry.rsa.geometries import Geometries
 from persona_geometry.rsa.jackknife import Jackknife, jackknife
 from persona_geometry.rsa.layer import Layer, whole_clusters
 from persona_geometry.rsa.layer_tests import LayerTests
 from persona_geometry.rsa.noise_ceiling import noise_ceiling
+from persona_geometry.rsa.other_geometries import compare_geometries
 from persona_geometry.rsa.ranks import rsa
 from persona_geometry.study.sections import Alignment
 
@@ -57,20 +60,37 @@ def align(
             "layer_curve": tests.curve(),
             "across_layers": tests.across_layers(),
             "noise_ceiling": _noise_ceiling(primary, settings),
+            "geometries": compare_geometries(
+                primary.others,
+                primary.divergence["full"],
+                of_personas,
+                tests.free,
+                settings.smallest_effect,
+            ),
+            "kl_asymmetry": _kl_asymmetry(primary, tests),
         }
     )
+    scope = _scope(geometries, primary, settings)
     results: dict[str, dict[str, Any]] = {}
     judged: dict[int, list[dict[str, Any]]] = {}
     for layer in layers:
         progress(f"statistics of layer {layer}")
         of = Layer(layer, geometries, primary, tests, configured[layer], settings)
         statistics = plain(of.statistics())
-        judged[layer] = gates.evaluate(settings.gates, statistics | _at_layer(of_study, layer))
+        judged[layer] = gates.evaluate(
+            settings.gates, statistics | _at_layer(of_study, layer), scope
+        )
         results[str(layer)] = statistics | {"gates": judged[layer]}
     own = [
         {"layer": gate.layer, **judged[gate.layer][place]}
         for place, gate in enumerate(settings.gates)
     ]
+    progress(f"gates: {gates.verdict(own)}")
+    for gate in own:
+        if gate["reason"]:
+            progress(
+                f"{gate['statistic']} at layer {gate['layer']} not evaluated: {gate['reason']}"
+            )
     top_of_layer = {int(layer): s["top_residual_pairs"] for layer, s in results.items()}
     return plain(
         {
@@ -86,11 +106,11 @@ def align(
             "seed": settings.seed,
             "layers": results,
             "gates": own,
-            "all_gates_pass": all(gate["status"] == "pass" for gate in own) if own else None,
+            "all_gates_pass": gates.all_pass(own),
             "layer_curve": of_study["layer_curve"],
             "across_layers": {
                 **of_study["across_layers"],
-                "contrasts": contrasts.contrasts(configured),
+                "contrasts": contrasts.contrasts(configured, settings.smallest_effect),
                 "peak": contrasts.peak(of_personas, ("personas",), settings.seed),
                 "peak_configured": contrasts.peak(
                     configured, ("prompts", "personas"), settings.seed
@@ -99,8 +119,31 @@ def align(
             "between_layers": _between_layers(primary, layers),
             "top_pair_stability": pairs.stability(top_of_layer),
             "noise_ceiling": of_study["noise_ceiling"],
+            "geometries": of_study["geometries"],
+            "kl_asymmetry": of_study["kl_asymmetry"],
             "warnings": _warnings(primary, layers),
         }
+    )
+
+
+def _scope(whole: Geometries, primary: Geometries, settings: Alignment) -> Scope:
+    """What decides which statistics the study has."""
+    return Scope.of(
+        primary.personas,
+        primary.clusters,
+        primary.prompts or (),
+        [int(cutoff) for cutoff in primary.divergence if cutoff != "full"],
+        [name for name in settings.leave_out if name in primary.personas],
+        settings.permutations,
+        {
+            "vectors": primary.vectors is not None,
+            "two prompts": len(primary.prompts or ()) > 1,
+            "covariates": bool(primary.covariates),
+            "anchor": whole.anchor in whole.personas,
+            "bootstrap": settings.bootstrap > 0,
+            "splits": settings.noise_ceiling_splits > 0,
+            "outcomes": bool(primary.outcomes),
+        },
     )
 
 
@@ -121,7 +164,17 @@ def _at_layer(of_study: Mapping[str, Any], layer: int) -> dict[str, Any]:
         "layer_curve": of_study["layer_curve"][str(layer)],
         "across_layers": {name: p and p[str(layer)] for name, p in across.items()},
         "noise_ceiling": of_study["noise_ceiling"],
+        "geometries": {
+            name: of_layers[str(layer)] for name, of_layers in of_study["geometries"].items()
+        },
+        "kl_asymmetry": of_study["kl_asymmetry"],
     }
+
+
+def _kl_asymmetry(primary: Geometries, tests: LayerTests) -> dict[str, Any] | None:
+    if primary.kl is None or not primary.outcomes:
+        return None
+    return kl_asymmetry(primary.personas, primary.kl, primary.outcomes, tests.free)
 
 
 def _noise_ceiling(primary: Geometries, settings: Alignment) -> dict[str, Any] | None:

@@ -10,12 +10,13 @@ weighs the product of its members' multiplicities, a persona drawn twice makes n
 itself, and Spearman's correlation of the enlarged sample is a weighted one on the original pairs.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from persona_geometry.rdms.rdm import Rdm, RdmStack
+from persona_geometry.rdms.triangle import apart
 from persona_geometry.rsa.intervals import Spread, bounded_t_interval, no_interval
 from persona_geometry.rsa.prompt_centroids import weighted_cosine_distances
 
@@ -36,6 +37,7 @@ def bootstrap_intervals(
     n: int,
     seed: int,
     clusters: Sequence[str] = (),
+    seen: Callable[[np.ndarray, np.ndarray], object] | None = None,
 ) -> dict[str, dict[str, Any]]:
     """Confidence intervals of Spearman's correlation between cosine distance and divergence.
 
@@ -49,6 +51,8 @@ def bootstrap_intervals(
         seed: the same seed gives the same resamples to every layer.
         clusters: of each persona, one without a cluster being a cluster of its own; empty for
             none.
+        seen: given the (m, P) distances of both geometries in each block of resampled prompts, or
+            (1, P) where the cosine distances stay.
 
     Returns:
         `prompts`, `personas`, `dual` and `clusters` (drawn with all their personas), each with
@@ -88,6 +92,8 @@ def bootstrap_intervals(
             resampled = cosine_pairs
             if cosine_vectors is not None:
                 resampled = weighted_cosine_distances(cosine_vectors, prompt_counts[rows])
+            if seen is not None:
+                seen(resampled, js)
             drawn["prompts"][rows] = weighted_spearman(resampled, js, np.ones_like(js))
             if persona_counts is not None:
                 drawn["dual"][rows] = weighted_spearman(resampled, js, weights)
@@ -232,12 +238,15 @@ def weighted_spearman(x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> np.n
 
 
 def _mid_ranks(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """(n, P) mid-ranks, up to a constant, of values that occur `weights` times."""
+    """(n, P) mid-ranks, up to a constant, of values that occur `weights` times.
+
+    Values that differ by rounding are tied, as in `doubled_ranks`.
+    """
     values = np.atleast_2d(values)
     order = np.argsort(values, axis=1)
     ordered = np.take_along_axis(values, order, axis=1)
     starts = np.ones(ordered.shape, dtype=bool)
-    starts[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
+    starts[:, 1:] = apart(ordered)
     ends = np.ones(ordered.shape, dtype=bool)
     ends[:, :-1] = starts[:, 1:]
     order = np.broadcast_to(order, weights.shape)

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import inf
 
+from persona_geometry.rsa.comparators import COMPARATORS
 from persona_geometry.rsa.permutation import QUANTILES, Permutations
 
 
@@ -39,6 +40,8 @@ NEEDS = {
     "bootstrap": "alignment.bootstrap above 0",
     "splits": "alignment.noise_ceiling_splits above 0",
     "outcomes": "alignment.outcomes",
+    "smallest effect": "alignment.smallest_effect",
+    **{name: f"{name} among alignment.comparators" for name in COMPARATORS},
 }
 """What some statistics need."""
 
@@ -78,6 +81,19 @@ _POWER: Tree = {
     "observed_rho": RHO,
     "simulations": SIZE,
 }
+_EQUIVALENCE = _given("smallest effect", {"smallest_effect": SHARE, "p": SHARE})
+_ADJUSTED = ("mantel_p", "step_down_p", "fdr_q")
+_DIFFERENCE: Tree = {
+    "value": Statistic(-2, 2),
+    **{**_INTERVAL, "low": ANY, "high": ANY},
+    "equivalence": _EQUIVALENCE,
+}
+_PREDICTORS: Tree = {
+    "cosine": ANY,
+    **_given("clusters", {"clusters": ANY}),
+    "radial": ANY,
+    "lexical": ANY,
+}
 _OUTCOME = {"spearman": RHO, **_RESAMPLED}
 
 
@@ -93,6 +109,7 @@ def _by_unit(interval: Tree) -> Tree:
 STATISTICS: Tree = {
     "spearman": RHO,
     "mantel_p": P,
+    "mantel_p_two_sided": P,
     "mantel_null": _NULL,
     **_given(
         "strata",
@@ -125,10 +142,14 @@ STATISTICS: Tree = {
             **_SPREAD,
             "share_above_0.5": SHARE,
             "values": {"{prompt}": RHO},
-            "mantel_p": {"{prompt}": P},
+            **{name: {"{prompt}": P} for name in _ADJUSTED},
         },
     ),
-    "cutoffs": {"{cutoff}": RHO, "ratio": {"{shorter}": ANY}, "mantel_p": {"{cutoff}": P}},
+    "cutoffs": {
+        "{cutoff}": RHO,
+        "ratio": {"{shorter}": ANY},
+        **{name: {"{cutoff}": P} for name in _ADJUSTED},
+    },
     "jackknife": {**_SPREAD, "values": {"{persona}": RHO}},
     "leave_out": {
         "{left_out}": {
@@ -152,7 +173,7 @@ STATISTICS: Tree = {
                     "different_prompts": RHO,
                     "same_prompts": RHO,
                     "split_half": {"cosine": RHO, "js": RHO},
-                    "reliability": {"cosine": Statistic(high=1), "js": Statistic(high=1)},
+                    "reliability": {"cosine": SHARE, "js": SHARE},
                     "ceiling": SHARE,
                     "disattenuated": ANY,
                     "splits": SIZE,
@@ -160,7 +181,30 @@ STATISTICS: Tree = {
             ),
         ),
     ),
-    "cka": _given("vectors", {"linear": SHARE, "debiased": ANY}),
+    "decoupling": _given(
+        "prompts", _given("two prompts", _given("bootstrap", {"resamples": SIZE}))
+    ),
+    "comparators": {
+        **_given("rho_a", {"rho_a": RHO}),
+        **_given("tau_a", {"tau_a": RHO}),
+        **_given(
+            "whitened_cosine",
+            {
+                "whitened_cosine": {"value": RHO, "mantel_p": P},
+                "whitened_unbiased_cosine": _given(
+                    "vectors", _given("two prompts", {"value": RHO, "mantel_p": P})
+                ),
+            },
+        ),
+    },
+    "commonality": {
+        "r2": SHARE,
+        "alone": _PREDICTORS,
+        "unique": _PREDICTORS,
+        "shared": _PREDICTORS,
+    },
+    "equivalence": _EQUIVALENCE,
+    "cka": _given("vectors", {"linear": SHARE, "debiased": ANY, "kernel": RHO}),
     "dispersion": {
         "mean": Statistic(0, 2),
         "sd": SHARE,
@@ -175,15 +219,41 @@ STATISTICS: Tree = {
             "n_personas": SIZE,
             "cosine": _OUTCOME,
             "js": _OUTCOME,
-            "difference": {"value": RHO, **_RESAMPLED},
+            "difference": {"value": RHO, **_RESAMPLED, "equivalence": _EQUIVALENCE},
         },
     ),
     # Of the study; across layers each gate takes the value of its own layer.
-    "layer_curve": {"spearman": RHO, "mantel_p": P, "family_wise_p": P},
+    "layer_curve": {"spearman": RHO, "family_wise_p": P, **dict.fromkeys(_ADJUSTED, P)},
     "across_layers": {
         "family_wise_p": P,
+        "step_down_p": P,
+        "fdr_q": P,
         **_given("strata", {"stratified_family_wise_p": STRATIFIED_P}),
     },
+    "geometries": {
+        "{geometry}": {
+            "spearman": RHO,
+            "mantel_p": P,
+            "family_wise_p": P,
+            "sd": SHARE,
+            "interval": _INTERVAL,
+            "difference": _DIFFERENCE,
+        }
+    },
+    "kl_asymmetry": _given(
+        "outcomes",
+        _given(
+            "prompts",
+            {
+                "spearman": RHO,
+                "p_two_sided": P,
+                "n_pairs": SIZE,
+                "n_personas": SIZE,
+                "share": SHARE,
+                **_INTERVAL,
+            },
+        ),
+    ),
     "noise_ceiling": _given(
         "splits",
         _given(
@@ -192,7 +262,7 @@ STATISTICS: Tree = {
                 "two prompts",
                 {
                     "split_half": RHO,
-                    "reliability": Statistic(high=1),
+                    "reliability": SHARE,
                     "rho_ceiling": SHARE,
                     "low": SHARE,
                     "high": SHARE,
@@ -234,6 +304,7 @@ class Scope:
         left_out: Sequence[str],
         permutations: int,
         has: Mapping[str, bool],
+        geometries: Sequence[str] = (),
     ) -> "Scope":
         """The scope of a study.
 
@@ -245,6 +316,7 @@ class Scope:
             left_out: personas that are left out one at a time.
             permutations: of each test.
             has: the rest of `NEEDS`, by name.
+            geometries: compared beside the main one.
         """
         n = len(personas)
         strata = Permutations.within([clusters.get(name) for name in personas], permutations, 0)
@@ -262,6 +334,7 @@ class Scope:
                 "{persona}": personas,
                 "{prompt}": prompts,
                 "{left_out}": left_out,
+                "{geometry}": geometries,
                 "{shorter}": shorter,
                 "{cutoff}": [*shorter, "full"],
             },

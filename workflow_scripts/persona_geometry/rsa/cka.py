@@ -4,20 +4,39 @@ from collections.abc import Callable
 
 import numpy as np
 
+ROUNDING = 1e-13  # of the squares that cancel
+
 
 def linear_cka(x: np.ndarray, y: np.ndarray) -> float | None:
     """Linear CKA of (N, p) and (N, q) features, in [0, 1]; None where one is constant."""
-    return _aligned(_centered(x @ x.T), _centered(y @ y.T), _biased_hsic)
+    gram_x, gram_y = x @ x.T, y @ y.T
+    for gram in (gram_x, gram_y):
+        if not np.abs(_centered(gram)).max() > ROUNDING * np.abs(gram).max():
+            return None
+    return _aligned(_centered(gram_x), _centered(gram_y), _biased_hsic)
+
+
+def kernel_cka(x: np.ndarray, kernel: np.ndarray) -> float | None:
+    """CKA of the linear kernel of (N, p) features and an (N, N) similarity matrix as a kernel.
+
+    In [-1, 1], as similarities need not be positive definite; None where one is constant.
+    """
+    return _aligned(_centered(x @ x.T), _centered(kernel), _biased_hsic)
 
 
 def debiased_cka(x: np.ndarray, y: np.ndarray) -> float | None:
     """Linear CKA with the unbiased HSIC of Song et al. (JMLR 13, 2012); may be negative.
 
-    None for fewer than four rows or where it is not defined.
+    None for fewer than four rows, and where only rounding is left, as of equidistant rows.
     """
     if len(x) < 4:
         return None
-    gram_x, gram_y = x @ x.T, y @ y.T
+    # The estimate is the same for centered features, with less to cancel.
+    gram_x, gram_y = (of @ of.T for of in (x - x.mean(0), y - y.mean(0)))
+    for gram in (gram_x, gram_y):
+        off_diagonal = gram - np.diag(np.diag(gram))
+        if not _unbiased_hsic(gram, gram) > ROUNDING * (off_diagonal**2).sum():
+            return None
     return _aligned(gram_x, gram_y, _unbiased_hsic)
 
 

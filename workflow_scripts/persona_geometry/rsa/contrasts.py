@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from persona_geometry.rsa.equivalence import equivalence
 from persona_geometry.rsa.intervals import LEVEL, no_interval, t_interval
 from persona_geometry.rsa.jackknife import Jackknife, spreads
 
@@ -19,21 +20,30 @@ PEAK_METHOD = "multiple comparisons with the best (Hsu 1984), jackknife"
 DRAWS = 10_000
 
 
-def contrasts(layers: Mapping[int, Jackknife]) -> list[dict[str, Any]]:
+def contrasts(
+    layers: Mapping[int, Jackknife], smallest_effect: float | None = None
+) -> list[dict[str, Any]]:
     """Differences of ρ between every two layers.
 
     Args:
         layers: their jackknives, of the same personas and prompts.
+        smallest_effect: difference that would matter; None for no `equivalence`.
 
     Returns:
         For every two layers: `layers`, `difference` (ρ of the first less ρ of the second, NaN
         where one is not defined) and its 95 % intervals over `prompts`, `personas`, both
         (`dual`) and `clusters`: `low`, `high`, `level`, `se`, `df`, `method`, `reason`.
+        `equivalence` is over both, or over personas where prompts are too few.
     """
-    return [_contrast(pair, *(layers[layer] for layer in pair)) for pair in combinations(layers, 2)]
+    return [
+        _contrast(pair, layers[pair[0]], layers[pair[1]], smallest_effect)
+        for pair in combinations(layers, 2)
+    ]
 
 
-def _contrast(pair: tuple[int, int], one: Jackknife, other: Jackknife) -> dict[str, Any]:
+def _contrast(
+    pair: tuple[int, int], one: Jackknife, other: Jackknife, smallest: float | None
+) -> dict[str, Any]:
     difference = one.rho - other.rho
     without = {kind: rho - other.without[kind] for kind, rho in one.without.items()}
     intervals = {
@@ -41,7 +51,13 @@ def _contrast(pair: tuple[int, int], one: Jackknife, other: Jackknife) -> dict[s
         | {"method": CONTRAST_METHOD}
         for kind, spread in spreads(without).items()
     }
-    return {"layers": list(pair), "difference": difference, **intervals}
+    found = {"layers": list(pair), "difference": difference, **intervals}
+    if smallest is None:
+        return found | {"equivalence": None}
+    over = "dual" if intervals["dual"]["reason"] is None else "personas"
+    return found | {
+        "equivalence": {"over": over, **equivalence(difference, intervals[over], smallest)}
+    }
 
 
 def peak(layers: Mapping[int, Jackknife], over: tuple[str, ...], seed: int) -> dict[str, Any]:

@@ -1,12 +1,14 @@
 """Gates: thresholds fixed in the config, evaluated on the statistics of a layer."""
 
+import itertools
 import operator
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
 from persona_geometry.errors import InputError
 from persona_geometry.rsa.catalogue import NEEDS, NO_GATES, Scope, Statistic, catalogue
+from persona_geometry.rsa.reasons import why_null
 from persona_geometry.study.sections import Gate
 
 COMPARISONS = {">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le}
@@ -16,7 +18,8 @@ def check(gates: Sequence[Gate], scope: Scope) -> list[str]:
     """Refuse gates that mean nothing in a study.
 
     Returns:
-        A sentence for each gate that cannot be evaluated, as the study lacks what it needs.
+        A sentence for each gate that cannot be evaluated, as the study lacks what it needs, and
+        for every two that cannot both pass.
 
     Raises:
         InputError: a statistic that does not exist or may not carry a gate, a threshold that every
@@ -38,7 +41,27 @@ def check(gates: Sequence[Gate], scope: Scope) -> list[str]:
                 f"The gate on {name} will not be evaluated, and so not pass: it needs "
                 f"{' and '.join(NEEDS[need] for need in missing)}."
             )
-    return lacking
+    return lacking + list(_contradictions(gates))
+
+
+def _contradictions(gates: Sequence[Gate]) -> Iterator[str]:
+    """A sentence for every two gates of which no value passes both."""
+    for one, other in itertools.combinations(gates, 2):
+        floor, ceiling = (one, other) if one.comparison.startswith(">") else (other, one)
+        if (
+            (one.statistic, one.layer) == (other.statistic, other.layer)
+            and floor.comparison.startswith(">")
+            and ceiling.comparison.startswith("<")
+            and not (
+                COMPARISONS[ceiling.comparison](floor.threshold, ceiling.threshold)
+                and COMPARISONS[floor.comparison](ceiling.threshold, floor.threshold)
+            )
+        ):
+            yield (
+                f"The gates on {one.statistic} at layer {one.layer} cannot both pass: one asks for "
+                f"{floor.comparison} {floor.threshold:g}, the other for {ceiling.comparison} "
+                f"{ceiling.threshold:g}."
+            )
 
 
 def _not_there(name: str, known: Mapping[str, Statistic]) -> str:
@@ -94,23 +117,86 @@ def look_up(statistics: Mapping[str, Any], path: str) -> Any:
     return value
 
 
-def evaluate(gates: Sequence[Gate], statistics: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Each gate with its value and status; what could not be computed is never passed."""
+def evaluate(
+    gates: Sequence[Gate], statistics: Mapping[str, Any], scope: Scope | None = None
+) -> list[dict[str, Any]]:
+    """Each gate with its value and outcome.
+
+    Args:
+        gates: of the study.
+        statistics: at the layer of interest.
+        scope: of the study; without it a test's smallest p, and what the study lacks, are unknown.
+
+    Returns:
+        Each gate's `statistic`, `comparison`, `threshold`, `value`, `passed` (None where it was not
+        evaluated), the same as `status` ("pass", "fail" or "not_evaluated") and `reason`: in words,
+        why it was not evaluated, or None.
+    """
+    known = catalogue(scope) if scope else {}
     results = []
     for gate in gates:
         value = look_up(statistics, gate.statistic)
-        if value is None:
-            status = "not_evaluated"
-        else:
-            met = COMPARISONS[gate.comparison](value, gate.threshold)
-            status = "pass" if met else "fail"
+        reason = _why_not(gate, value, statistics, known.get(gate.statistic), scope)
+        passed = None if reason else COMPARISONS[gate.comparison](value, gate.threshold)
         results.append(
             {
                 "statistic": gate.statistic,
                 "comparison": gate.comparison,
                 "threshold": gate.threshold,
                 "value": value,
-                "status": status,
+                "passed": passed,
+                "status": {True: "pass", False: "fail", None: "not_evaluated"}[passed],
+                "reason": reason,
             }
         )
     return results
+
+
+def _why_not(
+    gate: Gate,
+    value: float | None,
+    statistics: Mapping[str, Any],
+    known: Statistic | None,
+    scope: Scope | None,
+) -> str | None:
+    """Why a gate cannot be evaluated; None where it can."""
+    if value is None:
+        if scope and known is None:
+            return "It was not measured."
+        if scope and known and (missing := sorted(known.needs - scope.has)):
+            return f"It needs {' and '.join(NEEDS[need] for need in missing)}."
+        return why_null(gate.statistic, statistics)
+    tested = known is not None and known.test and gate.comparison.startswith("<")
+    if known and tested and not COMPARISONS[gate.comparison](known.low, gate.threshold):
+        return (
+            f"The test's smallest possible p is {known.low:.3g}, so no data could have met the "
+            f"threshold."
+        )
+    return None
+
+
+def verdict(outcomes: Sequence[Mapping[str, Any]]) -> str:
+    """What came of all gates, in a sentence."""
+    if not outcomes:
+        return "The study sets no gates."
+    passed, failed, unknown = (
+        sum(gate["passed"] is outcome for gate in outcomes) for outcome in (True, False, None)
+    )
+    if unknown == len(outcomes):
+        return "No gate was evaluated."
+    if passed == len(outcomes):
+        return "All gates pass."
+    parts = [f"{passed} of {len(outcomes)} pass{'es' if passed == 1 else ''}"]
+    if failed:
+        parts.append(f"{failed} fail{'s' if failed == 1 else ''}")
+    if unknown:
+        parts.append(f"{unknown} {'was' if unknown == 1 else 'were'} not evaluated")
+    lead = "Not all gates pass" if failed else "Not all gates were evaluated"
+    return f"{lead}: {', '.join(parts)}."
+
+
+def all_pass(outcomes: Sequence[Mapping[str, Any]]) -> bool | None:
+    """Whether every gate passes; None where none was evaluated. One not evaluated never passes."""
+    if all(gate["passed"] is None for gate in outcomes):
+        return None
+    return all(gate["passed"] is True for gate in outcomes)

@@ -8,11 +8,13 @@ import numpy as np
 
 from persona_geometry.rdms.files import (
     read_cosine_rdms,
+    read_directed_divergences,
     read_divergence_rdms,
     read_layer_vectors,
     read_rdm_table,
     read_stacks,
 )
+from persona_geometry.rdms.lexical import lexical_rdm
 from persona_geometry.rdms.rdm import Rdm, RdmStack, places
 from persona_geometry.rsa.outcome_table import Outcome, read_outcomes
 
@@ -31,6 +33,9 @@ class Geometries:
             or None where the cosines come from a file.
         covariates: name to distances for the partial Mantel test.
         outcomes: directed outcomes, or None.
+        others: name of another geometry to layer to its cosine distances, for every known layer.
+        lexical: distances of the system prompts' words, or None.
+        kl: (N, N) KL(row‖column) in nats, or None where it is not asked for or measured.
 
     All RDMs are of the same personas in the same order, the anchor among them where it was
     measured.
@@ -44,6 +49,9 @@ class Geometries:
     vectors: dict[int, np.ndarray] | None = None
     covariates: dict[str, Rdm] = field(default_factory=dict)
     outcomes: list[Outcome] | None = None
+    others: dict[str, dict[int, Rdm]] = field(default_factory=dict)
+    lexical: Rdm | None = None
+    kl: np.ndarray | None = None
 
     @property
     def personas(self) -> tuple[str, ...]:
@@ -65,6 +73,12 @@ class Geometries:
             vectors=self.vectors and {layer: _taken(v, order) for layer, v in self.vectors.items()},
             covariates={name: rdm.select(names) for name, rdm in self.covariates.items()},
             outcomes=self.outcomes,
+            others={
+                name: {layer: rdm.select(names) for layer, rdm in rdms.items()}
+                for name, rdms in self.others.items()
+            },
+            lexical=self.lexical and self.lexical.select(names),
+            kl=None if self.kl is None else self.kl[np.ix_(order, order)],
         )
 
     def without_anchor(self) -> "Geometries":
@@ -80,6 +94,9 @@ def read_geometries(
     vectors: str | Path | None = None,
     covariates: Sequence[str] = (),
     outcomes: str | None = None,
+    kl: str | Path | None = None,
+    also: Sequence[str | Path] = (),
+    system_prompts: dict[str, str] | None = None,
     anchor: str | None = None,
     clusters: dict[str, str] | None = None,
 ) -> tuple[Geometries, str]:
@@ -92,6 +109,9 @@ def read_geometries(
         by_prompt, vectors: js_by_prompt.npz and vectors.npz, where they were measured.
         covariates: labeled tables of distances, named by their files' stems.
         outcomes: table of directed outcomes.
+        kl: kl_matrix.json, where it is wanted.
+        also: cosine RDMs of other geometries, named by their files' stems.
+        system_prompts: of the personas, whose words are compared.
         anchor, clusters: of the study.
 
     Raises:
@@ -117,8 +137,22 @@ def read_geometries(
             Path(path).stem: read_rdm_table(path).select(names, path) for path in covariates
         },
         outcomes=read_outcomes(outcomes) if outcomes else None,
+        others={
+            Path(path).stem: {
+                layer: rdm.select(names, path) for layer, rdm in read_cosine_rdms(path).items()
+            }
+            for path in also
+        },
+        lexical=lexical_rdm({n: system_prompts[n] for n in names}) if system_prompts else None,
+        kl=_read_kl(kl, names) if kl else None,
     )
     return geometries, divergences.estimator
+
+
+def _read_kl(path: str | Path, names: Sequence[str]) -> np.ndarray:
+    held, matrix = read_directed_divergences(path)
+    order = places(held, names, path)
+    return matrix[np.ix_(order, order)]
 
 
 def _taken(vectors: np.ndarray, order: Sequence[int]) -> np.ndarray:

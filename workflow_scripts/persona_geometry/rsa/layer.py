@@ -1,22 +1,34 @@
 """Every statistic of one layer. Names and definitions are those of docs/statistics.md."""
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from persona_geometry.rdms.rdm import Rdm, RdmStack
+from persona_geometry.rdms.triangle import doubled_ranks
 from persona_geometry.rsa import jackknife, pairs, residual, sensitivity
 from persona_geometry.rsa.bootstrap import TOO_FEW_PROMPTS, bootstrap_intervals
-from persona_geometry.rsa.cka import debiased_cka, linear_cka
+from persona_geometry.rsa.cka import debiased_cka, kernel_cka, linear_cka
+from persona_geometry.rsa.commonality import commonality
+from persona_geometry.rsa.comparators import compared
+from persona_geometry.rsa.decoupling import TopPairs, decoupled_pairs
+from persona_geometry.rsa.equivalence import EQUAL, UNDECIDED, equivalence
 from persona_geometry.rsa.geometries import Geometries
 from persona_geometry.rsa.layer_tests import LayerTests
+from persona_geometry.rsa.multiplicity import fdr_q_values, p_values_of_families
 from persona_geometry.rsa.outcomes import outcomes_comparison
 from persona_geometry.rsa.permutation import mantel_p_values, partial_mantel
 from persona_geometry.rsa.power import stratified_power
-from persona_geometry.rsa.prompt_centroids import crossvalidated_cosine_distances
+from persona_geometry.rsa.prompt_centroids import (
+    crossvalidated_cosine_distances,
+    fewest_coordinates,
+)
 from persona_geometry.rsa.ranks import rsa
+from persona_geometry.rsa.reasons import layer_reasons
 from persona_geometry.rsa.reliability import split_prompts
 from persona_geometry.study.sections import Alignment
 
@@ -63,14 +75,27 @@ class Layer:
         """(Q, N, d) vectors per prompt and persona, where there are any."""
         return (self.primary.vectors or {}).get(self.number)
 
+    @cached_property
+    def _compact(self) -> np.ndarray | None:
+        """The vectors in few coordinates, to weigh their prompts often."""
+        return None if self.vectors is None else fewest_coordinates(self.vectors)
+
     @property
     def by_prompt(self) -> RdmStack | None:
         """Divergences of each prompt, where there are any."""
         return self.primary.by_prompt["full"] if self.primary.by_prompt else None
 
+    @cached_property
+    def unbiased(self) -> Rdm | None:
+        """Cross-validated cosine distances, where there are any."""
+        if self.vectors is None:
+            return None
+        distances = crossvalidated_cosine_distances(self.vectors)
+        return None if distances is None else self.cosine.of(distances)
+
     def statistics(self) -> dict[str, Any]:
         """The content of `layers.{L}` in alignment.json but for the gates."""
-        return {
+        found = {
             **self._agreement(),
             **self._within_clusters(),
             **self._past_clusters(),
@@ -80,16 +105,27 @@ class Layer:
             **self._past_noise(),
             **self._robustness(),
             **self._pairs(),
+            "comparators": self._comparators(),
+            "commonality": self._commonality(),
+            "equivalence": self._equivalence(),
             "cka": self._cka(),
             "dispersion": self._dispersion(),
             "outcomes": self._outcomes(),
         }
+        kinds = {"partial_fine": ("fine",), "partial_joint": ("fine", "macro")}
+        varies = {
+            name: any(np.ptp(cluster_models(self.primary)[kind].vector) > 0 for kind in of)
+            for name, of in kinds.items()
+            if self.primary.clusters
+        }
+        return found | {"reasons": layer_reasons(found, varies)}
 
     def _agreement(self) -> dict[str, Any]:
         null, k = self.tests.mantel, self.tests.all_layers.index(self.number)
         return {
             "spearman": null.observed[k],
             "mantel_p": null.p_values()[k],
+            "mantel_p_two_sided": self.tests.two_sided_p[k],
             "mantel_null": null.summary(k),
         }
 
@@ -107,6 +143,7 @@ class Layer:
                 self.settings.seed,
                 divergence=self.divergence,
                 permutations=self.settings.permutations,
+                p=float(null.p_values()[self.place]),
             ),
         }
 
@@ -131,14 +168,16 @@ class Layer:
             covariates |= {f"same_{kind}_cluster": model for kind, model in models.items()}
         if not covariates:
             return None
+        result = {"covariates": list(covariates), "caption": PARTIAL_MANTEL_CAPTION}
+        if all(np.ptp(rdm.vector) == 0 for rdm in covariates.values()):
+            return result | {"spearman": None, "p": None, "reason": "No covariate varies."}
         null = partial_mantel(
             self.cosine, self.divergence, list(covariates.values()), self.tests.free
         )
-        return {
-            "covariates": list(covariates),
+        return result | {
             "spearman": null.observed[0],
             "p": null.p_values()[0],
-            "caption": PARTIAL_MANTEL_CAPTION,
+            "reason": None,
         }
 
     def _past_radial_structure(self) -> dict[str, Any]:
@@ -179,38 +218,42 @@ class Layer:
         cutoffs, stacks = self.primary.divergence, self.primary.by_prompt
         prompts = list(stacks["full"]) if stacks else []
         tested, inverse = [*cutoffs.values(), *prompts], self.tests.free.inverse()
-        p = mantel_p_values(tested, self.cosine, inverse).tolist()
+        families = [slice(0, len(cutoffs)), slice(len(cutoffs), len(tested))]
+        p, step_down = p_values_of_families(tested, self.cosine, inverse, families)
+        of_cutoffs, of_prompts = (_tests(p[one], step_down[one]) for one in families)
+
+        def named(labels: Iterable[str], tests: dict[str, np.ndarray]) -> dict[str, Any]:
+            return {name: dict(zip(labels, ps, strict=True)) for name, ps in tests.items()}
+
         per_prompt = None
         if stacks:
-            of_prompt = dict(zip(stacks["full"].labels, p[len(cutoffs) :], strict=True))
             per_prompt = {
                 **sensitivity.per_prompt(self.cosine, stacks["full"]),
-                "mantel_p": of_prompt,
+                **named(stacks["full"].labels, of_prompts),
             }
-        of_cutoff = dict(zip(cutoffs, p[: len(cutoffs)], strict=True))
-        return {"per_prompt": per_prompt, "cutoffs": {**self._cutoffs(), "mantel_p": of_cutoff}}
+        return {
+            "per_prompt": per_prompt,
+            "cutoffs": {**self._cutoffs(), **named(list(cutoffs), of_cutoffs)},
+        }
 
     def _past_noise(self) -> dict[str, Any]:
         splits, seed = self.settings.noise_ceiling_splits, self.settings.seed
         return {
             "crossvalidated_cosine": self._crossvalidated_cosine(),
-            "split_prompts": split_prompts(self.vectors, self.by_prompt, splits, seed)
+            "split_prompts": split_prompts(self._compact, self.by_prompt, splits, seed)
             if splits
             else None,
         }
 
     def _crossvalidated_cosine(self) -> dict[str, Any]:
-        distances, reason = None, None
-        if self.vectors is None:
-            reason = "The cosines come from a file, so there are no vectors of single prompts."
-        elif len(self.vectors) < 2:
-            reason = TOO_FEW_PROMPTS
-        else:
-            distances = crossvalidated_cosine_distances(self.vectors)
-        if distances is None:
-            reason = reason or "A persona's vectors agree no better between prompts than by chance."
+        distance = self.unbiased
+        if distance is None:
+            reason = "A persona's vectors agree no better between prompts than by chance."
+            if self.vectors is None:
+                reason = "The cosines come from a file, so there are no vectors of single prompts."
+            elif len(self.vectors) < 2:
+                reason = TOO_FEW_PROMPTS
             return {"spearman": None, "mantel_p": None, "reason": reason}
-        distance = self.cosine.of(distances)
         (p,) = mantel_p_values([distance], self.divergence, self.tests.free)
         return {"spearman": rsa(distance, self.divergence), "mantel_p": p, "reason": None}
 
@@ -218,7 +261,7 @@ class Layer:
         rho = {cutoff: rsa(self.cosine, d) for cutoff, d in self.primary.divergence.items()}
         whole = rho["full"]
         ratio = {
-            cutoff: value / whole if value is not None and whole else None
+            cutoff: None if value is None or whole is None or whole <= 0 else value / whole
             for cutoff, value in rho.items()
             if cutoff != "full"
         }
@@ -230,7 +273,7 @@ class Layer:
             "jackknife": sensitivity.jackknife(self.cosine, self.divergence),
             "leave_out": {name: self._left_out(name) for name in named},
             "intervals": jackknife.intervals(self.jackknife),
-            "bootstrap": self._bootstrap() if self.settings.bootstrap else None,
+            "bootstrap": self._bootstrap,
         }
 
     def _left_out(self, name: str) -> dict[str, float | None]:
@@ -242,31 +285,84 @@ class Layer:
             "residual_mean_marginal": residual.radial_residuals(cosine, divergence).spearman,
         }
 
-    def _bootstrap(self) -> dict[str, Any]:
+    @cached_property
+    def _bootstrap(self) -> dict[str, Any] | None:
+        if not self.settings.bootstrap:
+            return None
         return bootstrap_intervals(
-            self.vectors,
+            self._compact,
             self.cosine,
             self.divergence,
             self.by_prompt,
             self.settings.bootstrap,
             self.settings.seed,
             whole_clusters(self.primary),
+            self._top_pairs.see,
         )
+
+    @cached_property
+    def _top_pairs(self) -> TopPairs:
+        """What the bootstrap's resamples of the prompts have on top."""
+        return TopPairs(len(self.cosine), self.settings.top_k)
+
+    def _decoupling(self, table: list[dict[str, Any]]) -> dict[str, Any]:
+        """The pairs that are near in one geometry and far in the other."""
+        made = self._bootstrap  # which counts
+        if self.by_prompt is None:
+            reason = "The divergences come from a file, so there are no prompts to resample."
+        elif len(self.by_prompt) < 2:
+            reason = TOO_FEW_PROMPTS
+        else:
+            reason = None if made else "alignment.bootstrap is 0."
+        return decoupled_pairs(table, self.settings.top_k, self._top_pairs, reason)
 
     def _pairs(self) -> dict[str, Any]:
         rest, k = self.tests.residuals[self.number], self.settings.top_k
-        magnitude = pairs.residual_magnitudes(rest) if rest.spearman is not None else None
-        table = pairs.pair_table(self.primary.clusters, self.cosine, self.divergence, magnitude)
+        table = pairs.pair_table(self.primary.clusters, self.cosine, self.divergence, rest)
         top = pairs.top_residual_pairs(table, k)
         return {
             "top_residual_pairs": top,
+            "decoupling": self._decoupling(table),
             "predictions": pairs.check_predictions(table, top, self.settings.predictions),
             "agreeing_pairs": pairs.agreeing_pairs(table, k),
             "disagreeing_pairs": pairs.disagreeing_pairs(table, k),
         }
 
+    def _comparators(self) -> dict[str, Any] | None:
+        chosen = self.settings.comparators
+        if not chosen:
+            return None
+        free = self.tests.free
+        return compared(chosen, self.cosine, self.divergence, self.unbiased, free)
+
+    def _commonality(self) -> dict[str, Any]:
+        """R² of the divergences' ranks, by what explains them."""
+        whole, anchor = self.whole.cosine[self.number], self.whole.anchor
+        if anchor in self.whole.personas:
+            radial, kind = residual.anchor_sums(whole, str(anchor)), "distance from the anchor"
+        else:
+            radial, kind = residual.mean_marginals(self.cosine), "mean distance from all others"
+        lexical = self.primary.lexical
+        models = cluster_models(self.primary) if self.primary.clusters else {}
+        predictors = {
+            "cosine": [self.cosine.ranks],
+            "clusters": [model.ranks for model in models.values()],
+            "radial": [doubled_ranks(radial)],
+            "lexical": [lexical.ranks] if lexical is not None else [],
+        }
+        return {**commonality(self.divergence.ranks, predictors), "radial_is": kind}
+
+    def _equivalence(self) -> dict[str, Any] | None:
+        smallest = self.settings.smallest_effect
+        if smallest is None:
+            return None
+        intervals = jackknife.intervals(self.jackknife)
+        over = "dual" if intervals["dual"]["reason"] is None else "personas"
+        rho = self.jackknife.rho
+        return {"over": over, **equivalence(rho, intervals[over], smallest, fisher=True)}
+
     def _cka(self) -> dict[str, Any] | None:
-        """CKA of centroids and of JS similarities (1 - JS / ln 2) as features."""
+        """CKA of centroids and of JS similarities (1 - JS / ln 2), as features and as a kernel."""
         if self.vectors is None:
             return None
         centroids = self.vectors.mean(0, dtype=np.float64)
@@ -274,6 +370,7 @@ class Layer:
         return {
             "linear": linear_cka(centroids, similarities),
             "debiased": debiased_cka(centroids, similarities),
+            "kernel": kernel_cka(centroids, similarities),
             "exploratory": True,
         }
 
@@ -291,13 +388,22 @@ class Layer:
     def _outcomes(self) -> dict[str, Any] | None:
         if not self.primary.outcomes:
             return None
-        return outcomes_comparison(
+        found = outcomes_comparison(
             self.cosine,
             self.divergence,
             self.primary.outcomes,
             self.settings.bootstrap,
             self.settings.seed,
         )
+        smallest, difference = self.settings.smallest_effect, found["difference"]
+        test = smallest and equivalence(difference["value"], difference, smallest)
+        if test and found["stronger"] == UNDECIDED and test["verdict"] == EQUAL:
+            found["stronger"] = "equal"
+        return found | {"difference": difference | {"equivalence": test}}
+
+
+def _tests(p: np.ndarray, step_down: np.ndarray) -> dict[str, np.ndarray]:
+    return {"mantel_p": p, "step_down_p": step_down, "fdr_q": fdr_q_values(p)}
 
 
 def whole_clusters(geometries: Geometries) -> list[str]:
@@ -322,6 +428,8 @@ def partial(geometries: Geometries, layer: int, kinds: list[str]) -> float | Non
         return None
     models = cluster_models(geometries)
     covariates = [models[kind].vector for kind in kinds]
+    if all(np.ptp(covariate) == 0 for covariate in covariates):
+        return None  # nothing would be partialled out
     return residual.partial_spearman(
         geometries.cosine[layer].ranks, geometries.divergence["full"].ranks, covariates
     )

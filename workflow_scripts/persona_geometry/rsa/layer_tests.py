@@ -3,7 +3,10 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from persona_geometry.rsa.geometries import Geometries
+from persona_geometry.rsa.multiplicity import fdr_q_values, step_down_p_values
 from persona_geometry.rsa.permutation import Null, Permutations, mantel
 from persona_geometry.rsa.residual import Residuals, radial_residuals
 from persona_geometry.study.sections import Alignment
@@ -17,6 +20,7 @@ class LayerTests:
         all_layers: the known ones, of which `mantel` is.
         free: permutations of all personas.
         mantel: cosine distance against divergence.
+        two_sided_p: (layers,) two-sided p-values of `mantel`.
         stratified: the same under permutations within fine clusters; None where there are none.
         residuals: both RDMs of each configured layer without their mean marginals.
         radial: test of those residuals.
@@ -39,6 +43,7 @@ class LayerTests:
         within = Permutations.within(strata, count, seed)
         progress(f"Mantel tests of {len(self.all_layers)} layers, {count:,} permutations")
         self.mantel = mantel([primary.cosine[x] for x in self.all_layers], divergence, self.free)
+        self.two_sided_p = self.mantel.two_sided_p_values()
         chosen = [primary.cosine[layer] for layer in layers]
         self.stratified = mantel(chosen, divergence, within) if within.groups else None
         self.residuals: dict[int, Residuals] = {
@@ -56,24 +61,30 @@ class LayerTests:
 
     def curve(self) -> dict[str, dict[str, Any]]:
         """ρ of every known layer with its p-values."""
-        p, family_wise = self.mantel.p_values(), self.mantel.family_wise_p_values()
+        p = self.mantel.p_values()
+        columns = {
+            "spearman": self.mantel.observed,
+            "mantel_p": p,
+            "family_wise_p": self.mantel.family_wise_p_values(),
+            "step_down_p": step_down_p_values(self.mantel),
+            "fdr_q": fdr_q_values(p),
+        }
         return {
-            str(layer): {
-                "spearman": self.mantel.observed[k],
-                "mantel_p": p[k],
-                "family_wise_p": family_wise[k],
-            }
+            str(layer): {name: values[k] for name, values in columns.items()}
             for k, layer in enumerate(self.all_layers)
         }
 
     def across_layers(self) -> dict[str, Any]:
-        """Family-wise p-values over the configured layers."""
+        """p-values over the configured layers, adjusted for there being several."""
         columns = [self.all_layers.index(layer) for layer in self.layers]
         chosen = Null(self.mantel.observed[columns], self.mantel.permuted[:, columns], self.free)
         return {
-            "family_wise_p": self._by_layer(chosen),
-            "stratified_family_wise_p": self.stratified and self._by_layer(self.stratified),
+            "family_wise_p": self._by_layer(chosen.family_wise_p_values()),
+            "step_down_p": self._by_layer(step_down_p_values(chosen)),
+            "fdr_q": self._by_layer(fdr_q_values(chosen.p_values())),
+            "stratified_family_wise_p": self.stratified
+            and self._by_layer(self.stratified.family_wise_p_values()),
         }
 
-    def _by_layer(self, null: Null) -> dict[str, float]:
-        return dict(zip(map(str, self.layers), null.family_wise_p_values(), strict=True))
+    def _by_layer(self, values: np.ndarray) -> dict[str, float]:
+        return dict(zip(map(str, self.layers), values, strict=True))

@@ -10,9 +10,11 @@ from math import comb
 from typing import Any
 
 import numpy as np
-from scipy.stats import rankdata
 
 from persona_geometry.rdms.rdm import RdmStack
+from persona_geometry.rdms.triangle import doubled_ranks
+
+DISAGREE = "Halves of the prompts do not agree, so no reliability can be told."
 
 
 def noise_ceiling(by_prompt: RdmStack | None, splits: int, seed: int) -> dict[str, Any] | None:
@@ -27,9 +29,10 @@ def noise_ceiling(by_prompt: RdmStack | None, splits: int, seed: int) -> dict[st
     Returns:
         None with fewer than two prompts, fewer than three personas or divergences that do not
         vary. Else `split_half` (mean Spearman correlation between the halves' mean divergences),
-        `reliability` (of the mean over all prompts), `rho_ceiling` (its square root, 0 where it
-        is negative), `low` and `high` (2.5 and 97.5 % points of the ceiling over the splits: how
-        much it depends on the split, not a confidence interval), `splits` and `exhaustive`.
+        `reliability` (of the mean over all prompts), `rho_ceiling` (its square root), `low` and
+        `high` (2.5 and 97.5 % points of the ceiling over the splits, 0 where halves do not agree:
+        how much it depends on the split, not a confidence interval), `splits`, `exhaustive` and
+        `reason`: why there is no reliability and no ceiling, as where `split_half` is not positive.
 
     A predictor free of noise, and of this sample of prompts, is expected to reach `rho_ceiling`.
     A geometry measured with noise falls short of it, and one measured on the same prompts may
@@ -39,22 +42,36 @@ def noise_ceiling(by_prompt: RdmStack | None, splits: int, seed: int) -> dict[st
         return None
     prompts, pairs = len(by_prompt), by_prompt.vectors
     first, second, exhaustive = halves(prompts, splits, np.random.default_rng(seed))
-    rho = row_correlations(rankdata(first @ pairs, axis=1), rankdata(second @ pairs, axis=1))
+    rho = row_correlations(doubled_ranks(first @ pairs), doubled_ranks(second @ pairs))
     if not np.isfinite(rho).all():
         return None
     lengthening = prompts / (prompts // 2)
-    reliability = float(spearman_brown(rho.mean(), lengthening))
-    ceilings = np.sqrt(np.maximum(spearman_brown(rho, lengthening), 0))
-    low, high = np.quantile(ceilings, [0.025, 0.975])
+    split_half = float(rho.mean())
+    found: dict[str, Any] = dict.fromkeys(("reliability", "rho_ceiling", "low", "high"))
+    if (reliability := reliability_of(split_half, lengthening)) is not None:
+        ceilings = np.sqrt(spearman_brown(np.maximum(rho, 0.0), lengthening))
+        low, high = np.quantile(ceilings, [0.025, 0.975])
+        found = {
+            "reliability": reliability,
+            "rho_ceiling": float(np.sqrt(reliability)),
+            "low": float(low),
+            "high": float(high),
+        }
     return {
-        "split_half": float(rho.mean()),
-        "reliability": reliability,
-        "rho_ceiling": float(np.sqrt(max(reliability, 0.0))),
-        "low": float(low),
-        "high": float(high),
+        "split_half": split_half,
+        **found,
         "splits": len(rho),
         "exhaustive": exhaustive,
+        "reason": None if reliability is not None else DISAGREE,
     }
+
+
+def reliability_of(split_half: float, lengthening: float) -> float | None:
+    """Reliability of all prompts, in (0, 1]; None where halves do not agree positively.
+
+    The formula means nothing there: near -1 it runs to minus infinity.
+    """
+    return float(spearman_brown(split_half, lengthening)) if split_half > 0 else None
 
 
 def spearman_brown(reliability: np.ndarray | float, lengthening: float) -> np.ndarray | float:

@@ -3,29 +3,35 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from persona_geometry.rdms.rdm import Rdm
+from persona_geometry.rdms.triangle import doubled_ranks
+from persona_geometry.rsa.decoupling import z_scores
 from persona_geometry.rsa.residual import Residuals, macro_clusters
+
+SIGNED = ("magnitude", "z_cos", "z_js", "z_difference")
 
 
 def pair_table(
     clusters: Mapping[str, str],
     cosine: Rdm,
     divergence: Rdm,
-    magnitude: np.ndarray | None = None,
+    residuals: Residuals | None = None,
 ) -> list[dict[str, Any]]:
     """One row a pair of personas, in the order of the upper triangle.
 
     Args:
         clusters: fine cluster of every clustered persona.
         cosine, divergence: RDMs of the same personas.
-        magnitude: (pairs,) residual magnitudes, or None.
+        residuals: of both on their mean marginals, or None.
 
     Returns:
         Rows of `pair`, `relation` ("within_cluster", "same_macro" or "cross_macro"), `cosine`,
-        `js`, their mid-ranks `cosine_rank` and `js_rank` (1 is the closest pair) and `magnitude`.
+        `js`, their mid-ranks `cosine_rank` and `js_rank` (1 is the closest pair), `magnitude`
+        (|z_cos| + |z_js|), `z_cos`, `z_js` (residuals over their population sd, positive where the
+        pair is farther apart than its radial structure says) and `z_difference` (z_js - z_cos).
+        The last four are None without residuals that vary.
     """
+    z = residuals and z_scores(residuals)
     macro = dict(zip(cosine.names, macro_clusters(cosine.names, clusters), strict=True))
     rows = []
     for k, (first, second) in enumerate(cosine.pairs):
@@ -41,25 +47,23 @@ def pair_table(
                 "js": float(divergence.vector[k]),
                 "cosine_rank": float(cosine.ranks[k] / 2),
                 "js_rank": float(divergence.ranks[k] / 2),
-                "magnitude": None if magnitude is None else float(magnitude[k]),
+                **(_signed(float(z[0][k]), float(z[1][k])) if z else dict.fromkeys(SIGNED)),
             }
         )
     return rows
 
 
-def residual_magnitudes(residuals: Residuals) -> np.ndarray | None:
-    """(pairs,) |z| + |z| of two RDMs' residuals, each divided by its population sd."""
-    x, y = residuals.x.vector, residuals.y.vector
-    if not (x.std() > 0 and y.std() > 0):
-        return None
-    return np.abs(x - x.mean()) / x.std() + np.abs(y - y.mean()) / y.std()
+def _signed(z_cos: float, z_js: float) -> dict[str, float]:
+    values = abs(z_cos) + abs(z_js), z_cos, z_js, z_js - z_cos
+    return dict(zip(SIGNED, values, strict=True))
 
 
 def top_residual_pairs(table: Sequence[dict[str, Any]], k: int) -> list[dict[str, Any]]:
     """The k pairs that the radial covariate fits worst."""
     if table and table[0]["magnitude"] is None:
         return []
-    return sorted(table, key=lambda row: -row["magnitude"])[:k]
+    ranks = doubled_ranks([row["magnitude"] for row in table])
+    return [table[place] for place in (-ranks).argsort(kind="stable")[:k]]
 
 
 def agreeing_pairs(table: Sequence[dict[str, Any]], k: int) -> list[dict[str, Any]]:
@@ -84,21 +88,34 @@ def check_predictions(
     top: Sequence[dict[str, Any]],
     predicted: Sequence[Sequence[str]],
 ) -> dict[str, Any] | None:
-    """Whether every predicted pair is among the top residual pairs; None without predictions."""
+    """Whether every predicted pair is among the top residual pairs; None without predictions.
+
+    Returns:
+        `pairs` (rows with `in_top_k`), `top_k`, `all_in_top_k`, which is None where the answer
+        could not have been another, and `reason`: why.
+    """
     if not predicted:
         return None
     leading = [frozenset(row["pair"]) for row in top]
     found = {frozenset(row["pair"]): row for row in table}
+    missing = [pair for pair in predicted if frozenset(pair) not in found]
     rows = [
         {**found[frozenset(pair)], "in_top_k": frozenset(pair) in leading}
         for pair in predicted
-        if frozenset(pair) in found
+        if pair not in missing
     ]
-    complete = len(rows) == len(predicted) and bool(top)
+    reason = None
+    if not top:
+        reason = "a geometry does not vary beyond its radial structure"
+    elif missing:
+        reason = f"{' and '.join(missing[0])} are not both among the personas compared"
+    elif len(top) == len(table):
+        reason = f"the top {len(top)} are all pairs there are"
     return {
         "pairs": rows,
         "top_k": len(top),
-        "all_in_top_k": all(row["in_top_k"] for row in rows) if complete else None,
+        "all_in_top_k": None if reason else all(row["in_top_k"] for row in rows),
+        "reason": reason,
     }
 
 

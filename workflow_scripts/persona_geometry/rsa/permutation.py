@@ -136,6 +136,11 @@ class Null:
         """
         return self._share(self.permuted)
 
+    def two_sided_p_values(self) -> np.ndarray:
+        """(K,) p-values of a correlation so far from 0 on either side; nan where it is."""
+        both = replace(self, observed=np.abs(self.observed), permuted=np.abs(self.permuted))
+        return both.p_values()
+
     def family_wise_p_values(self) -> np.ndarray:
         """(K,) p-values against the largest of all K statistics of each permutation.
 
@@ -149,7 +154,7 @@ class Null:
 
     def _share(self, permuted: np.ndarray) -> np.ndarray:
         reached = (permuted >= self.observed - ROUNDING).sum(0)
-        return _share(reached, len(permuted), self.observed, self.permutations)
+        return share(reached, len(permuted), self.observed, self.permutations)
 
     def summary(self, k: int) -> dict[str, Any]:
         """Mean, standard deviation and quantiles of one null distribution, and how it was made.
@@ -193,21 +198,36 @@ def mantel(fixed: Sequence[Rdm], moved: Rdm, permutations: Permutations) -> Null
 
 def mantel_p_values(fixed: Sequence[Rdm], moved: Rdm, permutations: Permutations) -> np.ndarray:
     """(K,) p-values of `mantel`, for so many RDMs that their null distributions are too large."""
+    observed, chunks = correlations(fixed, moved, permutations)
+    reached, taken = np.zeros(len(fixed), dtype=int), 0
+    for permuted in chunks:
+        reached += (permuted >= observed[:, None] - ROUNDING).sum(1)
+        taken += permuted.shape[1]
+    return share(reached, taken, observed, permutations)
+
+
+def correlations(
+    fixed: Sequence[Rdm], moved: Rdm, permutations: Permutations
+) -> tuple[np.ndarray, Iterator[np.ndarray]]:
+    """(K,) correlations of K RDMs with one, and (K, m) under m permutations at a time."""
     x, y = np.stack([rdm.ranks for rdm in fixed]), moved.ranks
     center, scale = _center_and_scale(x, y)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        observed = np.where(scale > 0, (x @ y - center) / scale, np.nan)
     n = permutations.n
     first, second = np.triu_indices(n, 1)
     table = square(y, n).reshape(-1)
-    reached, taken = np.zeros(len(x), dtype=int), 0
-    with np.errstate(divide="ignore", invalid="ignore"):
-        observed = np.where(scale > 0, (x @ y - center) / scale, np.nan)
-        enough = (observed - ROUNDING) * scale + center  # compared as products, without division
+
+    def permuted() -> Iterator[np.ndarray]:
         for chunk in permutations.chunks(max(1, CHUNK_PAIRS // len(y))):
             labels = np.ascontiguousarray(chunk.T)
             products = x @ table.take(labels[first] * n + labels[second], mode="clip")
-            reached += (products >= enough[:, None]).sum(1)
-            taken += len(chunk)
-    return _share(reached, taken, observed, permutations)
+            products -= center
+            with np.errstate(divide="ignore", invalid="ignore"):
+                products /= scale[:, None]
+            yield products
+
+    return observed, permuted()
 
 
 def _center_and_scale(x: np.ndarray, y: np.ndarray) -> tuple[float, np.ndarray]:
@@ -219,7 +239,7 @@ def _center_and_scale(x: np.ndarray, y: np.ndarray) -> tuple[float, np.ndarray]:
     return total**2 / n_pairs, np.sqrt(spread_x * spread_y)
 
 
-def _share(
+def share(
     reached: np.ndarray, taken: int, observed: np.ndarray, permutations: Permutations
 ) -> np.ndarray:
     """p-values, from how many of the taken permutations reach what was observed."""
@@ -261,8 +281,14 @@ def partial_mantel(
 
 
 def orthonormal_basis(covariates: Sequence[np.ndarray], n: int) -> np.ndarray:
-    """(n, r) orthonormal columns that span the intercept and the covariates."""
+    """(n, r) orthonormal columns that span the intercept and the covariates.
+
+    Raises:
+        ValueError: a value that is not finite, which least squares would spread everywhere.
+    """
     design = np.column_stack([np.ones(n), *covariates]).astype(np.float64)
+    if not np.isfinite(design).all():
+        raise ValueError("a covariate holds a value that is not a finite number")
     centered = design - np.column_stack([np.zeros(n), design[:, 1:].mean(0) * np.ones((n, 1))])
     left, sizes, _ = np.linalg.svd(centered, full_matrices=False)
     return left[:, sizes > 1e-10 * sizes[0]]

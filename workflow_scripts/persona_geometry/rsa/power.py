@@ -43,6 +43,7 @@ def stratified_power(
     *,
     divergence: Rdm | None = None,
     permutations: int = 10_000,
+    p: float | None = None,
 ) -> dict[str, Any]:
     """Power of the Mantel test that permutes labels within strata.
 
@@ -53,6 +54,7 @@ def stratified_power(
         divergence: their divergences, to set the observed effect beside the detectable one.
         permutations: up to so many admissible permutations the test enumerates all of them, and
             beyond draws so many.
+        p: that the test gave, to say whether it found what was there; None where it is not known.
 
     Returns:
         `n_admissible` permutations (the identity included), `smallest_p` the test can give,
@@ -82,7 +84,7 @@ def stratified_power(
         "power_curve": curve,
         "simulations": simulations if curve else 0,
     }
-    return result | {"statement": _statement(result)}
+    return result | {"statement": statement(result, p)}
 
 
 def within_cluster_correlation(
@@ -193,29 +195,62 @@ def _crossing(curve: list[dict[str, float]]) -> float | None:
     return None
 
 
-def _statement(result: dict[str, Any]) -> str:
+def statement(result: dict[str, Any], p: float | None) -> str:
+    """What the test could see and did see, in words.
+
+    Args:
+        result: of `stratified_power`.
+        p: of the test, or None.
+    """
     if result["smallest_p"] > LEVEL:
         return (
             f"The p of the stratified test cannot fall below {result['smallest_p']:.2g} "
             f"(admissible permutations: {result['n_admissible']}): it cannot tell, whatever the "
             f"data."
         )
+    detectable, observed = result["detectable_rho"], result["observed_rho"]
     scope = (
         f"The stratified test sees {result['moving_pairs']} pairs, {result['within_pairs']} of "
         f"them within clusters."
     )
-    detectable, observed = result["detectable_rho"], result["observed_rho"]
+    if not result["power_curve"]:
+        return f"{scope} The cosine distances do not vary within them: it cannot tell."
+    found = None if p is None else p <= LEVEL
     if detectable is None:
-        return f"{scope} Even identical geometries would be missed too often: it cannot tell."
+        ability = f"Even identical geometries are found with less than {TARGET:.0%} power"
+        if found and observed is not None and observed > 0:
+            return f"{scope} {ability}; the observed {observed:.2f} was found all the same."
+        return f"{scope} {ability}: a p above {LEVEL:g} cannot tell an agreement from none."
+    digits = 2 if observed is None else _digits_apart(observed, detectable)
     ability = (
-        f"A within-cluster correlation of {detectable:.2f} or more is found with "
+        f"A within-cluster correlation of {detectable:.{digits}f} or more is found with "
         f"{TARGET:.0%} power at {LEVEL:g}"
     )
+    weaker = observed is None or observed < detectable
+    return f"{scope} {ability}{_seen(found, observed, digits, weaker=weaker)}"
+
+
+def _seen(found: bool | None, observed: float | None, digits: int, *, weaker: bool) -> str:
+    """The end of the sentence: what was observed, beside what would have been seen."""
     if observed is None:
-        return f"{scope} {ability}; a larger p does not speak against a weaker one."
-    if observed >= detectable:
-        return f"{scope} {ability}; the observed {observed:.2f} is within its reach."
-    return (
-        f"{scope} {ability}; the observed {observed:.2f} is weaker, and a p above {LEVEL:g} cannot "
-        f"tell such an agreement from none."
-    )
+        return "; a larger p does not speak against a weaker one."
+    value = f"{observed:.{digits}f}"
+    if found and observed > 0:
+        return f"; the observed {value} was found" + (", though it is weaker." if weaker else ".")
+    if found:
+        return f"; the observed {value} is not positive, although p is {LEVEL:g} or less."
+    if observed <= 0:
+        return f"; the observed {value} is not positive, so there is nothing that it missed."
+    if weaker:
+        return (
+            f"; the observed {value} is weaker, and a p above {LEVEL:g} cannot tell such an "
+            f"agreement from none."
+        )
+    if found is None:
+        return f"; the observed {value} is within its reach."
+    return f"; the observed {value} is as strong and was not found all the same."
+
+
+def _digits_apart(one: float, other: float) -> int:
+    """Decimals, at least two, with which two numbers are written so that they differ."""
+    return next((d for d in range(2, 17) if f"{one:.{d}f}" != f"{other:.{d}f}"), 2)

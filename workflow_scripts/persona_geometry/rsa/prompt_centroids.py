@@ -25,7 +25,7 @@ def weighted_cosine_distances(vectors: np.ndarray, weights: np.ndarray) -> np.nd
     Raises:
         InputError: a vector holds a value that is not a number.
     """
-    vectors = _fewest_coordinates(vectors)
+    vectors = fewest_coordinates(vectors)
     prompts, personas, width = vectors.shape
     inner = np.zeros((len(weights), personas, personas))
     step = max(1, _BLOCK_ELEMENTS // (personas * (prompts + len(weights))))
@@ -86,8 +86,11 @@ def _distances(inner: np.ndarray) -> np.ndarray:
     return complement(vectorize(inner) / vectorize(lengths[:, :, None] * lengths[:, None, :]))
 
 
-def _fewest_coordinates(vectors: np.ndarray) -> np.ndarray:
-    """Vectors with the same inner products, in no more dimensions than there are vectors."""
+def fewest_coordinates(vectors: np.ndarray) -> np.ndarray:
+    """Vectors with the same inner products, in no more dimensions than there are vectors.
+
+    Of what it returned itself it returns the same: who weighs often, calls it once before.
+    """
     _refuse_nan(vectors)
     prompts, personas, width = vectors.shape
     if prompts * personas >= width:

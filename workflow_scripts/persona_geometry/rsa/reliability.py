@@ -9,10 +9,10 @@ corrected for attenuation, in the form that holds where errors of the two sides 
 from typing import Any
 
 import numpy as np
-from scipy.stats import rankdata
 
 from persona_geometry.rdms.rdm import RdmStack
-from persona_geometry.rsa.noise_ceiling import halves, row_correlations, spearman_brown
+from persona_geometry.rdms.triangle import doubled_ranks
+from persona_geometry.rsa.noise_ceiling import DISAGREE, halves, reliability_of, row_correlations
 from persona_geometry.rsa.prompt_centroids import weighted_cosine_distances
 
 
@@ -34,21 +34,22 @@ def split_prompts(
         `different_prompts`: cosine distances of one half with divergences of the other.
         `same_prompts`: of the same half.
         `split_half`: `cosine` and `js`, one half with the other.
-        `reliability`: both, of all prompts, by the formula of Spearman and Brown.
+        `reliability`: both, of all prompts, by the formula of Spearman and Brown; None where the
+        `split_half` is not positive.
         `ceiling`: root of the product of the reliabilities: what two measures so noisy of one
         geometry reach. None where a reliability is not positive.
         `disattenuated`: `different_prompts` over the root of the product of `split_half`: the
         correlation of the geometries that endlessly many prompts would give. It may pass 1 by
         chance; None where a reliability is not positive.
-        `splits`: how many were taken.
+        `splits`: how many were taken. `reason`: why what is None is so.
     """
     if vectors is None or by_prompt is None or len(by_prompt) < 2 or len(by_prompt.names) < 3:
         return None
     prompts = len(by_prompt)
     first, second, _ = halves(prompts, splits, np.random.default_rng(seed))
     both = np.concatenate([first, second])
-    cosine = np.split(rankdata(weighted_cosine_distances(vectors, both), axis=1), 2)
-    js = np.split(rankdata(both @ by_prompt.vectors, axis=1), 2)
+    cosine = np.split(doubled_ranks(weighted_cosine_distances(vectors, both)), 2)
+    js = np.split(doubled_ranks(both @ by_prompt.vectors), 2)
 
     def mean(*sides: tuple[np.ndarray, np.ndarray]) -> float:
         return float(np.mean([row_correlations(x, y) for x, y in sides]))
@@ -58,16 +59,18 @@ def split_prompts(
     if not np.isfinite([*split_half.values(), different]).all():
         return None
     lengthening = prompts / (prompts // 2)
-    reliability = {name: float(spearman_brown(r, lengthening)) for name, r in split_half.items()}
-    reliable = min(split_half.values()) > 0
+    reliability = {name: reliability_of(r, lengthening) for name, r in split_half.items()}
+    known = [value for value in reliability.values() if value is not None]
+    reliable = len(known) == len(reliability)
     return {
         "different_prompts": different,
         "same_prompts": mean((cosine[0], js[0]), (cosine[1], js[1])),
         "split_half": split_half,
         "reliability": reliability,
-        "ceiling": float(np.sqrt(np.prod(list(reliability.values())))) if reliable else None,
+        "ceiling": float(np.sqrt(np.prod(known))) if reliable else None,
         "disattenuated": different / float(np.sqrt(np.prod(list(split_half.values()))))
         if reliable
         else None,
         "splits": len(first),
+        "reason": None if reliable else DISAGREE,
     }

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from persona_geometry.rdms.rdm import Rdm
-from persona_geometry.rdms.triangle import vectorize
+from persona_geometry.rdms.triangle import merged, vectorize
 from persona_geometry.rsa.permutation import orthonormal_basis
 from persona_geometry.rsa.ranks import correlation, rsa
 
@@ -82,14 +82,19 @@ class Residuals:
     """
 
     def __init__(self, x: Rdm, x_covariate: np.ndarray, y: Rdm, y_covariate: np.ndarray) -> None:
-        self.x = x.of(residualize(x.vector, [x_covariate]))
-        self.y = y.of(residualize(y.vector, [y_covariate]))
+        self.x, self.y = _rest(x, x_covariate), _rest(y, y_covariate)
         self.r2 = explained(x.vector, self.x.vector), explained(y.vector, self.y.vector)
         varies = all(
             np.ptp(rest.vector) > 1e-10 * np.ptp(rdm.vector)
             for rest, rdm in ((self.x, x), (self.y, y))
         )
         self.spearman = rsa(self.x, self.y) if varies else None
+
+
+def _rest(rdm: Rdm, covariate: np.ndarray) -> Rdm:
+    """Residuals, of which those that differ by the rounding of the distances are equal."""
+    rest = residualize(rdm.vector, [covariate])
+    return rdm.of(merged(rest, np.abs(rdm.vector).max(initial=0.0)))
 
 
 def radial_residuals(x: Rdm, y: Rdm) -> Residuals:

@@ -25,9 +25,6 @@ def cluster_collapsed(x: Rdm, y: Rdm, fine: Sequence[str]) -> tuple[float | None
     members = np.array([[label == name for label in fine] for name in names], dtype=float)
     weights = members / members.sum(1, keepdims=True)
     n_pairs = len(names) * (len(names) - 1) // 2
-    # Averages of equal values may differ by rounding.
-    if n_pairs < 3 or np.ptp(x.vector) == 0 or np.ptp(y.vector) == 0:
-        return None, n_pairs
     of_x, of_y = (vectorize(weights @ rdm.square @ weights.T) for rdm in (x, y))
     return spearman(of_x, of_y), n_pairs
 

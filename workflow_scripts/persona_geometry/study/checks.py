@@ -12,6 +12,7 @@ from persona_geometry.model.checkpoint import read_config
 from persona_geometry.model.fingerprint import ADAPTER
 from persona_geometry.model.tensors import depth_of, text_config
 from persona_geometry.rsa.catalogue import Scope
+from persona_geometry.rsa.comparators import COMPARATORS
 from persona_geometry.rsa.gates import check
 from persona_geometry.study.inputs import check_inputs
 from persona_geometry.study.tables import (
@@ -19,6 +20,7 @@ from persona_geometry.study.tables import (
     TEMPLATE_DEFAULT,
     is_almost_template_default,
 )
+from persona_geometry.text_files import alike
 
 if TYPE_CHECKING:
     from persona_geometry.study.config import Study
@@ -45,9 +47,10 @@ def check_study(study: "Study", config: dict[str, Any]) -> tuple[str, ...]:
     _check_mentions(study, config["personas"])
     _check_layers(study)
     _check_numbers(study)
-    anchored = check_inputs(study)
+    _check_other_geometries(study)
+    anchored, inputs = check_inputs(study)
     gates = _check_gates(study, anchored)
-    return (*_remarks(study, config), *gates)
+    return (*_remarks(study, config), *inputs, *gates)
 
 
 def check_model_layers(layers: list[int], model_config: dict[str, Any], source: str) -> None:
@@ -97,10 +100,10 @@ def _check_personas(study: "Study", config: dict[str, Any]) -> None:
             f"rename the cluster."
         )
     for cluster in clusters:
-        if alike := sorted(c for c in clusters if c.casefold() == cluster.casefold())[1:]:
+        if twins := sorted(c for c in clusters if alike(c) == alike(cluster))[1:]:
             raise InputError(
-                f"{table}: the clusters '{alike[0]}' and '{cluster}' differ only in upper and "
-                f"lower case; write them alike, or rename one."
+                f"{table}: the clusters '{twins[0]}' and '{cluster}' differ only in upper and "
+                f"lower case, or in how an accent is encoded; write them alike, or rename one."
             )
     if len(names - {study.anchor}) < 4:
         raise InputError(
@@ -225,6 +228,26 @@ def _check_numbers(study: "Study") -> None:
         )
 
 
+def _check_other_geometries(study: "Study") -> None:
+    also, k = study.geometry.also, study.geometry.components
+    if also and "cosine" in study.rdm:
+        raise InputError(
+            f"{study.source}: geometry.also has {also[0]}, which needs centroids, but rdm.cosine "
+            f"comes from a file; remove one of the two."
+        )
+    if study.geometry.token in also:
+        raise InputError(
+            f"{study.source}: geometry.also has {study.geometry.token}, which is geometry.token, "
+            f"the main geometry; remove it there."
+        )
+    n = len(set(study.persona_names) - {study.anchor})
+    if "components_removed" in also and k > n - 3:
+        raise InputError(
+            f"{study.source}: geometry.components is {k}, but {n} personas have {n - 1} "
+            f"components, of which at least two must stay; give at most {n - 3}."
+        )
+
+
 def _check_gates(study: "Study", anchored: bool) -> list[str]:
     measured = "js" not in study.rdm
     alignment = study.alignment
@@ -243,7 +266,10 @@ def _check_gates(study: "Study", anchored: bool) -> list[str]:
             "bootstrap": alignment.bootstrap > 0,
             "splits": alignment.noise_ceiling_splits > 0,
             "outcomes": alignment.outcomes is not None,
+            "smallest effect": alignment.smallest_effect is not None,
+            **{name: name in alignment.comparators for name in COMPARATORS},
         },
+        study.geometry.also,
     )
     try:
         return [f"{study.source}: {line}" for line in check(alignment.gates, scope)]
@@ -256,7 +282,7 @@ def _remarks(study: "Study", config: dict[str, Any]) -> Iterator[str]:
     if alignment.predictions and alignment.top_k >= n * (n - 1) // 2:
         yield (
             f"{study.source}: alignment.top_k = {alignment.top_k} is as many as there are pairs "
-            f"({n * (n - 1) // 2}), so every prediction will hold."
+            f"({n * (n - 1) // 2}), so no prediction will be evaluated."
         )
     if len(alignment.leave_out) == n:
         yield (

@@ -70,6 +70,11 @@ class Study:
         return self.geometry.headline_layer
 
     @property
+    def divergence_label(self) -> str:
+        """The divergence, as figures name it; one from a file may be any."""
+        return "Imported divergence" if "js" in self.rdm else self.divergence.label
+
+    @property
     def needs_model(self) -> bool:
         """False when both RDMs come from files."""
         return not {"cosine", "js"} <= set(self.rdm)

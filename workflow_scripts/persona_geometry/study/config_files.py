@@ -1,6 +1,8 @@
 """The files that a config is read from, before Snakemake merges them without a word."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +11,12 @@ import yaml
 from persona_geometry.errors import InputError
 from persona_geometry.text_files import read_text
 
+_NUMBERS = {"tag:yaml.org,2002:int", "tag:yaml.org,2002:float"}
+_OTHER_BASE = re.compile(r"[-+]?(0[0-9_xb]|[0-9_]+:)")
+
 
 def check_config_files(paths: Sequence[str | Path]) -> list[str]:
-    """Refuse a key that is written twice, of which only the last would count.
+    """Refuse keys that are written twice, of which only the last would count, and odd numbers.
 
     Args:
         paths: of YAML or JSON files, in the order in which they are merged.
@@ -20,12 +25,13 @@ def check_config_files(paths: Sequence[str | Path]) -> list[str]:
         A sentence for each further file, which says what it changes.
 
     Raises:
-        InputError: a key that is written twice, or a file that is not a section of keys.
+        InputError: a key that is written twice, a number in another base than ten, a section that
+            holds itself, or a file that is not a section of keys.
     """
     texts = {str(path): read_text(path) for path in paths}
     for path, text in texts.items():
         _check_keys(_composed(path, text), path)
-    return list(_merged({path: yaml.safe_load(_untabbed(text)) for path, text in texts.items()}))
+    return list(_merged({path: _loaded(path, text) for path, text in texts.items()}))
 
 
 def read_config(path: str | Path) -> dict[str, Any]:
@@ -35,17 +41,12 @@ def read_config(path: str | Path) -> dict[str, Any]:
         InputError: as `check_config_files`.
     """
     check_config_files([path])
-    content: dict[str, Any] = yaml.safe_load(_untabbed(read_text(path)))
-    return content
+    return _loaded(str(path), read_text(path))
 
 
 def _composed(path: str, text: str) -> yaml.Node:
-    try:
+    with _valid(path):
         node = yaml.compose(_untabbed(text), Loader=yaml.SafeLoader)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f", line {mark.line + 1}" if mark else ""
-        raise InputError(f"{path}{where}: this is no valid YAML; correct it.") from None
     if not isinstance(node, yaml.MappingNode):
         raise InputError(
             f"{path} holds no keys at its top level; write a config as config/config.yaml shows."
@@ -53,15 +54,46 @@ def _composed(path: str, text: str) -> yaml.Node:
     return node
 
 
+def _loaded(path: str, text: str) -> dict[str, Any]:
+    with _valid(path):
+        content: dict[str, Any] = yaml.safe_load(_untabbed(text))
+    return content
+
+
+@contextmanager
+def _valid(path: str) -> Iterator[None]:
+    """Say where a file is no YAML, or holds a value that none can be made of, as 2024-02-31."""
+    try:
+        yield
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f", line {mark.line + 1}" if mark else ""
+        raise InputError(f"{path}{where}: this is no valid YAML; correct it.") from None
+    except ValueError as error:
+        raise InputError(
+            f"{path} holds a value that YAML cannot read ({error}); correct it, or put it in "
+            f"quotes."
+        ) from None
+
+
 def _untabbed(text: str) -> str:
     """YAML of a JSON that is indented by tabs."""
     return text.replace("\t", " ") if text.lstrip().startswith("{") else text
 
 
-def _check_keys(node: yaml.Node, path: str, prefix: str = "") -> None:
+def _check_keys(node: yaml.Node, path: str, prefix: str = "", above: tuple[int, ...] = ()) -> None:
+    """Refuse keys written twice, numbers that YAML reads as others, and sections in themselves."""
+    if id(node) in above:
+        raise InputError(
+            f"{path}, line {node.start_mark.line + 1}: '{prefix.rstrip('.')}' refers to the "
+            f"section that it is in; write out what it should hold."
+        )
+    above = (*above, id(node))
+    if isinstance(node, yaml.ScalarNode):
+        _check_number(node, path, prefix.rstrip("."))
     if isinstance(node, yaml.SequenceNode):
         for number, item in enumerate(node.value):
-            _check_keys(item, path, f"{prefix}{number}.")
+            _check_keys(item, path, f"{prefix}{number}.", above)
     if not isinstance(node, yaml.MappingNode):
         return
     line_of_key: dict[str, int] = {}
@@ -73,7 +105,17 @@ def _check_keys(node: yaml.Node, path: str, prefix: str = "") -> None:
                 f"{line_of_key[name]}, and only the last would count; remove one of them."
             )
         line_of_key[name] = line
-        _check_keys(value, path, f"{prefix}{name}.")
+        _check_keys(value, path, f"{prefix}{name}.", above)
+
+
+def _check_number(node: yaml.ScalarNode, path: str, key: str) -> None:
+    """Refuse a number in base 2, 8, 16 or 60, which few who write 010 or 2:30 mean."""
+    if node.tag in _NUMBERS and _OTHER_BASE.match(node.value):
+        read = yaml.safe_load(node.value)
+        raise InputError(
+            f"{path}, line {node.start_mark.line + 1}: {key} is {node.value}, which YAML reads as "
+            f"{read}; write that number, or put the text in quotes."
+        )
 
 
 def _merged(configs: Mapping[str, Any]) -> Iterator[str]:

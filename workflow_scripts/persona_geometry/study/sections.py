@@ -137,6 +137,8 @@ class Geometry(Section):
     layers: list[int]
     headline_layer: int
     token: Literal["last_prompt_token", "response_mean"]
+    also: list[str]
+    components: int
 
 
 @dataclass(frozen=True)
@@ -164,6 +166,8 @@ class Alignment(Section):
     noise_ceiling_splits: int
     covariates: list[str]
     outcomes: str | None
+    comparators: list[str]
+    smallest_effect: float | None
     gates: list[Gate]
 
     @classmethod

@@ -94,7 +94,8 @@ def answer_batch(
     )
     if logits is not None:
         logits += whole.logits
-    return whole.sequences[:, width:]
+    tokens: Tensor = whole.sequences[:, width:]
+    return tokens
 
 
 def greedy(max_new_tokens: int, ends: Sequence[int], use_cache: bool) -> GenerationConfig:

@@ -79,12 +79,13 @@ def layer_bars(alignment: dict[str, Any]) -> tuple[Figure, pd.DataFrame]:
                     va="bottom",
                     path_effects=HALO,
                 )
-    for gate in next(iter(layers.values()))["gates"]:
+    for gate in alignment["gates"]:
         if gate["statistic"] in shown:
+            ending = " (not evaluated)" if gate["passed"] is None else ""
             color = PALETTE[list(shown).index(gate["statistic"])]
             axis.axhline(gate["threshold"], color=color, lw=0.8, ls=(0, (4, 2)), zorder=0)
             axis.annotate(
-                f"Gate {gate['comparison']} {gate['threshold']:g}",
+                f"Gate {gate['comparison']} {gate['threshold']:g}{ending}",
                 (1.0, gate["threshold"]),
                 (2, 0),
                 xycoords=("axes fraction", "data"),
@@ -128,7 +129,7 @@ def layer_curve(alignment: dict[str, Any]) -> tuple[Figure, pd.DataFrame]:
                 label=label,
             )
     ceiling = alignment["noise_ceiling"]
-    if ceiling:
+    if ceiling and ceiling["rho_ceiling"] is not None:
         axis.axhspan(ceiling["low"], ceiling["high"], color=NEUTRAL, alpha=0.35, lw=0)
         axis.axhline(ceiling["rho_ceiling"], color=NEUTRAL, lw=0.9, label="Noise ceiling")
     headline = alignment["headline_layer"]

@@ -11,7 +11,8 @@ from matplotlib.transforms import Bbox
 
 from persona_geometry.rdms.rdm import Rdm
 from persona_geometry.report.figures.style import PALETTE, empty_figure, in_house_style, readable
-from persona_geometry.rsa.pairs import pair_table
+from persona_geometry.rsa.decoupling import decoupled
+from persona_geometry.rsa.pairs import SIGNED, pair_table
 
 RELATIONS = {
     "within_cluster": ("Within a cluster", "D", PALETTE[0]),
@@ -32,6 +33,9 @@ def scatter(
     measure: str,
 ) -> tuple[Figure, pd.DataFrame]:
     """Draw pairs by relation, and circle and name the largest residual pairs.
+
+    A pair that deviates in opposite directions has a solid circle, one that deviates the same way
+    in both geometries a dotted one: only the first kind is decoupled.
 
     Args:
         clusters: fine cluster of every clustered persona.
@@ -70,21 +74,25 @@ def scatter(
     leading = {frozenset(row["pair"]): rank for rank, row in enumerate(top, start=1)}
     table["residual_rank"] = [leading.get(frozenset(pair)) for pair in table["pair"]]
     table[["first", "second"]] = table.pop("pair").to_list()
-    return figure, table.drop(columns="magnitude")
+    return figure, table.drop(columns=list(SIGNED))
 
 
 def _name(figure: Figure, axis: Axes, table: pd.DataFrame, top: list[dict[str, Any]]) -> None:
     """Circle points and write their names beside them, where they cover the least."""
     if not top:
         return
-    axis.scatter(
-        [r["cosine"] for r in top],
-        [r["js"] for r in top],
-        s=52,
-        facecolor="none",
-        edgecolor="black",
-        lw=0.8,
-    )
+    for opposite, style in ((True, "-"), (False, ":")):
+        rows = [row for row in top if decoupled(row) is opposite]
+        if rows:
+            axis.scatter(
+                [row["cosine"] for row in rows],
+                [row["js"] for row in rows],
+                s=52,
+                facecolor="none",
+                edgecolor="black",
+                lw=0.8,
+                linestyle=style,
+            )
     figure.draw_without_rendering()
     figure.set_layout_engine("none")  # names must not move the axes they were placed in
     renderer = FigureCanvasAgg(figure).get_renderer()  # type: ignore[no-untyped-call]

@@ -1,0 +1,145 @@
+"""What the summary says beyond agreement: many tests, equality, other measures, explanations.
+
+Each part is silent where the study did not ask for it.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+from persona_geometry.report.text import count, interval, number, words
+
+THRESHOLD = 0.05
+
+
+def many_tests(alignment: dict[str, Any], layer: dict[str, Any]) -> Iterable[str]:
+    """What is left of single p-values when there are many."""
+    curve = list(alignment["layer_curve"].values())
+    families = [
+        ("known layer", [row["step_down_p"] for row in curve], [row["fdr_q"] for row in curve])
+    ]
+    if layer["per_prompt"]:
+        prompts = layer["per_prompt"]
+        families.append(
+            ("prompt", [*prompts["step_down_p"].values()], [*prompts["fdr_q"].values()])
+        )
+    found = [
+        f"{_below(step)} of {count(len(step), noun)} by step-down max-T and {_below(fdr)} at a "
+        f"false discovery rate of {THRESHOLD}"
+        for noun, step, fdr in families
+    ]
+    yield (
+        f"The two-sided Mantel p is {number(layer['mantel_p_two_sided'])}. Corrected for many "
+        f"tests at {THRESHOLD}, agreement is found at {'; for '.join(found)}."
+    )
+
+
+def _below(p_values: Iterable[float | None]) -> int:
+    return sum(p is not None and p <= THRESHOLD for p in p_values)
+
+
+def equality(alignment: dict[str, Any], layer: dict[str, Any]) -> Iterable[str]:
+    """What equivalence tests found, of ρ and of differences between layers."""
+    found = layer["equivalence"]
+    if not found:
+        return
+    smallest = number(found["smallest_effect"])
+    said = {
+        "equivalent": f"There is no agreement or disagreement beyond ρ = ±{smallest}",
+        "beyond": f"ρ lies beyond ±{smallest}, the smallest effect of interest",
+        "undecided": f"Whether ρ lies within or beyond ±{smallest} is undecided",
+        None: f"Whether ρ lies within ±{smallest} was not evaluated",
+    }[found["verdict"]]
+    yield f"{said} (equivalence p = {number(found['p'])})."
+    rows = alignment["across_layers"]["contrasts"]
+    for verdict, text in (
+        ("equivalent", f"Layers whose ρ are equal, within {smallest}"),
+        ("beyond", f"Layers whose ρ differ by more than {smallest}"),
+    ):
+        pairs = [
+            " and ".join(map(str, row["layers"]))
+            for row in rows
+            if row["equivalence"] and row["equivalence"]["verdict"] == verdict
+        ]
+        if pairs:
+            yield f"{text}: {'; '.join(pairs)}."
+
+
+def other_geometries(alignment: dict[str, Any], headline: str) -> Iterable[str]:
+    """Each other geometry beside the main one."""
+    rows = []
+    for name, layers in alignment["geometries"].items():
+        of = layers[headline]
+        rows.append(
+            f"| {words(name)} | {number(of['spearman'])} | {interval(of['interval'])} "
+            f"| {number(of['mantel_p'])} | {number(of['difference']['value'])} "
+            f"| {interval(of['difference'])} |"
+        )
+    if rows:
+        yield (
+            "Other geometries, with 95 % intervals over personas, and ρ less that of the main "
+            "one:\n\n| geometry | ρ | interval | Mantel p | difference | interval |\n"
+            "|---|---|---|---|---|---|\n" + "\n".join(rows)
+        )
+
+
+def comparators(layer: dict[str, Any]) -> Iterable[str]:
+    """The other comparators, in one sentence."""
+    found = layer["comparators"]
+    if not found:
+        return
+    white, unbiased = found["whitened_cosine"], found["whitened_unbiased_cosine"]
+    values = {
+        "ρ-a": found["rho_a"],
+        "τ-a": found["tau_a"],
+        "the whitened cosine": white["value"],
+        "the whitened unbiased cosine": unbiased["value"],
+    }
+    p = {"the whitened cosine": white, "the whitened unbiased cosine": unbiased}
+    said = [
+        f"{name} is {number(value)}"
+        + (f" (p = {number(p[name]['mantel_p'])})" if name in p else "")
+        for name, value in values.items()
+        if value is not None
+    ]
+    if said:
+        yield f"By other comparators: {', '.join(said)}."
+
+
+def explained(layer: dict[str, Any]) -> Iterable[str]:
+    """How much of the divergences each predictor explains, and how much of it alone."""
+    found = layer["commonality"]
+    if found["r2"] is None:
+        return
+    names = {
+        "cosine": "cosine distance",
+        "clusters": "clusters",
+        "radial": found["radial_is"],
+        "lexical": "words that system prompts share",
+    }
+    parts = [
+        f"{names[name]} {number(alone)} ({number(found['unique'][name])} on its own account)"
+        for name, alone in found["alone"].items()
+        if alone is not None
+    ]
+    text = (
+        f"Together, {count(len(parts), 'predictor')} explain R² = {number(found['r2'])} of the "
+        f"ranks of divergences: {', '.join(parts)}."
+    )
+    alone, unique = found["alone"]["cosine"], found["unique"]["cosine"]
+    if alone and len(parts) > 1 and unique < alone / 2:
+        text += " More than half of what cosine distance explains, others explain as well."
+    yield text
+
+
+def asymmetry(alignment: dict[str, Any]) -> Iterable[str]:
+    """Whether the direction of KL goes with that of the outcomes."""
+    found = alignment["kl_asymmetry"]
+    if found and found["spearman"] is not None:
+        yield (
+            f"Over {count(found['n_pairs'], 'pair')} with outcomes in both directions, the "
+            f"asymmetric part of KL ({number(found['share'])} of its squares) correlates with that "
+            f"of the outcomes by ρ = {number(found['spearman'])} (95 % interval {interval(found)}, "
+            f"two-sided p = {number(found['p_two_sided'])})."
+        )
+    elif found:
+        yield f"The asymmetric parts of KL and outcomes were not compared: {found['reason']}"

@@ -1,0 +1,48 @@
+"""Two one-sided tests: is an effect smaller than the smallest one that would matter?
+
+A test that does not reject says nothing of equality. Here the hypothesis is that the effect lies
+outside (-δ, δ), δ being the config's smallest effect of interest, and two one-sided tests reject it
+or not (Schuirmann 1987; Lakens 2017). At 0.05 that is the same as asking whether the 90 % interval
+lies inside.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from scipy.stats import t as student_t
+
+ALPHA = 0.05
+EQUAL, BEYOND, UNDECIDED = "equivalent", "beyond", "undecided"
+
+
+def equivalence(
+    estimate: float | None, interval: Mapping[str, Any], smallest: float, *, fisher: bool = False
+) -> dict[str, Any]:
+    """Whether an effect is smaller, or larger, than the smallest one of interest.
+
+    Args:
+        estimate: of the effect.
+        interval: its `se` and `df`, None where there is no interval.
+        smallest: δ, the smallest effect of interest.
+        fisher: whether the effect is a correlation and `se` that of Fisher's z.
+
+    Returns:
+        `smallest_effect`; `p` of equivalence, in [0, 1]; and `verdict`: "equivalent" where p is
+        at most 0.05, "beyond" where the effect is at least so large on either side by a one-sided
+        test at 0.025 each, "undecided" else. None where there is no interval.
+    """
+    result = {"smallest_effect": smallest, "p": None, "verdict": None}
+    se, df = interval["se"], interval["df"]
+    if estimate is None or se is None or not np.isfinite(estimate):
+        return result
+    value, bound = (np.arctanh(x) if fisher else x for x in (estimate, smallest))
+    inner, outer = (float(sign * abs(value) + bound) for sign in (-1, 1))
+    if se == 0:
+        p, beyond = (0.0 if inner > 0 else 1.0), inner < 0
+    else:
+        # The nearer bound decides; with a wide spread the other one may too.
+        p = float(max(student_t.sf(inner / se, df), student_t.sf(outer / se, df)))
+        beyond = bool(student_t.cdf(inner / se, df) <= ALPHA / 2)
+    verdict = EQUAL if p <= ALPHA else BEYOND if beyond else UNDECIDED
+    return result | {"p": p, "verdict": verdict}
