@@ -28,7 +28,7 @@ from concurrent.futures import ThreadPoolExecutor
 import torch
 from torch import Tensor
 
-BLOCK_WORDS = 1024
+BLOCK_WORDS = 512
 EQUAL = 1e-12  # nats: what the order of a float64 sum may make of nothing
 
 
@@ -44,10 +44,9 @@ def planned(pairs: Tensor) -> Callable[[Tensor], Tensor]:
 
         @torch.inference_mode()  # which threads do not inherit
         def work(tokens: range) -> None:
-            kept = torch.empty(2, len(personas), logits.shape[2], dtype=torch.float64)
             for token in tokens:
                 rows = logits[:, token].index_select(0, personas)
-                out[:, :, token] = _one_token(rows, firsts, seconds, kept)
+                out[:, :, token] = _one_token(rows, firsts, seconds)
 
         try:
             with ThreadPoolExecutor(threads, "", torch.set_num_threads, (1,)) as pool:
@@ -59,28 +58,31 @@ def planned(pairs: Tensor) -> Callable[[Tensor], Tensor]:
     return compute
 
 
-def _one_token(logits: Tensor, firsts: Tensor, seconds: Tensor, kept: Tensor) -> Tensor:
+def _one_token(logits: Tensor, firsts: Tensor, seconds: Tensor) -> Tensor:
     """(3, n) divergences of n pairs of the N rows of logits (N, V).
 
-    `firsts` and `seconds` are (n + N) row numbers, those of each row with itself last; `kept` is
-    memory for (2, N, V) log-probabilities and probabilities.
+    `firsts` and `seconds` are (n + N) row numbers, those of each row with itself last.
     """
-    n_pairs = len(firsts) - len(logits)
-    log_probs, probs = kept
-    log_probs.copy_(logits).sub_(log_probs.amax(1, keepdim=True))
-    mass = torch.exp(log_probs, out=probs).sum(1, keepdim=True)
-    log_probs.sub_(mass.log())
-    probs.div_(mass)
+    n_personas, n_pairs = len(logits), len(firsts) - len(logits)
+    blocks = logits.split(BLOCK_WORDS, 1)
+    peak = logits.amax(1, keepdim=True).double()
+    mass = torch.zeros_like(peak)
+    for block in blocks:
+        mass += block.double().sub_(peak).exp_().sum(1, keepdim=True)
+    log_mass = peak + mass.log()
     sums = torch.zeros(len(firsts), dtype=torch.float64)
-    for words in probs.split(BLOCK_WORDS, 1):
-        centre = words.mean(0).clamp_(min=1e-300)
-        halves = words.div(centre).float().sub_(1).clamp_(min=-1 + 2**-24).mul_(0.5)
+    cross = torch.zeros(n_personas, n_personas, dtype=torch.float64)
+    for block in blocks:
+        log_probs = block.double().sub_(log_mass)
+        probs = log_probs.exp()
+        cross.addmm_(probs, log_probs.T)
+        centre = probs.mean(0).clamp_(min=1e-300)
+        halves = probs.div_(centre).float().sub_(1).clamp_(min=-1 + 2**-24).mul_(0.5)
         t = halves.index_select(0, firsts).add_(halves.index_select(0, seconds))
         psi = t.log1p()
         sums += psi.addcmul_(psi, t).mul_(centre.float()).sum(1)
     i, j = firsts[:n_pairs], seconds[:n_pairs]
     spread, middle = sums[n_pairs:], sums[:n_pairs]
-    cross = probs @ log_probs.T
     kl_pq, kl_qp = cross[i, i] - cross[i, j], cross[j, j] - cross[j, i]
     js = torch.minimum((spread[i] + spread[j]) / 2 - middle, (kl_pq + kl_qp) / 8)
     out = torch.stack([js, kl_pq, kl_qp])
