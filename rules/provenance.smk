@@ -37,7 +37,7 @@ rule write_run_record:
             if STUDY.needs_model
             else None
         ),
-        store=str(STORE.root),
+        store=store_root,
         model_key=MODEL_KEY if STUDY.needs_model else None,
         benchmarks=study_benchmarks(),
         inputs=contents(*input_files()),
