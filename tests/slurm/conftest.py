@@ -16,7 +16,7 @@ import pytest
 from ..workflow.conftest import ROOT, Workspace
 
 HERE = Path(__file__).parent
-PATIENCE = 180.0
+PATIENCE = 600.0
 PROMPTS = [(f"q{number}", f"What is the number {number}?") for number in range(6)]
 
 
