@@ -97,7 +97,7 @@ class Study:
         )
 
     def finish(self, snakemake: subprocess.Popen) -> int:
-        self.output, _ = snakemake.communicate(timeout=80)
+        self.output, _ = snakemake.communicate(timeout=240)
         return snakemake.returncode
 
     def run(self, *arguments: str, **how: object) -> int:

@@ -151,5 +151,5 @@ def test_large_model_gets_its_gpus_together_and_an_interrupted_run_leaves_no_job
     assert (job["NumTasks"], job["CPUs/Task"]) == ("1", "16")
     assert job["NumNodes"] in ("1", "1-1")  # given, or asked for: at least and at most one
     study.process.send_signal(signal.SIGINT)
-    assert study.process.wait(timeout=60) != 0
+    assert study.process.wait(timeout=240) != 0
     wait_for(lambda: cluster.job(number)["JobState"] == "CANCELLED", "the end of the job")
