@@ -18,6 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import combinations
 
 import torch
+from divergence_kernel import exact
 
 from persona_geometry.divergence import blocked, reference
 
@@ -53,19 +54,6 @@ def product_rate(size: int = 2048) -> float:
     return 2 * size**3 / best(lambda: a @ b)[0]
 
 
-def exact(logits: torch.Tensor, pairs: torch.Tensor) -> torch.Tensor:
-    """JS, KL, KL (3, n, t) in float64."""
-    log_probs = torch.log_softmax(logits.double(), dim=-1)
-    out = []
-    for i, j in pairs.tolist():
-        log_p, log_q = log_probs[i], log_probs[j]
-        p, q = log_p.exp(), log_q.exp()
-        log_m = ((p + q) / 2).log()
-        js = ((p * (log_p - log_m)).sum(-1) + (q * (log_q - log_m)).sum(-1)) / 2
-        out.append(torch.stack([js, (p * (log_p - log_q)).sum(-1), (q * (log_q - log_p)).sum(-1)]))
-    return torch.stack(out, dim=1)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--vocabulary", type=int, default=49_152)
@@ -87,7 +75,7 @@ def main() -> None:
     for spread in (0.003, 0.3, 1.0):
         shared = 3 * torch.randn(1, tokens, words)
         logits = shared + spread * torch.randn(arguments.personas, tokens, words)
-        expected = exact(logits[:, :2], pairs)
+        expected = exact(logits[:, :2], pairs.tolist())
         ways = {
             "blocked": blocked.planned(pairs),
             "reference": lambda x: reference.divergences(x, pairs),
