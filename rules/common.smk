@@ -41,8 +41,8 @@ try:
     merged = check_config_files(CONFIG_FILES)
     STUDY = read_study(config, source=" and ".join(CONFIG_FILES))
     if STUDY.needs_model:
-        FINGERPRINT = fingerprint(STUDY, cache=STORE.root / "models")
-        STUDY = with_unpacked(STUDY, STORE.root / "models")
+        FINGERPRINT = fingerprint(STUDY, cache=STORE.models)
+        STUDY = with_unpacked(STUDY, STORE.models)
         MODEL_KEY = model_key(STUDY, FINGERPRINT)
         PROMPTS_KEY = prompts_key(STUDY, MODEL_KEY)
         SCHEDULE = schedule_jobs(

@@ -86,7 +86,7 @@ def _prune(store: Store, arguments: argparse.Namespace) -> int:
         item
         for study in studies
         if study.needs_model
-        for item in items(study, fingerprint(study, store.root / "models"))
+        for item in items(study, fingerprint(study, store.models))
     ]
     files, size = prune(store, keep, dry_run=not arguments.yes)
     verb = "removed" if arguments.yes else "would be removed (add --yes)"

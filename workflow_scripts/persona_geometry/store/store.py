@@ -262,8 +262,13 @@ class Store:
 
     # Models
 
+    @property
+    def models(self) -> Path:
+        """Folder of what is known of models: descriptions, fingerprints, unpacked checkpoints."""
+        return self.root / "models"
+
     def model_path(self, key: str) -> Path:
-        return self.root / "models" / f"{key}.json"
+        return self.models / f"{key}.json"
 
     def write_model(self, key: str, description: Mapping[str, Any]) -> None:
         """Keep what `describe_model` found."""
