@@ -291,7 +291,8 @@ def orthonormal_basis(covariates: Sequence[np.ndarray], n: int) -> np.ndarray:
         raise ValueError("a covariate holds a value that is not a finite number")
     centered = design - np.column_stack([np.zeros(n), design[:, 1:].mean(0) * np.ones((n, 1))])
     left, sizes, _ = np.linalg.svd(centered, full_matrices=False)
-    return left[:, sizes > 1e-10 * sizes[0]]
+    basis: np.ndarray = left[:, sizes > 1e-10 * sizes[0]]
+    return basis
 
 
 def permuted_products(

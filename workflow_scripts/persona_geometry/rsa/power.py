@@ -129,7 +129,8 @@ class _Blocks:
             return np.full(y.shape[:-1], np.nan)
         x, y = self.deviations(x), self.deviations(y)
         with np.errstate(invalid="ignore", divide="ignore"):
-            return (y @ x) / np.sqrt((x @ x) * (y**2).sum(axis=-1))
+            rho: np.ndarray = (y @ x) / np.sqrt((x @ x) * (y**2).sum(axis=-1))
+        return rho
 
 
 def _power_curve(
@@ -163,13 +164,15 @@ def _points(distances: np.ndarray) -> np.ndarray:
     n = len(distances)
     centering = np.eye(n) - 1 / n
     values, vectors = np.linalg.eigh(-centering @ distances @ centering)
-    return vectors * np.sqrt(np.maximum(values, 0))
+    points: np.ndarray = vectors * np.sqrt(np.maximum(values, 0))
+    return points
 
 
 def _squared_distances(points: np.ndarray) -> np.ndarray:
     inner = points @ points.transpose(0, 2, 1)
     norms = np.einsum("sii->si", inner)
-    return norms[:, :, None] + norms[:, None, :] - 2 * inner
+    squared: np.ndarray = norms[:, :, None] + norms[:, None, :] - 2 * inner
+    return squared
 
 
 def _random_offsets(
