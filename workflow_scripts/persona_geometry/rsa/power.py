@@ -27,7 +27,7 @@ import numpy as np
 
 from persona_geometry.rdms.rdm import Rdm
 from persona_geometry.rdms.triangle import doubled_ranks, vectorize
-from persona_geometry.rsa.permutation import Null, Permutations, permuted_products
+from persona_geometry.rsa.permutation import Null, Permutations, relabeled
 
 LEVEL = 0.05
 TARGET = 0.8
@@ -150,8 +150,8 @@ def _power_curve(
         ]
     )
     observed, ranks = cosine.ranks, doubled_ranks(vectorize(simulated))
-    sums = Null(ranks @ observed, permuted_products(ranks, observed, test), test)
-    p = sums.p_values().reshape(len(_PLANTED), simulations)
+    permuted = np.concatenate([(ranks @ moved).T for moved in relabeled(observed, test)])
+    p = Null(ranks @ observed, permuted, test).p_values().reshape(len(_PLANTED), simulations)
     rho = np.nan_to_num(_Blocks(test).correlations(observed, ranks)).reshape(p.shape)
     return [
         {"planted": float(planted), "rho": float(r.mean()), "power": float(np.mean(q <= LEVEL))}
