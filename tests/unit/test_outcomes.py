@@ -193,3 +193,9 @@ def test_bad_files_are_refused(tmp_path: Path) -> None:
     latin.write_bytes("source\ttarget\tvalue\nfl\xe2neur\tpoet\t1\n".encode("latin-1"))
     with pytest.raises(InputError, match="not UTF-8"):
         read_outcomes(latin)
+
+
+def test_without_resamples_what_is_needed_is_said() -> None:
+    found = outcomes_comparison(*study(0), 0, 0)
+    for name in ("cosine", "js", "difference"):
+        assert found[name]["reason"].startswith("alignment.bootstrap is 0")

@@ -100,6 +100,8 @@ def outcomes_comparison(
             reason = CONSTANT
         elif size < MIN_PERSONAS:
             reason = f"The outcomes name {size} personas, which are too few to resample."
+        elif not n:
+            reason = "alignment.bootstrap is 0, and the interval is made of resamples."
         elif fewest < max(2, MIN_DEFINED * n):
             reason = f"Only {fewest} of {n} resamples have a correlation."
         elif name == "spearman" and abs(estimate) >= 1:
