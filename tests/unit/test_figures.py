@@ -89,7 +89,7 @@ def test_heatmaps_show_both_matrices_in_both_orders(n: int) -> None:
     for row in table.sample(10, random_state=0).itertuples(index=False):
         place = of.personas.index(row.first), of.personas.index(row.second)
         assert row.cosine_distance_layer_4 == of.cosine[4].square[place]
-        assert row.divergence_nats == of.divergence["full"].square[place]
+        assert row.divergence == of.divergence["full"].square[place]
 
 
 def test_heatmap_names_its_rows_in_the_order_of_the_values() -> None:
@@ -231,7 +231,7 @@ def test_bars_are_the_statistics_of_every_layer() -> None:
     assert set(table["statistic"]) == set(STATISTICS) - {"residual_anchor"}
     p = alignment["layers"]["1"]["mantel_p"]
     assert any(text == f"p = {p:.3f}" for text in texts(figure))
-    assert "Gate > 0.5" in texts(figure)
+    assert "Layer 4: gate > 0.5" in texts(figure)
     thresholds = [line.get_ydata()[0] for line in figure.axes[0].lines]
     assert 0.5 in thresholds
 
@@ -241,14 +241,29 @@ def test_gate_of_one_layer_is_drawn_once_and_only_where_it_is_shown() -> None:
     for layer in alignment["layers"].values():
         layer["gates"].append({**layer["gates"][0], "statistic": "mantel_p", "threshold": 0.001})
     figure, table = layer_bars(alignment)
-    assert sum(text.startswith("Gate") for text in texts(figure)) == 1
+    assert sum("gate >" in text for text in texts(figure)) == 1
     assert "partial_fine" not in set(table["statistic"])
+
+
+def test_each_gate_is_drawn_over_its_own_layer() -> None:
+    alignment = aligned(study(6))
+    gate = alignment["gates"][0]
+    alignment["gates"] = [gate, {**gate, "layer": 1, "threshold": 0.25}]
+    figure, _ = layer_bars(alignment)
+    spans = {
+        float(line.get_ydata()[0]): tuple(np.round(line.get_xdata()).astype(int))
+        for line in figure.axes[0].lines
+        if line.get_ydata()[0]
+    }
+    places = {str(layer): (place, place) for place, layer in enumerate(alignment["layers"])}
+    assert spans == {0.5: places["4"], 0.25: places["1"]}
+    assert {"Layer 4: gate > 0.5", "Layer 1: gate > 0.25"} <= set(texts(figure))
 
 
 def test_curve_fills_what_is_significant_over_all_layers() -> None:
     alignment = aligned(study(8))
     for k, point in enumerate(alignment["layer_curve"].values()):
-        point["family_wise_p"] = 0.01 if k in (2, 3) else 0.5
+        point["family_wise_p"] = (0.0502, 0.5, 0.01, 0.05, 0.5, None)[k]
     alignment["noise_ceiling"] = {"low": 0.7, "high": 0.9, "rho_ceiling": 0.8}
     figure, table = layer_curve(alignment)
     axis = figure.axes[0]
@@ -257,8 +272,8 @@ def test_curve_fills_what_is_significant_over_all_layers() -> None:
     expected = [point["spearman"] for point in alignment["layer_curve"].values()]
     assert line.get_ydata().tolist() == table["spearman"].tolist() == expected
     filled = {c.get_label(): c.get_offsets()[:, 0].tolist() for c in axis.collections}
-    assert filled["Family-wise p < 0.05"] == [2, 3]
-    assert filled["Family-wise p ≥ 0.05"] == [0, 1, 4, 5]
+    assert filled["Family-wise p ≤ 0.05"] == [2, 3]
+    assert filled["Family-wise p > 0.05"] == [0, 1, 4]
     assert {"Noise ceiling", "Headline layer"} <= set(texts(figure))
     assert axis.get_ylim()[0] < min(expected)
 
@@ -269,6 +284,7 @@ def test_statistics_that_are_null_leave_gaps_and_no_errors() -> None:
     assert not figure.axes[0].patches and table.empty
     figure, table = layer_curve(alignment)
     assert len(table) == 6 and table["spearman"].isna().all()
+    assert not any("Family-wise" in text for text in texts(figure))
     figure.canvas.draw()
 
 

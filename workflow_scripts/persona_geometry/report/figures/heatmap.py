@@ -73,7 +73,7 @@ def heatmaps(
         figure.legend(handles=handles, loc="outside lower center", ncols=min(6, len(handles)))
     table = pd.DataFrame(cosine.pairs, columns=["first", "second"])
     table[f"cosine_distance_layer_{layer}"] = cosine.vector
-    table["divergence_nats"] = divergence.vector
+    table["divergence"] = divergence.vector
     return figure, table
 
 

@@ -16,7 +16,8 @@ from persona_geometry.report.figures.style import (
     empty_figure,
     in_house_style,
 )
-from persona_geometry.report.text import number
+from persona_geometry.report.text import p_value
+from persona_geometry.rsa.power import LEVEL
 
 STATISTICS = {
     "spearman": "Raw",
@@ -31,7 +32,7 @@ STATISTICS = {
 
 @in_house_style
 def layer_bars(alignment: dict[str, Any]) -> tuple[Figure, pd.DataFrame]:
-    """Grouped bars of each statistic at each configured layer, with the gates' thresholds.
+    """Grouped bars of each statistic at each configured layer, with its gates' thresholds.
 
     Args:
         alignment: the content of alignment.json.
@@ -69,7 +70,7 @@ def layer_bars(alignment: dict[str, Any]) -> tuple[Figure, pd.DataFrame]:
             )
             if key == "spearman" and layer["mantel_p"] is not None:
                 axis.annotate(
-                    f"p = {number(layer['mantel_p'])}",
+                    f"p = {p_value(layer['mantel_p'])}",
                     (at, max(value, 0)),
                     (0, 2),
                     textcoords="offset points",
@@ -79,13 +80,22 @@ def layer_bars(alignment: dict[str, Any]) -> tuple[Figure, pd.DataFrame]:
                     va="bottom",
                     path_effects=HALO,
                 )
+    places = {int(name): x for x, name in enumerate(layers)}
     for gate in alignment["gates"]:
         if gate["statistic"] in shown:
             ending = " (not evaluated)" if gate["passed"] is None else ""
             color = PALETTE[list(shown).index(gate["statistic"])]
-            axis.axhline(gate["threshold"], color=color, lw=0.8, ls=(0, (4, 2)), zorder=0)
+            x = places[gate["layer"]]
+            axis.plot(
+                [x - 0.48, x + 0.48],
+                [gate["threshold"]] * 2,
+                color=color,
+                lw=0.8,
+                ls=(0, (4, 2)),
+                zorder=0,
+            )
             axis.annotate(
-                f"Gate {gate['comparison']} {gate['threshold']:g}{ending}",
+                f"Layer {gate['layer']}: gate {gate['comparison']} {gate['threshold']:g}{ending}",
                 (1.0, gate["threshold"]),
                 (2, 0),
                 xycoords=("axes fraction", "data"),
@@ -106,16 +116,19 @@ def layer_bars(alignment: dict[str, Any]) -> tuple[Figure, pd.DataFrame]:
 
 @in_house_style
 def layer_curve(alignment: dict[str, Any]) -> tuple[Figure, pd.DataFrame]:
-    """ρ at every layer, significant ones filled, with the noise ceiling where there is one."""
+    """ρ at every layer, significant ones filled, with the noise ceiling where there is one.
+
+    A layer without a correlation is not drawn.
+    """
     curve = alignment["layer_curve"]
     table = pd.DataFrame([{"layer": int(name), **values} for name, values in curve.items()])
     figure = empty_figure(COLUMN, 2.5)
     axis = figure.subplots()
     axis.plot(table["layer"], table["spearman"].astype(float), color=PALETTE[0], lw=1.2, zorder=2)
-    found = table["family_wise_p"].astype(float) < 0.05
+    p = table["family_wise_p"].astype(float)  # nan where there is none
     for chosen, fill, label in (
-        (found, PALETTE[0], "Family-wise p < 0.05"),
-        (~found, "white", "Family-wise p ≥ 0.05"),
+        (p <= LEVEL, PALETTE[0], f"Family-wise p ≤ {LEVEL}"),
+        (p > LEVEL, "white", f"Family-wise p > {LEVEL}"),
     ):
         if chosen.any():
             axis.scatter(
