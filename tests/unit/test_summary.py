@@ -127,6 +127,10 @@ def test_every_number_in_the_text_comes_from_the_file(alignment: dict[str, Any])
     known |= {"1", "2", "3", "4"}
     known.add(str(len(marked["layers"]["7"]["commonality"]["alone"])))
     known.add(str(len(marked["layers"]["7"]["per_prompt"]["values"])))
+    # In words of the file.
+    for kind in ("intervals", "bootstrap"):
+        for one in marked["layers"]["7"][kind].values():
+            known |= numbers_of(one["reason"] or "")
     assert numbers_of(text) - known == set()
     assert len(numbers_of(text)) > 100
 
@@ -299,15 +303,22 @@ def test_nulls_are_words_in_a_study_from_files() -> None:
     text = summarize(aligned(bare=True, gates=[]))
     assert "**The study sets no gates.**" in text and "prompts)" not in text.split("##")[0]
     for words in (
-        "No test within clusters was made",
-        "noise ceiling was not computed.",
+        "The study has no clusters to test within or to take out.",
+        "noise ceiling was not computed: they come from a file",
+        "For the intervals, personas are taken for a sample.",
         "were compared with the divergences of a file.",
         "There is none over prompts, nor over prompts and personas: Fewer than two prompts",
         "The correlation over single prompts was not computed.",
-        "With the distances to the anchor taken out instead, ρ = not computed.",
-        "With cluster membership partialled out, ρ = not computed",
     ):
         assert words in text
+    for words in (
+        "he anchor",
+        "luster membership",
+        "stratified",
+        "joint partial",
+        "= not computed",
+    ):
+        assert words not in text
     assert "With the anchor (" not in text and "None" not in text and "nan" not in text
 
 
@@ -324,7 +335,7 @@ def test_one_thing_is_in_the_singular(alignment: dict[str, Any]) -> None:
 @pytest.mark.parametrize("bare", [False, True])
 def test_nulls_are_words_where_nothing_varies(bare: bool) -> None:
     text = summarize(aligned(bare=bare, flat=True, bootstrap=0, noise_ceiling_splits=0))
-    assert "Spearman's correlation is ρ = not computed." in text
+    assert "Spearman's correlation and its test were not computed: " in text
     assert "| 7 | spearman | > -1 | not computed | not evaluated |" in text
     assert "All divergences are equal" in text
     assert "None" not in text and "nan" not in text
@@ -339,6 +350,8 @@ def test_nulls_are_words_where_nothing_varies(bare: bool) -> None:
         (0.00099, 3, "9.9 × 10⁻⁴"),
         (1e-5, 3, "1.0 × 10⁻⁵"),
         (-2.5e-12, 3, "-2.5 × 10⁻¹²"),
+        (-3.3e-16, 3, "0.000"),
+        (-0.0, 3, "0.000"),
         (0.0047, 4, "0.0047"),
         (math.pi, 2, "3.14"),
     ],

@@ -3,6 +3,7 @@
 import copy
 import re
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -206,6 +207,7 @@ def test_prompts_are_counted_and_not_given_in_percent(
         assert "median" not in line and "prompts are" not in line
     else:
         assert line.endswith("not computed.")
+    assert ("1 other prompt has no correlation." in line) == (len(known) == 1)
 
 
 def row(first: str, second: str, z: tuple[float, float] = (1, 1)) -> dict[str, Any]:
@@ -259,6 +261,7 @@ def test_intervals_are_given_or_said_to_be_missing(
     for kind, gone in zip(kinds, missing, strict=True):
         ends = (None, None) if gone else (0.1, 0.9)
         of[kind] |= {"low": ends[0], "high": ends[1], "reason": "Too few." if gone else None}
+    of["clusters"] |= {"low": 0.2, "high": 0.8, "reason": None}
     text = summarize(alignment)
     line = next(line for line in text.splitlines() if "(jackknife)" in line)
     assert line.count("0.100 to 0.900") == missing.count(False)
@@ -278,3 +281,146 @@ def test_divergences_of_a_file_are_not_called_js(alignment: dict[str, Any]) -> N
     alignment["n_prompts"] = None
     text = summarize(alignment)
     assert "JS" not in text and "divergences of a file" in text
+
+
+@pytest.mark.parametrize("p", [0.0498, 29 / 576, 0.05, 0.0502, 0.0503])
+def test_a_p_is_written_on_its_side_of_the_level(alignment: dict[str, Any], p: float) -> None:
+    """What is called found, undecided or significant shows a p that says the same."""
+    layer, across = alignment["layers"]["2"], alignment["across_layers"]
+    for name in ("mantel_p", "stratified_mantel_p", "mantel_p_two_sided"):
+        layer[name] = p
+    layer["residual_mean_marginal_p"] = layer["partial_mantel"]["p"] = p
+    layer["equivalence"] |= {"p": p, "verdict": "equivalent" if p <= 0.05 else "undecided"}
+    across["family_wise_p"]["2"] = p
+    text = summarize(alignment)
+    shown = [float(x) for x in re.findall(r"p (?:= |is )(0\.0(?:49|50)\d*)", text)]
+    shown += [
+        float(x) for x in re.search(r"^\| 2 \| \d.* to .*", text, re.MULTILINE)[0].split(" | ")[3:6]
+    ]
+    assert len(shown) == 9
+    assert {x <= 0.05 for x in shown} == {p <= 0.05}
+
+
+@pytest.mark.parametrize("above", [0, 1, 2, 3])
+def test_many_tests_count_what_could_be_tested(alignment: dict[str, Any], above: int) -> None:
+    """Layers without a correlation are no layers where none was found."""
+    p = [0.05] * (3 - above) + [0.0502] * above
+    for undefined in range(4):
+        for k, row in enumerate(alignment["layer_curve"].values()):
+            row["step_down_p"] = row["fdr_q"] = p[k] if k >= undefined else None
+        text = summarize(alignment)
+        known = 3 - undefined
+        plural = "s" if known != 1 else ""
+        found = sum(x <= 0.05 for x in p[undefined:])
+        assert (f"found at {found} of {known} known layer{plural} by" in text) == (known > 0)
+        assert ("known layers of 3 have" in text or "layer of 3 has" in text) == (undefined > 0)
+        assert "no p could have been below 0.005." in text
+
+
+@pytest.mark.parametrize("smallest", [1 / 6, 1 / 24])
+def test_many_tests_of_few_personas_can_tell_nothing(
+    alignment: dict[str, Any], smallest: float
+) -> None:
+    alignment["layers"]["2"]["mantel_null"]["smallest_p"] = smallest
+    text = summarize(alignment)
+    assert ("nothing can be told" in text) == (smallest > 0.05) == ("is found at" not in text)
+    assert f"below {smallest:.3f}." in text
+
+
+@pytest.mark.parametrize("rho", [-1.2, 0.7, 1.0, 1 + 1e-6, 1.284])
+def test_what_passes_one_is_called_no_correlation(alignment: dict[str, Any], rho: float) -> None:
+    split = alignment["layers"]["2"]["split_prompts"]
+    split |= {"ceiling": 0.7, "disattenuated": rho, "reason": None}
+    text = summarize(alignment)
+    shown = float(re.search(r"orrected for that noise ρ (?:= |would be )(-?[\d.]*\d)", text)[1])
+    assert ("too uncertain to correct" in text) == (abs(rho) > 1) == (abs(shown) > 1)
+
+
+@pytest.mark.parametrize("rho", [None, 0.5, 0.6, 0.6001, 0.9])
+def test_a_correlation_above_the_ceiling_is_said_to_be(
+    alignment: dict[str, Any], rho: float | None
+) -> None:
+    alignment["noise_ceiling"] |= {"rho_ceiling": 0.6, "reliability": 0.36, "reason": None}
+    alignment["layers"]["1"]["spearman"] = 0.1
+    alignment["layers"]["2"]["spearman"] = rho
+    found = re.search(r"ρ lies above it at layer 2 \(([\d.]+)\)", summarize(alignment))
+    assert (found is not None) == (rho is not None and rho > 0.6)
+    assert found is None or float(found[1]) > 0.6
+
+
+@pytest.mark.parametrize("rho", list(product((0.5, 1 - 1e-14, 1.0), repeat=3)))
+def test_layers_that_tie_are_all_named_as_the_peak(
+    alignment: dict[str, Any], rho: tuple[float, ...]
+) -> None:
+    for row, value in zip(alignment["layer_curve"].values(), rho, strict=True):
+        row["spearman"] = value
+    best = int(np.argmax(rho))
+    alignment["across_layers"]["peak"] |= {"layer": best + 1, "spearman": rho[best]}
+    tied = [str(k + 1) for k in range(3) if rho[k] > max(rho) - 1e-9]
+    named = f"layer{'s' if len(tied) > 1 else ''} {' and '.join(tied)} ("
+    assert f"Among 3 known layers, ρ is largest at {named}" in summarize(alignment)
+    alignment["layer_curve"] = {"1": alignment["layer_curve"]["1"]}
+    assert "ρ is largest" not in summarize(alignment)
+
+
+@pytest.mark.parametrize("verdict", ["equivalent", "beyond", "undecided", None])
+@pytest.mark.parametrize("stronger", ["js", "cosine", "undecided", "equal", None])
+def test_a_difference_too_small_to_matter_is_said_to_be(
+    alignment: dict[str, Any], stronger: str | None, verdict: str | None
+) -> None:
+    outcomes = alignment["layers"]["2"]["outcomes"]
+    outcomes["stronger"] = stronger
+    outcomes["difference"]["equivalence"] |= {"verdict": verdict, "p": 0.001}
+    said = "Yet the difference lies within ±0.200" in summarize(alignment)
+    assert said == (verdict == "equivalent" and stronger in ("js", "cosine"))
+
+
+@pytest.mark.parametrize("clusters", [False, True])
+def test_why_clusters_have_no_interval_is_said_where_there_are_clusters(
+    alignment: dict[str, Any], clusters: bool
+) -> None:
+    layer = alignment["layers"]["2"]
+    layer["intervals"]["clusters"] |= {"low": None, "high": None, "reason": "Too few clusters."}
+    if not clusters:
+        layer["partial_mantel"]["covariates"] = ["pay"]
+    assert ("over new clusters: Too few clusters." in summarize(alignment)) == clusters
+
+
+def test_only_what_was_cut_is_called_cut() -> None:
+    whole = {"low": 1.0, "high": 1.0}
+    assert interval(whole | {"se": 1e-17}) == "1.000 to 1.000"
+    assert interval(whole | {"low": 0.8, "se": 0.1}) == "0.800 to 1 (cut)"
+
+
+@pytest.mark.parametrize("n", [0, 1, 2])
+def test_predictors_are_counted(alignment: dict[str, Any], n: int) -> None:
+    found = alignment["layers"]["2"]["commonality"]
+    for name in list(found["alone"])[n:]:
+        found["alone"][name] = found["unique"][name] = None
+    if not n:
+        found["r2"] = None
+    text = summarize(alignment)
+    assert ("Together, 2 predictors explain" in text) == (n == 2)
+    assert ("cosine distance explains R²" in text) == (n == 1)
+
+
+def test_rounding_is_written_as_nothing(alignment: dict[str, Any]) -> None:
+    found = alignment["layers"]["2"]
+    found["commonality"]["unique"]["cosine"] = -3.3e-16
+    found["mantel_null"]["mean"] = 1.4e-17
+    text = summarize(alignment)
+    assert "10⁻¹⁶" not in text and "10⁻¹⁷" not in text
+    assert "(0.000 on its own account)" in text and "mean 0.000 and" in text
+
+
+CAPTIONS = Path(__file__).parents[2] / "report" / "captions"
+
+
+def test_captions_are_true_of_imported_rdms_and_of_studies_without_a_ceiling() -> None:
+    heatmaps, curve, bars = (
+        " ".join((CAPTIONS / f"{name}.rst").read_text().split())
+        for name in ("heatmaps", "layer_curve", "layers")
+    )
+    assert "as measured between next-token distributions or read from a file" in heatmaps
+    assert "The gray band, where there is one, is the noise ceiling" in curve
+    assert "p ≤ 0.05" in curve and "each over its own layer" in bars

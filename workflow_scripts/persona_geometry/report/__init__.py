@@ -1,6 +1,6 @@
 """A study's results for readers: sentences, figures, and where the numbers come from."""
 
-METHOD = 3
+METHOD = 4
 """Version of figures, summary and run.json.
 
 Raised when a change to it changes what they show: those of finished studies are then made anew at

@@ -6,35 +6,55 @@ Each part is silent where the study did not ask for it.
 from collections.abc import Iterable
 from typing import Any
 
-from persona_geometry.report.text import count, interval, number, words
+from persona_geometry.report.text import count, interval, number, p_value, words
+from persona_geometry.rsa.power import LEVEL
 
-THRESHOLD = 0.05
+ADJUSTED = ("step_down_p", "fdr_q")
 
 
 def many_tests(alignment: dict[str, Any], layer: dict[str, Any]) -> Iterable[str]:
     """What is left of single p-values when there are many."""
-    curve = list(alignment["layer_curve"].values())
-    families = [
-        ("known layer", [row["step_down_p"] for row in curve], [row["fdr_q"] for row in curve])
-    ]
+    if layer["mantel_p_two_sided"] is not None:
+        yield f"The two-sided Mantel p is {p_value(layer['mantel_p_two_sided'])}."
+    families = {
+        "known layer": [
+            [row[name] for row in alignment["layer_curve"].values()] for name in ADJUSTED
+        ]
+    }
     if layer["per_prompt"]:
-        prompts = layer["per_prompt"]
-        families.append(
-            ("prompt", [*prompts["step_down_p"].values()], [*prompts["fdr_q"].values()])
+        families["prompt"] = [list(layer["per_prompt"][name].values()) for name in ADJUSTED]
+    smallest = layer["mantel_null"]["smallest_p"]
+    if smallest > LEVEL:
+        yield (
+            f"Corrected for many tests, nothing can be told, whatever the data: with so few "
+            f"personas no p can be below {p_value(smallest)}."
         )
+        return
+    tested = {noun: tests for noun, tests in families.items() if _known(tests[0])}
     found = [
-        f"{_below(step)} of {count(len(step), noun)} by step-down max-T and {_below(fdr)} at a "
-        f"false discovery rate of {THRESHOLD}"
-        for noun, step, fdr in families
+        f"{_below(step)} of {count(len(_known(step)), noun)} by step-down max-T and {_below(fdr)} "
+        f"at a false discovery rate of {LEVEL}"
+        for noun, (step, fdr) in tested.items()
     ]
-    yield (
-        f"The two-sided Mantel p is {number(layer['mantel_p_two_sided'])}. Corrected for many "
-        f"tests at {THRESHOLD}, agreement is found at {'; for '.join(found)}."
-    )
+    if found:
+        yield (
+            f"Corrected for many tests at {LEVEL}, agreement is found at {'; for '.join(found)}; "
+            f"no p could have been below {p_value(smallest)}."
+        )
+    for noun, (step, _) in families.items():
+        if lacking := len(step) - len(_known(step)):
+            yield (
+                f"{count(lacking, noun)} of {len(step)} "
+                f"{'has' if lacking == 1 else 'have'} no correlation to test."
+            )
+
+
+def _known(p_values: Iterable[float | None]) -> list[float]:
+    return [p for p in p_values if p is not None]
 
 
 def _below(p_values: Iterable[float | None]) -> int:
-    return sum(p is not None and p <= THRESHOLD for p in p_values)
+    return sum(p <= LEVEL for p in _known(p_values))
 
 
 def equality(alignment: dict[str, Any], layer: dict[str, Any]) -> Iterable[str]:
@@ -49,7 +69,7 @@ def equality(alignment: dict[str, Any], layer: dict[str, Any]) -> Iterable[str]:
         "undecided": f"Whether ρ lies within or beyond ±{smallest} is undecided",
         None: f"Whether ρ lies within ±{smallest} was not evaluated",
     }[found["verdict"]]
-    yield f"{said} (equivalence p = {number(found['p'])})."
+    yield f"{said}." if found["p"] is None else f"{said} (equivalence p = {p_value(found['p'])})."
     rows = alignment["across_layers"]["contrasts"]
     for verdict, text in (
         ("equivalent", f"Layers whose ρ are equal, within {smallest}"),
@@ -71,7 +91,7 @@ def other_geometries(alignment: dict[str, Any], headline: str) -> Iterable[str]:
         of = layers[headline]
         rows.append(
             f"| {words(name)} | {number(of['spearman'])} | {interval(of['interval'])} "
-            f"| {number(of['mantel_p'])} | {number(of['difference']['value'])} "
+            f"| {p_value(of['mantel_p'])} | {number(of['difference']['value'])} "
             f"| {interval(of['difference'])} |"
         )
     if rows:
@@ -97,7 +117,7 @@ def comparators(layer: dict[str, Any]) -> Iterable[str]:
     p = {"the whitened cosine": white, "the whitened unbiased cosine": unbiased}
     said = [
         f"{name} is {number(value)}"
-        + (f" (p = {number(p[name]['mantel_p'])})" if name in p else "")
+        + (f" (p = {p_value(p[name]['mantel_p'])})" if name in p else "")
         for name, value in values.items()
         if value is not None
     ]
@@ -116,17 +136,23 @@ def explained(layer: dict[str, Any]) -> Iterable[str]:
         "radial": found["radial_is"],
         "lexical": "words that system prompts share",
     }
+    there = {name: alone for name, alone in found["alone"].items() if alone is not None}
+    if len(there) == 1:
+        yield (
+            f"Of the ranks of divergences, {names[next(iter(there))]} explains "
+            f"R² = {number(found['r2'])}. There is no other predictor."
+        )
+        return
     parts = [
         f"{names[name]} {number(alone)} ({number(found['unique'][name])} on its own account)"
-        for name, alone in found["alone"].items()
-        if alone is not None
+        for name, alone in there.items()
     ]
     text = (
         f"Together, {count(len(parts), 'predictor')} explain R² = {number(found['r2'])} of the "
         f"ranks of divergences: {', '.join(parts)}."
     )
     alone, unique = found["alone"]["cosine"], found["unique"]["cosine"]
-    if alone and len(parts) > 1 and unique < alone / 2:
+    if alone and unique < alone / 2:
         text += " More than half of what cosine distance explains, others explain as well."
     yield text
 
@@ -139,7 +165,7 @@ def asymmetry(alignment: dict[str, Any]) -> Iterable[str]:
             f"Over {count(found['n_pairs'], 'pair')} with outcomes in both directions, the "
             f"asymmetric part of KL ({number(found['share'])} of its squares) correlates with that "
             f"of the outcomes by ρ = {number(found['spearman'])} (95 % interval {interval(found)}, "
-            f"two-sided p = {number(found['p_two_sided'])})."
+            f"two-sided p = {p_value(found['p_two_sided'])})."
         )
     elif found:
         yield f"The asymmetric parts of KL and outcomes were not compared: {found['reason']}"

@@ -4,7 +4,16 @@ from collections.abc import Iterable
 from typing import Any
 
 from persona_geometry.report import further
-from persona_geometry.report.text import count, direction, divergence_name, interval, number, words
+from persona_geometry.report.text import (
+    ROUNDING,
+    count,
+    direction,
+    divergence_name,
+    interval,
+    number,
+    p_value,
+    words,
+)
 from persona_geometry.rsa.gates import verdict
 
 STATUS = {"pass": "pass", "fail": "**fail**", "not_evaluated": "not evaluated"}
@@ -81,39 +90,75 @@ def _gates(alignment: dict[str, Any]) -> str:
 
 
 def _by_layer(alignment: dict[str, Any]) -> str:
-    ceiling = alignment["noise_ceiling"]
-    rows = [
-        "| layer | ρ | 95 % interval | Mantel p | family-wise p | stratified p | joint partial "
-        "| residual |\n|---|---|---|---|---|---|---|---|"
-    ]
-    family = alignment["across_layers"]["family_wise_p"]
-    for name, layer in alignment["layers"].items():
-        rows.append(
-            f"| {name} | {number(layer['spearman'])} | {interval(layer['intervals']['dual'])} "
-            f"| {number(layer['mantel_p'])} "
-            f"| {number(family[name])} | {number(layer['stratified_mantel_p'])} "
-            f"| {number(layer['partial_joint'])} | {number(layer['residual_mean_marginal'])} |"
-        )
-    text = "\n".join(rows)
-    if any(layer["intervals"]["dual"]["low"] is not None for layer in alignment["layers"].values()):
-        text += "\n\nFor the intervals, prompts and personas are both taken for samples."
+    layers, family = alignment["layers"], alignment["across_layers"]["family_wise_p"]
+    over = _kind_of_intervals(layers.values())
+    columns = {
+        "layer": list(layers),
+        "ρ": [number(layer["spearman"]) for layer in layers.values()],
+        "95 % interval": [interval(layer["intervals"][over]) for layer in layers.values()],
+        "Mantel p": [p_value(layer["mantel_p"]) for layer in layers.values()],
+        "family-wise p": [p_value(family[name]) for name in layers],
+    }
+    if any(_has_clusters(layer) for layer in layers.values()):
+        columns["stratified p"] = [p_value(of["stratified_mantel_p"]) for of in layers.values()]
+        columns["joint partial"] = [number(of["partial_joint"]) for of in layers.values()]
+    columns["residual"] = [number(layer["residual_mean_marginal"]) for layer in layers.values()]
+    rows = [" | ".join(cells) for cells in (columns, *zip(*columns.values(), strict=True))]
+    rows.insert(1, "|".join(["---"] * len(columns)))
+    text = "\n".join(f"| {row} |" if "---" not in row else f"|{row}|" for row in rows)
+    if any(layer["intervals"][over]["low"] is not None for layer in layers.values()):
+        samples = {"dual": "prompts and personas are both taken for samples"}
+        said = samples.get(over, "personas are taken for a sample")
+        text += f"\n\nFor the intervals, {said}."
+    return f"{text}\n\n{_noise_ceiling(alignment)}"
+
+
+def _kind_of_intervals(layers: Iterable[dict[str, Any]]) -> str:
+    """Over what a table's intervals are: both where any layer has that, or else personas."""
+    both = any(layer["intervals"]["dual"]["low"] is not None for layer in layers)
+    return "dual" if both else "personas"
+
+
+def _has_clusters(layer: dict[str, Any]) -> bool:
+    partial = layer["partial_mantel"]
+    return bool(partial) and "same_fine_cluster" in partial["covariates"]
+
+
+def _noise_ceiling(alignment: dict[str, Any]) -> str:
+    ceiling, prompts = alignment["noise_ceiling"], alignment["n_prompts"]
     if not ceiling:
-        return f"{text}\n\nThe divergences' noise ceiling was not computed."
+        because = "alignment.noise_ceiling_splits is zero, or halves of the prompts do not vary"
+        if prompts is None:
+            because = "they come from a file, without single prompts"
+        elif prompts == 1:
+            because = "a single prompt has no halves"
+        return f"The divergences' noise ceiling was not computed: {because}."
     over = f"over {count(ceiling['splits'], 'split')} of the prompts"
-    if ceiling["rho_ceiling"] is None:
+    if (highest := ceiling["rho_ceiling"]) is None:
         return (
-            f"{text}\n\nThe divergences have no noise ceiling: the mean correlation of halves "
+            f"The divergences have no noise ceiling: the mean correlation of halves "
             f"{over} is {number(ceiling['split_half'], beside=0.0)}. {ceiling['reason']}"
         )
-    return (
-        f"{text}\n\nThe divergences' noise ceiling is ρ = {number(ceiling['rho_ceiling'])} "
+    text = (
+        f"The divergences' noise ceiling is ρ = {number(highest)} "
         f"(split-half reliability {number(ceiling['reliability'])} {over})."
     )
+    above = [
+        f"layer {name} ({number(layer['spearman'], beside=highest)})"
+        for name, layer in alignment["layers"].items()
+        if layer["spearman"] is not None and layer["spearman"] > highest
+    ]
+    if above:
+        text += (
+            f" ρ lies above it at {', '.join(above)}: both geometries share what is peculiar to "
+            f"the prompts, or the ceiling is uncertain."
+        )
+    return text
 
 
 def _between_layers(alignment: dict[str, Any]) -> Iterable[str]:
     peak, known = alignment["across_layers"]["peak"], len(alignment["layer_curve"])
-    if peak["layer"] is not None:
+    if peak["layer"] is not None and known > 1:
         kept = peak["confidence_set"]
         others = (
             f"The 95 % confidence set of the best layer, personas taken for a sample, holds "
@@ -121,8 +166,14 @@ def _between_layers(alignment: dict[str, Any]) -> Iterable[str]:
             if kept
             else f"A confidence set of the best layer was not computed: {peak['reason']}"
         )
+        best = [
+            name
+            for name, of in alignment["layer_curve"].items()
+            if of["spearman"] is not None and of["spearman"] >= peak["spearman"] - ROUNDING
+        ]
         yield (
-            f"Among {count(known, 'known layer')}, ρ is largest at layer {peak['layer']} "
+            f"Among {count(known, 'known layer')}, ρ is largest at "
+            f"{'layers' if len(best) > 1 else 'layer'} {' and '.join(best)} "
             f"({number(peak['spearman'])}). {others}"
         )
     rows = [
@@ -140,33 +191,52 @@ def _between_layers(alignment: dict[str, Any]) -> Iterable[str]:
 
 def _mantel(layer: dict[str, Any]) -> Iterable[str]:
     null = layer["mantel_null"]
-    yield (
-        f"Spearman's correlation is ρ = {number(layer['spearman'])}. Under "
-        f"{_permutations(null)}, the null distribution has mean {number(null['mean'])} and "
-        f"standard deviation {number(null['sd'])}; the one-sided Mantel p is "
-        f"{number(layer['mantel_p'])}, and could not have been below {number(null['smallest_p'])}."
-    )
-    if layer["spearman"] is not None:
-        yield _intervals("Its 95 % interval (jackknife) is", layer["intervals"])
-        if layer["bootstrap"]:
-            yield _intervals("Its 95 % interval by the bootstrap is", layer["bootstrap"])
+    if layer["spearman"] is None:
+        yield (
+            f"Spearman's correlation and its test were not computed: "
+            f"{layer['intervals']['personas']['reason']}"
+        )
+    else:
+        yield from _test(layer, null)
     spread = layer["dispersion"]
+    wider = spread["ratio_to_widest"]
     yield (
         f"Cosine distances go from {number(spread['min'], 4)} to {number(spread['max'], 4)}, with "
-        f"mean {number(spread['mean'], 4)} and standard deviation {number(spread['sd'], 4)}; the "
-        f"standard deviation of the widest configured layer is "
-        f"{number(spread['ratio_to_widest'], 1)} times that."
+        f"mean {number(spread['mean'], 4)} and standard deviation {number(spread['sd'], 4)}"
+        + (
+            f"; the standard deviation of the widest configured layer is {number(wider, 1)} times "
+            f"that."
+            if wider is not None
+            else "."
+        )
     )
     anchored = layer["with_anchor"]
     if anchored:
         yield (
             f"With the anchor ({count(anchored['n_pairs'], 'pair')}) "
-            f"ρ = {number(anchored['spearman'])}, p = {number(anchored['mantel_p'])}."
+            f"ρ = {number(anchored['spearman'])}, p = {p_value(anchored['mantel_p'])}."
         )
 
 
-def _intervals(lead: str, intervals: dict[str, Any]) -> str:
-    """The intervals that there are, and why there are no others."""
+def _test(layer: dict[str, Any], null: dict[str, Any]) -> Iterable[str]:
+    """ρ with its p-value and its intervals."""
+    yield (
+        f"Spearman's correlation is ρ = {number(layer['spearman'])}. Under "
+        f"{_permutations(null)}, the null distribution has mean {number(null['mean'])} and "
+        f"standard deviation {number(null['sd'])}; the one-sided Mantel p is "
+        f"{p_value(layer['mantel_p'])}, and could not have been below "
+        f"{p_value(null['smallest_p'])}."
+    )
+    clusters = _has_clusters(layer)
+    yield _intervals("Its 95 % interval (jackknife) is", layer["intervals"], clusters=clusters)
+    if layer["bootstrap"]:
+        yield _intervals(
+            "Its 95 % interval by the bootstrap is", layer["bootstrap"], clusters=clusters
+        )
+
+
+def _intervals(lead: str, intervals: dict[str, Any], *, clusters: bool) -> str:
+    """The intervals that there are, and why there are no others; of clusters where those are."""
     units = {
         "prompts": "prompts",
         "personas": "personas",
@@ -180,8 +250,7 @@ def _intervals(lead: str, intervals: dict[str, Any]) -> str:
     ]
     reasons: dict[str, list[str]] = {}
     for kind, unit in units.items():
-        # That a study has no clusters is said where its clusters are.
-        if intervals[kind]["low"] is None and kind != "clusters":
+        if intervals[kind]["low"] is None and (clusters or kind != "clusters"):
             reasons.setdefault(intervals[kind]["reason"], []).append(unit)
     missing = "".join(
         f" There is none over {', nor over '.join(kinds)}: {reason}"
@@ -197,14 +266,17 @@ def _permutations(null: dict[str, Any]) -> str:
 
 
 def _clusters(layer: dict[str, Any]) -> Iterable[str]:
+    if not _has_clusters(layer):
+        yield "The study has no clusters to test within or to take out."
+        return
     null = layer["stratified_mantel_null"]
     if null is None:
         yield "No test within clusters was made: no cluster has two members."
     else:
         yield (
             f"Permuting within clusters only ({_permutations(null)}), p = "
-            f"{number(layer['stratified_mantel_p'])}; the smallest possible is "
-            f"{number(null['smallest_p'])}. {layer['stratified_power']['statement']}"
+            f"{p_value(layer['stratified_mantel_p'])}; the smallest possible is "
+            f"{p_value(null['smallest_p'])}. {layer['stratified_power']['statement']}"
         )
     yield (
         f"With cluster membership partialled out, ρ = {number(layer['partial_fine'])} (fine "
@@ -221,36 +293,46 @@ def _covariates(layer: dict[str, Any]) -> Iterable[str]:
     if partial:
         yield (
             f"Partial Mantel test given {', '.join(map(words, partial['covariates']))}: ρ = "
-            f"{number(partial['spearman'])}, p = {number(partial['p'])}. {partial['caption']}"
+            f"{number(partial['spearman'])}, p = {p_value(partial['p'])}. {partial['caption']}"
         )
 
 
 def _radial(layer: dict[str, Any]) -> Iterable[str]:
     r2 = layer["residual_mean_marginal_r2"]
+    if None in r2.values():
+        yield "How far personas are from all others was not taken out: a geometry does not vary."
+        return
     yield (
         f"How far two personas are from all others explains {number(r2['cosine'])} of the variance "
         f"of cosine distances and {number(r2['js'])} of that of divergences. With that taken out, "
         f"ρ = {number(layer['residual_mean_marginal'])} "
-        f"(p = {number(layer['residual_mean_marginal_p'])})."
+        f"(p = {p_value(layer['residual_mean_marginal_p'])})."
     )
-    yield (
-        f"With the distances to the anchor taken out instead, ρ = "
-        f"{number(layer['residual_anchor'])}."
-    )
+    if layer["with_anchor"]:
+        yield (
+            f"With the distances to the anchor taken out instead, ρ = "
+            f"{number(layer['residual_anchor'])}."
+        )
 
 
 def _prompts(alignment: dict[str, Any], layer: dict[str, Any]) -> Iterable[str]:
     prompts = layer["per_prompt"]
     known = [rho for rho in prompts["values"].values() if rho is not None] if prompts else []
+    lacking = (len(prompts["values"]) if prompts else 0) - len(known)
+    others = (
+        f" {count(lacking, 'other prompt')} {'has' if lacking == 1 else 'have'} no correlation."
+        if lacking
+        else ""
+    )
     if len(known) == 1:
-        yield f"Over its one prompt with a correlation ρ = {number(known[0], beside=0.5)}."
+        yield f"Over its one prompt with a correlation ρ = {number(known[0], beside=0.5)}.{others}"
     elif known:
         above = sum(rho > 0.5 for rho in known)
         yield (
             f"Over single prompts the median is ρ = {number(prompts['median'])} (interquartile "
             f"range {number(prompts['iqr'])}, from {number(prompts['min'], beside=0.5)} to "
             f"{number(prompts['max'], beside=0.5)}); {above} of "
-            f"{count(len(known), 'prompt')} {'is' if above == 1 else 'are'} above 0.5."
+            f"{count(len(known), 'prompt')} {'is' if above == 1 else 'are'} above 0.5.{others}"
         )
     else:
         yield f"The correlation over single prompts was {number(None)}."
@@ -264,8 +346,7 @@ def _prompts(alignment: dict[str, Any], layer: dict[str, Any]) -> Iterable[str]:
             f"{number(split['reliability']['js'])} for divergences"
             + (
                 f": two measures so noisy of one geometry would reach "
-                f"ρ = {number(split['ceiling'])}, and corrected for that noise "
-                f"ρ = {number(split['disattenuated'])}."
+                f"ρ = {number(split['ceiling'])}{_corrected(split['disattenuated'])}"
                 if split["ceiling"] is not None
                 else f". {split['reason']} ρ cannot be corrected for noise."
             )
@@ -275,7 +356,7 @@ def _prompts(alignment: dict[str, Any], layer: dict[str, Any]) -> Iterable[str]:
         yield (
             f"With cosine distances cross-validated over prompts, "
             f"ρ = {number(crossvalidated['spearman'])} "
-            f"(p = {number(crossvalidated['mantel_p'])})."
+            f"(p = {p_value(crossvalidated['mantel_p'])})."
         )
     cutoffs = layer["cutoffs"]
     if cutoffs["ratio"]:
@@ -291,6 +372,16 @@ def _prompts(alignment: dict[str, Any], layer: dict[str, Any]) -> Iterable[str]:
         yield f"On shorter responses: {'; '.join(parts)}.{because}"
 
 
+def _corrected(rho: float) -> str:
+    """The correlation without noise, which an estimate may overshoot."""
+    if abs(rho) <= 1:
+        return f", and corrected for that noise ρ = {number(rho)}."
+    return (
+        f". Corrected for that noise ρ would be {number(rho, beside=1.0)}, which no correlation "
+        f"can be: the reliabilities are too uncertain to correct by."
+    )
+
+
 def _robustness(layer: dict[str, Any]) -> Iterable[str]:
     left = layer["jackknife"]
     known = {name: rho for name, rho in left["values"].items() if rho is not None}
@@ -302,9 +393,10 @@ def _robustness(layer: dict[str, Any]) -> Iterable[str]:
             f"(without {low}) to {number(known[high])} (without {high})."
         )
     for name, rest in layer["leave_out"].items():
+        joint = f"joint partial {number(rest['partial_joint'])}, " if _has_clusters(layer) else ""
         yield (
-            f"Without {name}: ρ = {number(rest['spearman'])}, joint partial "
-            f"{number(rest['partial_joint'])}, residual {number(rest['residual_mean_marginal'])}."
+            f"Without {name}: ρ = {number(rest['spearman'])}, {joint}residual "
+            f"{number(rest['residual_mean_marginal'])}."
         )
     cka = layer["cka"]
     if cka:
@@ -402,8 +494,19 @@ def _outcomes(layer: dict[str, Any]) -> Iterable[str]:
             f"{interval(outcomes['cosine'])}) and with divergence "
             f"{number(outcomes['js']['spearman'])} ({interval(outcomes['js'])}); the difference in "
             f"strength is {number(difference['value'])} ({interval(difference)}). "
-            f"{stronger[outcomes['stronger']]}"
+            f"{stronger[outcomes['stronger']]}{_too_small(outcomes)}"
         )
+
+
+def _too_small(outcomes: dict[str, Any]) -> str:
+    """That a difference that was found is smaller than what would matter."""
+    test = outcomes["difference"]["equivalence"]
+    if outcomes["stronger"] not in ("js", "cosine") or not test or test["verdict"] != "equivalent":
+        return ""
+    return (
+        f" Yet the difference lies within ±{number(test['smallest_effect'])}, the smallest effect "
+        f"of interest (equivalence p = {p_value(test['p'])})."
+    )
 
 
 def _warnings(alignment: dict[str, Any]) -> Iterable[str]:

@@ -2,10 +2,15 @@
 
 from typing import Any
 
+from persona_geometry.rsa.power import LEVEL
+
 DIVERGENCES = {"js": "JS divergence", "half_jeffreys": "half-Jeffreys divergence"}
 """What each `divergence.estimator` is called."""
 
 IMPORTED = "imported divergence"
+
+ROUNDING = 1e-12
+"""What is no farther from 0, or from another number, is so by rounding."""
 
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -18,6 +23,8 @@ def words(name: str) -> str:
 def number(value: float | None, digits: int = 3, beside: float | None = None) -> str:
     """A statistic for reading: three decimals, small values in powers of ten.
 
+    What is not 0 for rounding alone is written as 0.
+
     Args:
         value: the statistic, or None.
         digits: decimals.
@@ -26,9 +33,11 @@ def number(value: float | None, digits: int = 3, beside: float | None = None) ->
     """
     if value is None:
         return "not computed"
+    if beside is None and abs(value) <= ROUNDING:
+        value = 0.0
     small = value != 0 and abs(value) < 10**-digits
     for more in range(16):
-        text = f"{value:.{1 + more}e}" if small else f"{value:.{digits + more}f}"
+        text = f"{value:.{1 + more}e}" if small else f"{value:z.{digits + more}f}"
         if beside is None or _side(float(text), beside) == _side(value, beside):
             break
     if small:
@@ -41,6 +50,11 @@ def _side(value: float, threshold: float) -> tuple[bool, bool]:
     return value < threshold, value > threshold
 
 
+def p_value(p: float | None) -> str:
+    """A p-value, on its side of 0.05."""
+    return number(p, beside=LEVEL)
+
+
 def count(n: int, noun: str) -> str:
     """A number of things, in the singular for one."""
     return f"{n:,} {noun}{'' if n == 1 else 's'}"
@@ -50,13 +64,14 @@ def interval(ends: dict[str, Any] | None) -> str:
     """`low` to `high`, where there are any. An end that is not 1 (or 0) is not written as one."""
     if not ends or ends["low"] is None:
         return number(None)
-    low, high = (_end(ends[end]) for end in ("low", "high"))
+    exact = (se := ends.get("se")) is not None and se <= ROUNDING
+    low, high = (_end(ends[end], cut=not exact) for end in ("low", "high"))
     return f"{low} to {high}"
 
 
-def _end(value: float) -> str:
+def _end(value: float, *, cut: bool) -> str:
     """An end of an interval; one cut to a correlation's range is said to be."""
-    if abs(value) == 1:
+    if cut and abs(value) == 1:
         return f"{value:.0f} (cut)"
     return number(value, beside=1.0 if value > 0 else -1.0)
 
