@@ -114,7 +114,7 @@ def read_study(config: dict[str, Any], source: str = "the config") -> Study:
         name=config["study"],
         source=source,
         personas=read_personas(config["personas"]),
-        prompts=read_prompts(config["prompts"]),
+        prompts=_on_topics(config, source),
         anchor=config.get("anchor"),
         model=_with_template(Model.of(**config.get("model", {})), source),
         generation=Generation.of(**config.get("generation", {})),
@@ -127,6 +127,21 @@ def read_study(config: dict[str, Any], source: str = "the config") -> Study:
     )
     study = replace(study, remarks=check_study(study, config))
     return replace(study, model=_with_kernel(study)) if study.needs_model else study
+
+
+def _on_topics(config: dict[str, Any], source: str) -> list[Prompt]:
+    """The prompts of the study's table: those on `topics` where it names some."""
+    prompts, topics = read_prompts(config["prompts"]), config.get("topics")
+    if topics is None:
+        return prompts
+    known = sorted({prompt.topic for prompt in prompts if prompt.topic is not None})
+    for topic in topics:
+        if topic not in known:
+            raise InputError(
+                f"{source}: topics has '{topic}', which no prompt of {config['prompts']} is on; "
+                + (f"choose among {', '.join(known)}." if known else "remove 'topics'.")
+            )
+    return [prompt for prompt in prompts if prompt.topic in topics]
 
 
 def _with_template(model: Model, source: str) -> Model:
