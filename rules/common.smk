@@ -13,6 +13,7 @@ try:
     from persona_geometry.jobs.task import Settings
     from persona_geometry.jobs.texts import study_texts
     from persona_geometry.model.hub import finding_message
+    from persona_geometry.probe import METHOD as PROBE_METHOD
     from persona_geometry.rdms import METHOD as RDMS_METHOD
     from persona_geometry.report import METHOD as REPORT_METHOD
     from persona_geometry.rsa import METHOD as RSA_METHOD
@@ -224,6 +225,7 @@ def study_benchmarks():
     among them."""
     names = ["js_matrix", "cosine_rdms", "align", "plot_heatmaps", "plot_layers"]
     names += [f"plot_scatter/{layer}" for layer in STUDY.layers] + ["write_summary"]
+    names += ["probe", "report_probe"] if STUDY.probe.personas else []
     if STUDY.needs_model:
         names += ["resolve_model", "check_prompts"]
         names += ["unpack_gguf"] if STUDY.model.gguf else []
@@ -241,3 +243,9 @@ def figures():
     names = ["heatmaps", "layers", "layer_curve"]
     names += [f"scatter_layer_{layer}" for layer in STUDY.layers]
     return [results(f"figures/{name}.png") for name in names]
+
+
+def probe_files():
+    """What a probe writes, where the study has one."""
+    names = ["probe.json", "directions.npz", "probe.md", "figures/probe.png"]
+    return [results(name) for name in names if STUDY.probe.personas]

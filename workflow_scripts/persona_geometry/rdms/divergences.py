@@ -1,12 +1,13 @@
 """Divergences: of each prompt, stacked and averaged, and of one pair token by token."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from persona_geometry.errors import InputError
 from persona_geometry.rdms.files import PromptDivergences
 from persona_geometry.rdms.rdm import Rdm, RdmStack, checked
+from persona_geometry.rdms.triangle import square
 from persona_geometry.store.store import Store
 
 REMEDY = "run 'python workflow_scripts/manage_store.py verify'"
@@ -59,6 +60,33 @@ def mean_kl(prompts: Mapping[str, PromptDivergences]) -> np.ndarray:
     return np.asarray(total)
 
 
+def token_js(store: Store, item: str, cells: Sequence[str]) -> np.ndarray:
+    """JS divergences of every two cells of an item at every scored token, in nats.
+
+    Args:
+        store: the store.
+        item: the item's key.
+        cells: keys of N of its cells.
+
+    Returns:
+        (N(N-1)/2, T) float32, row by row above the diagonal.
+
+    Raises:
+        InputError: the store does not have them all.
+    """
+    place = {cell: n for n, cell in enumerate(cells)}
+    row_of = square(np.arange(len(cells) * (len(cells) - 1) // 2), len(cells)).astype(int)
+    found: dict[int, np.ndarray] = {}
+    for path in store.pair_blocks(item):
+        block = store.read_pairs(path)
+        places = np.array([place.get(cell, -1) for cell in block.cells])[block.pairs]
+        for row in np.flatnonzero((places >= 0).all(1)):
+            found[row_of[tuple(places[row])]] = block.js[row]
+    if len(found) < len(cells) * (len(cells) - 1) // 2:
+        raise _no_longer(store)
+    return np.stack([found[row] for row in sorted(found)])
+
+
 def token_divergences(
     store: Store, item: str, first: str, second: str
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -82,6 +110,10 @@ def token_divergences(
                 return block.js[place], block.kl_pq[place], block.kl_qp[place]
             if cells == [second, first]:
                 return block.js[place], block.kl_qp[place], block.kl_pq[place]
-    raise InputError(
+    raise _no_longer(store)
+
+
+def _no_longer(store: Store) -> InputError:
+    return InputError(
         f"The store {store.root} no longer has these divergences; run the workflow again."
     )

@@ -48,6 +48,7 @@ def check_study(study: "Study", config: dict[str, Any]) -> tuple[str, ...]:
     _check_layers(study)
     _check_numbers(study)
     _check_other_geometries(study)
+    _check_probe(study, config["personas"])
     anchored, inputs = check_inputs(study)
     gates = _check_gates(study, anchored)
     return (*_remarks(study, config), *inputs, *gates)
@@ -245,6 +246,30 @@ def _check_other_geometries(study: "Study") -> None:
         raise InputError(
             f"{study.source}: geometry.components is {k}, but {n} personas have {n - 1} "
             f"components, of which at least two must stay; give at most {n - 3}."
+        )
+
+
+def _check_probe(study: "Study", table: str) -> None:
+    chosen, k = study.probe.personas, study.probe.components
+    if not chosen:
+        return
+    if study.rdm:
+        raise InputError(
+            f"{study.source}: 'probe' needs centroids and divergences by token, but "
+            f"rdm.{next(iter(study.rdm))} comes from a file; remove one of the two."
+        )
+    for name in chosen:
+        if name not in study.persona_names or name == study.anchor:
+            raise InputError(
+                f"{study.source}: probe.personas names '{name}', which is "
+                f"{'the anchor' if name == study.anchor else f'not in {table}'}; correct the name "
+                f"or remove it."
+            )
+    others = len(set(study.persona_names) - {study.anchor, *chosen})
+    if others < k + 2:
+        raise InputError(
+            f"{study.source}: probe.personas leaves {others} others, but {k} components of theirs "
+            f"need at least {k + 2}; choose fewer personas or lower probe.components."
         )
 
 

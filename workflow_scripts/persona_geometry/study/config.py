@@ -17,6 +17,7 @@ from persona_geometry.study.sections import (
     Generation,
     Geometry,
     Model,
+    Probe,
     RdmFile,
     Scoring,
 )
@@ -43,6 +44,7 @@ class Study:
     scoring: Scoring
     divergence: Divergence
     geometry: Geometry
+    probe: Probe
     alignment: Alignment
     rdm: dict[str, RdmFile]
     execution: Execution
@@ -121,6 +123,7 @@ def read_study(config: dict[str, Any], source: str = "the config") -> Study:
         scoring=Scoring.of(**config.get("scoring", {})),
         divergence=Divergence.of(**config.get("divergence", {})),
         geometry=geometry,
+        probe=Probe.of(**config.get("probe", {})),
         alignment=Alignment.of(**{**config["alignment"], "gates": gates}),
         rdm={kind: RdmFile.of(**file) for kind, file in config.get("rdm", {}).items()},
         execution=Execution.of(**config.get("execution", {})),
