@@ -20,6 +20,11 @@ try:
     from persona_geometry.store.store import Store
     from persona_geometry.study.config import read_study
     from persona_geometry.study.config_files import check_config_files
+    from persona_geometry.study.intervention import (
+        check_before,
+        chosen_personas,
+        without_intervention,
+    )
     from persona_geometry.study.recipes import (
         fingerprint,
         items,
@@ -52,6 +57,10 @@ try:
             STORE.receipts(),
             STORE.receipts("responses"),
         )
+        if STUDY.intervention.directions:
+            BEFORE = items(without_intervention(STUDY), FINGERPRINT)
+            if workflow.is_main_process:
+                check_before(STUDY, STORE, BEFORE)
         ITEMS = SCHEDULE.items
         SHARDS = SCHEDULE.cells
         RESPONSE_SHARDS = SCHEDULE.responses
@@ -200,6 +209,7 @@ def input_files():
         config["personas"],
         config["prompts"],
         *(rdm.file for rdm in STUDY.rdm.values()),
+        *([STUDY.intervention.directions] if STUDY.intervention.directions else []),
         *comparison_files(),
     ]
 
@@ -226,6 +236,7 @@ def study_benchmarks():
     names = ["js_matrix", "cosine_rdms", "align", "plot_heatmaps", "plot_layers"]
     names += [f"plot_scatter/{layer}" for layer in STUDY.layers] + ["write_summary"]
     names += ["probe", "report_probe"] if STUDY.probe.personas else []
+    names += ["intervention"] if STUDY.intervention.directions else []
     if STUDY.needs_model:
         names += ["resolve_model", "check_prompts"]
         names += ["unpack_gguf"] if STUDY.model.gguf else []
@@ -246,6 +257,10 @@ def figures():
 
 
 def probe_files():
-    """What a probe writes, where the study has one."""
-    names = ["probe.json", "directions.npz", "probe.md", "figures/probe.png"]
-    return [results(name) for name in names if STUDY.probe.personas]
+    """What a probe and an intervention write, where the study has them."""
+    names = []
+    if STUDY.probe.personas:
+        names += ["probe.json", "directions.npz", "probe.md", "figures/probe.png"]
+    if STUDY.intervention.directions:
+        names += ["intervention.json", "intervention.md", "figures/intervention.png"]
+    return list(map(results, names))

@@ -1,4 +1,5 @@
-# A few chosen personas looked at closely: what they share in every layer, where they diverge.
+# A few chosen personas looked at closely: what they share in every layer, where they diverge, and what
+# comes of taking away the direction that they share.
 
 if STUDY.probe.personas:
 
@@ -64,3 +65,48 @@ if STUDY.probe.personas:
             "Say and draw what the probe found"
         script:
             "../workflow_scripts/report_probe.py"
+
+
+if STUDY.intervention.directions:
+
+    localrules:
+        intervention,
+
+    rule intervention:
+        input:
+            prompts=published("prompts", "npz"),
+        output:
+            effect=results("intervention.json"),
+            summary=report(
+                results("intervention.md"),
+                caption="../report/captions/intervention.rst",
+                category="Probe",
+            ),
+            png=report(
+                results("figures/intervention.png"),
+                caption="../report/captions/intervention.rst",
+                category="Figures",
+                labels={
+                    "figure": "intervention",
+                    "layer": str(STUDY.intervention.layer),
+                },
+            ),
+            pdf=results("figures/intervention.pdf"),
+            tsv=results("figures/intervention.tsv"),
+        log:
+            log_path("intervention"),
+        benchmark:
+            bench_path("intervention")
+        conda:
+            "../envs/cpu.yaml"
+        params:
+            store=str(STORE.root),
+            before={i.prompt.name: (i.key, i.response, i.cells) for i in BEFORE},
+            anchor=STUDY.anchor,
+            chosen=chosen_personas(STUDY),
+            intervention=asdict(STUDY.intervention),
+            method=(PROBE_METHOD, REPORT_METHOD),
+        message:
+            "Compare the divergences with those before the intervention"
+        script:
+            "../workflow_scripts/intervention.py"

@@ -45,7 +45,10 @@ rule write_run_record:
         method=REPORT_METHOD,
         rdms=study_rdms(),
         also=STUDY.geometry.also,
-        probe=["probe", "directions", "report_probe"] if STUDY.probe.personas else [],
+        probe=[
+            *(["probe", "directions", "report_probe"] if STUDY.probe.personas else []),
+            *(["intervention"] if STUDY.intervention.directions else []),
+        ],
         layers=STUDY.layers,
         prompts=STUDY.prompt_names if STUDY.needs_model else [],
     message:

@@ -6,8 +6,9 @@ import sys
 from persona_geometry.logs import job_log
 from persona_geometry.model.configs import load_tokenizer
 from persona_geometry.model.hub import model_folder
+from persona_geometry.probe.files import write_directions, write_probe
 from persona_geometry.probe.layers import directions_of
-from persona_geometry.probe.probe import probe, write_directions, write_probe
+from persona_geometry.probe.probe import probe
 from persona_geometry.probe.tokens import scored_text
 from persona_geometry.published import read_published_response
 from persona_geometry.rdms.centroids import centroids_of_prompts

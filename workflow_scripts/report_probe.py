@@ -2,7 +2,7 @@
 
 from persona_geometry.files import write_text
 from persona_geometry.logs import job_log
-from persona_geometry.probe.probe import read_probe
+from persona_geometry.probe.files import read_probe
 from persona_geometry.report.figures.probe import probe_figure
 from persona_geometry.report.figures.style import save
 from persona_geometry.report.probe import describe_probe

@@ -14,8 +14,9 @@ from persona_geometry.probe.directions import (
     shares_with,
     shares_without,
 )
+from persona_geometry.probe.files import read_directions, write_directions
 from persona_geometry.probe.layers import directions_of, grouped_distances, turning_layers, views
-from persona_geometry.probe.probe import probe, read_directions, write_directions
+from persona_geometry.probe.probe import probe
 from persona_geometry.probe.tokens import ScoredText, divergence_by_token, position_bins
 from persona_geometry.probe.words import is_function_word, kinds, pieces
 from persona_geometry.rdms.centroids import cosine_rdms
@@ -118,9 +119,11 @@ def test_turning_layers_are_where_the_relative_distance_moves_most() -> None:
 
 def test_directions_are_unit_vectors_on_which_the_chosen_lie_higher(tmp_path) -> None:
     directions = directions_of(NAMES, CENTROIDS, CHOSEN, 2)
-    assert list(directions) == ["shared", "component_1", "component_2"]
-    for one in directions.values():
+    assert list(directions) == ["shared", "component_1", "component_2", "random"]
+    for name, one in directions.items():
         assert np.allclose(np.linalg.norm(one, axis=1), 1)
+        if name == "random":
+            continue
         heights = (CENTROIDS * one[:, None]).sum(2)
         assert (heights[:, PLACES].mean(1) > heights[:, OTHERS].mean(1)).all()
     write_directions(tmp_path / "d.npz", directions, CHOSEN)

@@ -1,4 +1,4 @@
-"""A probe through the real Snakemake: made on request, and gone with its section."""
+"""A probe and an intervention through the real Snakemake, made on request."""
 
 import json
 
@@ -19,7 +19,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, random_model) -> Workspac
     return workspace
 
 
-def test_a_probe_costs_no_gpu_work_and_goes_with_its_section(study: Workspace) -> None:
+def test_a_probe_costs_no_gpu_work(study: Workspace) -> None:
     study.config["probe"] = {"personas": ["poet", "clown"], "components": 1}
     jobs = {"probe": 1, "report_probe": 1, "write_run_record": 1}
     assert study.jobs() == jobs
@@ -37,6 +37,33 @@ def test_a_probe_costs_no_gpu_work_and_goes_with_its_section(study: Workspace) -
         f"results/test/{name}" for name in ("probe.json", "directions.npz", "probe.md")
     }
     assert study.jobs() == {}
+
+
+def test_an_intervention_forces_the_same_responses_again_and_is_compared(study: Workspace) -> None:
+    study.config["probe"] = {"personas": ["poet", "clown"], "components": 1}
+    study.run("results/test/directions.npz")
+    stored = study.stored()
+    del study.config["probe"]
+    study.config |= {
+        "study": "ablated",
+        "intervention": {"directions": "results/test/directions.npz", "layer": 0},
+    }
+    study.run()
+    n_cells, n_pairs = 4 * 7, 4 * 21
+    assert study.stored() == (stored[0], stored[1] + n_cells, stored[2] + n_pairs)
+    folder = study.folder / "results" / "ablated"
+    found = json.loads((folder / "intervention.json").read_text())
+    for name, key in (("test", "before"), ("ablated", "after")):
+        rdm = open_study(study.folder / "results" / name).divergence["full"].to_frame()
+        for pair in found["pairs"]:
+            assert pair[key] == pytest.approx(rdm.loc[*pair["personas"]])
+    assert found["groups"]["across"]["before"] != found["groups"]["across"]["after"]
+    assert study.jobs() == {}
+
+
+def test_what_a_probe_wrote_goes_with_its_section(study: Workspace) -> None:
+    study.config["probe"] = {"personas": ["poet", "clown"], "components": 1}
+    study.run("results/test/probe.md", "results/test/directions.npz")
     del study.config["probe"]
     study.run()
     left = [path.name for path in study.result("").rglob("*probe*")]

@@ -55,10 +55,13 @@ def probed_layers(
 def directions_of(
     names: Sequence[str], centroids: np.ndarray, chosen: Sequence[str], k: int
 ) -> dict[str, np.ndarray]:
-    """Directions that an intervention may take away: `shared`, and `component_1` to k.
+    """Directions that an intervention may take away: `shared`, `component_1` to k, and `random`.
+
+    The last, drawn anew for each layer from a fixed seed, is a control.
 
     Returns:
-        Name to (L, d) float64 unit vectors, on which the chosen lie further up than the others.
+        Name to (L, d) float64 unit vectors; but for `random` the chosen lie further up on them than
+        the others.
     """
     places = [names.index(name) for name in chosen]
     others = [place for place in range(len(names)) if place not in places]
@@ -66,7 +69,9 @@ def directions_of(
     components = leading_components(centroids, k)[1]
     up = np.where((components * shared[:, None]).sum(axis=2, keepdims=True) < 0, -1.0, 1.0)
     named = {f"component_{n + 1}": (components * up)[:, n] for n in range(k)}
-    return {"shared": shared, **named}
+    drawn = np.random.default_rng(0).normal(size=shared.shape)
+    random = drawn / np.linalg.norm(drawn, axis=1, keepdims=True)
+    return {"shared": shared, **named, "random": random}
 
 
 def views(

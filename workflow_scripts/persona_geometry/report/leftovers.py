@@ -29,7 +29,7 @@ FAMILIES = {
         "geometries/{}.json",
     ),
     "probe": (
-        "probe|directions|report_probe",
+        "probe|directions|report_probe|intervention",
         *("{}.json", "{}.md", "{}.npz", "logs/{}.log", "benchmarks/{}.tsv"),
         *(f"figures/{{}}.{ending}" for ending in ("png", "pdf", "tsv")),
     ),

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from persona_geometry.report.text import count, number, words
+from persona_geometry.report.text import count, number, table, words
 
 VIEWS = {
     "raw": "as they are",
@@ -54,7 +54,7 @@ def _distances(found: Mapping[str, Any], layers: Sequence[int]) -> Iterable[str]
         + [f"{number(of['relative'][n])} ({number(of['rank'][n], 2)})" for n in layers]
         for view, of in found["distances"].items()
     ]
-    yield _table(["centroids", *_headed(layers)], rows)
+    yield table(["centroids", *_headed(layers)], rows)
     turning = found["turning"]["mean_centered"]
     moves = [
         f"; the block of layer {turning[way]} brings them most {way}"
@@ -88,7 +88,7 @@ def _shares(found: Mapping[str, Any], layers: Sequence[int]) -> Iterable[str]:
         for name in found["personas"]
     ]
     rows.append(row("mean of the others", [share["others"] for share in named], pull["others"]))
-    yield _table(["with, without, pull", *_headed(layers)], rows)
+    yield table(["with, without, pull", *_headed(layers)], rows)
 
 
 def _divergences(tokens: Mapping[str, Any]) -> Iterable[str]:
@@ -112,7 +112,7 @@ def _divergences(tokens: Mapping[str, Any]) -> Iterable[str]:
         on = [(of["by_kind"] or {}).get(kind, {}).get("share_of_js") for kind in KINDS]
         shares = [first, of["concentration"]["0.1"], *on]
         rows.append([name, number(of["mean"]), *(number(share, 2) for share in shares)])
-    yield _table(["pairs", "mean", "first 8", "top tenth", *KINDS.values()], rows)
+    yield table(["pairs", "mean", "first 8", "top tenth", *KINDS.values()], rows)
 
 
 def _places(tokens: Mapping[str, Any]) -> Iterable[str]:
@@ -123,7 +123,7 @@ def _places(tokens: Mapping[str, Any]) -> Iterable[str]:
                 [row["prompt"], _code(row["before"]), _code(row["token"]), number(row["js"])]
                 for row in pair["top_places"][:PLACES]
             ]
-            yield _table(["prompt", "before", "token", "JS"], rows)
+            yield table(["prompt", "before", "token", "JS"], rows)
 
 
 def _headed(layers: Sequence[int]) -> list[str]:
@@ -133,8 +133,3 @@ def _headed(layers: Sequence[int]) -> list[str]:
 def _code(text: str) -> str:
     """A piece of a response as code in a table: blanks stay, what would end it does not."""
     return f"`{text.translate(SHOWN)}`"
-
-
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

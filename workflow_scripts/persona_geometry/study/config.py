@@ -16,6 +16,7 @@ from persona_geometry.study.sections import (
     Execution,
     Generation,
     Geometry,
+    Intervention,
     Model,
     Probe,
     RdmFile,
@@ -45,6 +46,7 @@ class Study:
     divergence: Divergence
     geometry: Geometry
     probe: Probe
+    intervention: Intervention
     alignment: Alignment
     rdm: dict[str, RdmFile]
     execution: Execution
@@ -124,6 +126,7 @@ def read_study(config: dict[str, Any], source: str = "the config") -> Study:
         divergence=Divergence.of(**config.get("divergence", {})),
         geometry=geometry,
         probe=Probe.of(**config.get("probe", {})),
+        intervention=Intervention.of(**config.get("intervention", {})),
         alignment=Alignment.of(**{**config["alignment"], "gates": gates}),
         rdm={kind: RdmFile.of(**file) for kind, file in config.get("rdm", {}).items()},
         execution=Execution.of(**config.get("execution", {})),

@@ -151,6 +151,16 @@ class Probe(Section):
 
 
 @dataclass(frozen=True)
+class Intervention(Section):
+    """A direction that is taken out of the hidden states; none where `directions` is None."""
+
+    NAME = "intervention"
+    directions: str | None
+    direction: str
+    layer: int | None
+
+
+@dataclass(frozen=True)
 class Gate(Section):
     """A threshold set in advance, on a statistic of one layer."""
 
