@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from persona_geometry import open_study
+from persona_geometry.probe.files import write_directions
 
 from .conftest import Workspace
 
@@ -26,6 +27,7 @@ def test_a_probe_costs_no_gpu_work(study: Workspace) -> None:
     study.run()
     found = json.loads(study.result("probe.json").read_text())
     opened = open_study(study.folder / "results" / "test")
+    assert opened.probe == found
     values = [
         opened.token_divergences(prompt, "poet", "clown")["js"] for prompt in opened.responses.index
     ]
@@ -59,6 +61,10 @@ def test_an_intervention_forces_the_same_responses_again_and_is_compared(study: 
             assert pair[key] == pytest.approx(rdm.loc[*pair["personas"]])
     assert found["groups"]["across"]["before"] != found["groups"]["across"]["after"]
     assert study.jobs() == {}
+    write_directions(study.folder / "wide.npz", {"shared": np.eye(2, 64)}, ["poet", "clown"])
+    study.config["intervention"]["directions"] = "wide.npz"
+    said = study.run("--dry-run", fails=True)
+    assert "wide.npz holds directions of 64 numbers, but the model's 2 layers have 32; use" in said
 
 
 def test_what_a_probe_wrote_goes_with_its_section(study: Workspace) -> None:

@@ -40,7 +40,7 @@ def describe_effect(found: Mapping[str, Any]) -> str:
             f"{100 * of['prompts_down']:.0f} % of the prompts for pairs {GROUPS[name]}"
             for name, of in found["groups"].items()
         )
-        + ". The direction 'random' of the same file is a control: what it does, any direction may.",
+        + ". The file's direction 'random' is a control: what it does, any direction may.",
     ]
     return "\n\n".join(parts) + "\n"
 
