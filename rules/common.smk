@@ -249,13 +249,6 @@ def study_benchmarks():
     return sorted(map(bench_path, names))
 
 
-def figures():
-    """Every figure of the study, as PNG; each rule writes the PDF and TSV beside it."""
-    names = ["heatmaps", "layers", "layer_curve"]
-    names += [f"scatter_layer_{layer}" for layer in STUDY.layers]
-    return [results(f"figures/{name}.png") for name in names]
-
-
 def probe_files():
     """What a probe and an intervention write, where the study has them."""
     names = []
@@ -264,3 +257,10 @@ def probe_files():
     if STUDY.intervention.directions:
         names += ["intervention.json", "intervention.md", "figures/intervention.png"]
     return list(map(results, names))
+
+
+def figures():
+    """Every figure of the study, as PNG; each rule writes the PDF and TSV beside it."""
+    names = ["heatmaps", "layers", "layer_curve"]
+    names += [f"scatter_layer_{layer}" for layer in STUDY.layers]
+    return [results(f"figures/{name}.png") for name in names]
