@@ -17,11 +17,17 @@ from persona_geometry.probe.directions import (
 from persona_geometry.probe.files import read_directions, write_directions
 from persona_geometry.probe.layers import directions_of, grouped_distances, turning_layers, views
 from persona_geometry.probe.probe import probe
-from persona_geometry.probe.tokens import ScoredText, divergence_by_token, position_bins
-from persona_geometry.probe.words import is_function_word, kinds, pieces
+from persona_geometry.probe.tokens import (
+    ScoredText,
+    divergence_by_token,
+    position_bins,
+    scored_text,
+)
+from persona_geometry.probe.words import is_function_word, kinds
 from persona_geometry.rdms.centroids import cosine_rdms
 from persona_geometry.report.figures.probe import probe_figure
 from persona_geometry.report.probe import describe_probe
+from tests.conftest import make_tokenizer
 
 NAMES = [f"p{n}" for n in range(8)]
 CHOSEN, PLACES, OTHERS = ["p1", "p4", "p5"], [1, 4, 5], [0, 2, 3, 6, 7]
@@ -142,28 +148,29 @@ def test_function_words_are_known_with_their_contractions() -> None:
 
 
 def test_a_token_has_the_kind_of_the_word_that_it_is_a_part_of() -> None:
-    added = ["The", " bak", "ery", "'s", " 3", ".", "5", " of", "\n", "it", "'s", "<|end|>", "!"]
-    special = [piece == "<|end|>" for piece in added]
-    assert kinds(added, special) == [
+    added = ["The", " bak", "ery", "'s", " 3", ".", "5", " of", "\n", "it", "'s", "!", ""]
+    assert kinds(added) == [
         *("function word", "content word", "content word", "content word", "number"),
         *("punctuation", "number", "function word", "punctuation", "function word"),
-        *("function word", "special token", "punctuation"),
+        *("function word", "punctuation", "special token"),
     ]
 
 
-def test_a_token_that_completes_no_character_counts_to_the_word_that_follows() -> None:
-    assert kinds(["", "é", "té", "", " ☕"], [False] * 5) == [
+def test_a_token_that_completes_no_character_counts_to_what_follows() -> None:
+    assert kinds(["", "é", "té", "", " ☕"]) == [
         *("content word", "content word", "content word", "punctuation", "punctuation")
     ]
 
 
-def test_pieces_are_what_each_token_adds() -> None:
-    from tests.conftest import make_tokenizer
-
+def test_a_response_is_read_from_its_generated_tokens_where_those_were_scored(tmp_path) -> None:
     tokenizer = make_tokenizer()  # of bytes
+    tokenizer.save_pretrained(tmp_path)
     ids = tokenizer.encode("a é☕.<|im_end|>")
-    added = pieces(tokenizer, ids)
-    assert added == ["a", " ", "", "é", "", "", "☕", ".", "<|im_end|>"]
+    text = scored_text(tmp_path, ids, len(ids))
+    assert text is not None and text.pieces == ["a", " ", "", "é", "", "", "☕", ".", ""]
+    assert text.kinds[0] == "function word" and text.kinds[-1] == "special token"
+    assert scored_text(tmp_path, ids, len(ids) + 1) is None
+    assert scored_text(tmp_path / "none", ids, len(ids)) is None
 
 
 def test_positions_are_binned_by_doubling() -> None:

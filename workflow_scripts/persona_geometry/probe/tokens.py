@@ -4,11 +4,13 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from persona_geometry.probe.words import KINDS, kinds, pieces
+from persona_geometry.model.token_texts import token_texts
+from persona_geometry.probe.words import KINDS, kinds
 
 TOP = 10
 CONTEXT = 40  # characters
@@ -28,13 +30,16 @@ class ScoredText:
     kinds: list[str]
 
 
-def scored_text(tokenizer: Any, token_ids: Sequence[int], n_scored: int) -> ScoredText | None:
-    """A response as a reader sees it; None where other tokens than the generated were scored."""
+def scored_text(folder: Path, token_ids: Sequence[int], n_scored: int) -> ScoredText | None:
+    """A response as a reader sees it.
+
+    None where other tokens than the generated were scored, or the checkpoint in the folder has no
+    tokenizer.json.
+    """
     if len(token_ids) != n_scored:
         return None
-    added = pieces(tokenizer, token_ids)
-    special = set(tokenizer.all_special_ids)
-    return ScoredText(added, kinds(added, [token in special for token in token_ids]))
+    added = token_texts(folder, token_ids)
+    return None if added is None else ScoredText(added, kinds(added))
 
 
 def divergence_by_token(

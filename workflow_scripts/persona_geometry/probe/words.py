@@ -2,8 +2,6 @@
 
 import re
 from collections.abc import Sequence
-from itertools import pairwise
-from typing import Any
 
 KINDS = ("function word", "content word", "number", "punctuation", "special token")
 WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
@@ -44,40 +42,23 @@ def is_function_word(word: str) -> bool:
     return lower in FUNCTION_WORDS or ENDING.sub("", lower) in FUNCTION_WORDS
 
 
-def pieces(tokenizer: Any, ids: Sequence[int]) -> list[str]:
-    """The text that each token adds to what stands before it.
-
-    A character of several tokens comes with its last one, and the tokens before it add nothing.
-    """
-    decoded = [
-        tokenizer.decode(ids[:n], clean_up_tokenization_spaces=False).rstrip(
-            "\N{REPLACEMENT CHARACTER}"
-        )
-        for n in range(len(ids) + 1)
-    ]
-    return [after[len(before) :] for before, after in pairwise(decoded)]
-
-
-def kinds(added: Sequence[str], special: Sequence[bool]) -> list[str]:
+def kinds(added: Sequence[str]) -> list[str]:
     """The kind of each token, one of `KINDS`: that of the first word that it is a part of.
 
     Args:
-        added: the text that each token adds (`pieces`).
-        special: whether each is a special token.
+        added: the text that each token adds (`model.token_texts`). One that adds nothing counts to
+            what follows; after all text, it is a special token, such as ends a turn.
     """
-    text = "".join(
-        "\0" * len(piece) if is_special else piece
-        for piece, is_special in zip(added, special, strict=True)
-    )
+    text = "".join(added)
     word_at: dict[int, str] = {}
     for found in WORD.finditer(text):
         kind = "function word" if is_function_word(found[0]) else "content word"
         word_at.update(dict.fromkeys(range(*found.span()), kind))
     result, start = [], 0
-    for piece, is_special in zip(added, special, strict=True):
-        end = max(start + len(piece), start + 1)
+    for piece in added:
+        end = start + max(1, len(piece))
         words = [word_at[place] for place in range(start, end) if place in word_at]
-        if is_special:
+        if start == len(text):
             result.append("special token")
         elif words:
             result.append(words[0])

@@ -1,13 +1,12 @@
 """Divergences: of each prompt, stacked and averaged, and of one pair token by token."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 
 from persona_geometry.errors import InputError
 from persona_geometry.rdms.files import PromptDivergences
 from persona_geometry.rdms.rdm import Rdm, RdmStack, checked
-from persona_geometry.rdms.triangle import square
 from persona_geometry.store.store import Store
 
 REMEDY = "run 'python workflow_scripts/manage_store.py verify'"
@@ -60,31 +59,34 @@ def mean_kl(prompts: Mapping[str, PromptDivergences]) -> np.ndarray:
     return np.asarray(total)
 
 
-def token_js(store: Store, item: str, cells: Sequence[str]) -> np.ndarray:
-    """JS divergences of every two cells of an item at every scored token, in nats.
+def token_stack(store: Store, prompt: PromptDivergences, estimator: str) -> np.ndarray:
+    """Divergences of every pair of a prompt's personas at every scored token, in nats.
 
     Args:
         store: the store.
-        item: the item's key.
-        cells: keys of N of its cells.
+        prompt: what was published of the prompt, of N personas.
+        estimator: "js" or "half_jeffreys".
 
     Returns:
-        (N(N-1)/2, T) float32, row by row above the diagonal.
+        (N, N, T) float32, symmetric.
 
     Raises:
-        InputError: the store does not have them all.
+        InputError: the store does not have a pair.
     """
-    place = {cell: n for n, cell in enumerate(cells)}
-    row_of = square(np.arange(len(cells) * (len(cells) - 1) // 2), len(cells)).astype(int)
-    found: dict[int, np.ndarray] = {}
-    for path in store.pair_blocks(item):
+    place = {cell: k for k, cell in enumerate(prompt.cells)}
+    n = len(place)
+    found = np.full((n, n, prompt.n_tokens), np.nan, dtype=np.float32)
+    for path in store.pair_blocks(prompt.item):
         block = store.read_pairs(path)
-        places = np.array([place.get(cell, -1) for cell in block.cells])[block.pairs]
-        for row in np.flatnonzero((places >= 0).all(1)):
-            found[row_of[tuple(places[row])]] = block.js[row]
-    if len(found) < len(cells) * (len(cells) - 1) // 2:
-        raise _no_longer(store)
-    return np.stack([found[row] for row in sorted(found)])
+        values = block.js if estimator == "js" else (block.kl_pq + block.kl_qp) / 2
+        for (one, other), row in zip(block.pairs.tolist(), values, strict=True):
+            i, j = place.get(block.cells[one]), place.get(block.cells[other])
+            if i is not None and j is not None:
+                found[i, j] = found[j, i] = row
+    found[np.arange(n), np.arange(n)] = 0
+    if np.isnan(found).any():
+        raise _gone(store)
+    return found
 
 
 def token_divergences(
@@ -110,10 +112,10 @@ def token_divergences(
                 return block.js[place], block.kl_pq[place], block.kl_qp[place]
             if cells == [second, first]:
                 return block.js[place], block.kl_qp[place], block.kl_pq[place]
-    raise _no_longer(store)
+    raise _gone(store)
 
 
-def _no_longer(store: Store) -> InputError:
+def _gone(store: Store) -> InputError:
     return InputError(
         f"The store {store.root} no longer has these divergences; run the workflow again."
     )
