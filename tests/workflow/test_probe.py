@@ -55,7 +55,7 @@ def test_an_intervention_forces_the_same_responses_again_and_is_compared(study: 
         "study": "ablated",
         "intervention": {"directions": "results/test/directions.npz", "layer": 0},
     }
-    study.run("results/ablated/intervention.json")
+    study.run("results/ablated/intervention.json", "results/ablated/js_matrix.json")
     n_cells, n_pairs = 4 * 7, 4 * 21
     assert study.stored() == (stored[0], stored[1] + n_cells, stored[2] + n_pairs)
     folder = study.folder / "results" / "ablated"

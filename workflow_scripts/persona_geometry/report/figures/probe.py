@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -31,15 +32,20 @@ def probe_figure(found: dict[str, Any]) -> tuple[Figure, pd.DataFrame]:
         The figure, and a row for every point: panel, series, x and value.
     """
     table = pd.DataFrame(
-        [*_distances(found), *_shares(found), *_positions(found), *_kinds(found)],
+        [*_distances(found), *_directions(found), *_positions(found), *_kinds(found)],
         columns=["panel", "series", "x", "value"],
     )
-    figure = empty_figure(PAGE, 4.6)
-    for axis, (panel, draw) in zip(figure.subplots(2, 2).flat, PANELS.items(), strict=True):
-        rows = table[table["panel"] == panel]
-        draw(axis, rows)
-        if axis.get_legend_handles_labels()[1]:
-            axis.legend()
+    figure = empty_figure(PAGE, 3.9)
+    first, names, *axes = figure.subplots(2, 3).flat
+    for axis, (panel, draw) in zip([first, *axes], PANELS.items(), strict=True):
+        draw(axis, table[table["panel"] == panel])
+    names.axis("off")
+    lines, views = first.get_legend_handles_labels()
+    views = [view.replace(", ", ",\n") for view in views]
+    legend = names.legend(
+        lines, views, loc="center left", bbox_to_anchor=(-0.2, 0.5), title="Centroids"
+    )
+    legend.set_in_layout(False)
     return figure, table
 
 
@@ -51,16 +57,18 @@ def _distances(found: dict[str, Any]) -> list[tuple[str, str, Any, float]]:
     ]
 
 
-def _shares(found: dict[str, Any]) -> list[tuple[str, str, Any, float]]:
-    without = found["layers"]["shares"]["without"]
-    of_chosen = [[row[-1] for row in rows] for rows in without["chosen"].values()]
-    means = [sum(values) / len(values) for values in zip(*of_chosen, strict=True)]
-    series = {CHOSEN: means, OTHERS: [row[-1] for row in without["others"]]}
-    return [
-        ("share", name, layer, value)
-        for name, values in series.items()
-        for layer, value in enumerate(values)
-    ]
+def _directions(found: dict[str, Any]) -> list[tuple[str, str, Any, float]]:
+    """Pulls, and shares on all the components that were looked at."""
+    rows: list[tuple[str, str, Any, float]] = []
+    for panel, of in (
+        ("pull", found["layers"]["pull"]),
+        ("share", found["layers"]["shares"]["without"]),
+    ):
+        chosen = np.array([*of["chosen"].values()])
+        for name, values in ((CHOSEN, chosen.mean(axis=0)), (OTHERS, np.array(of["others"]))):
+            last = values if values.ndim == 1 else values[:, -1]
+            rows += [(panel, name, layer, float(value)) for layer, value in enumerate(last)]
+    return rows
 
 
 def _groups(found: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -89,12 +97,18 @@ def _by_layer(axis: Axes, rows: pd.DataFrame, label: str) -> None:
     axis.set_xlabel("Layer")
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     axis.set_ylabel(label)
-    axis.set_ylim(0, None)
+    axis.set_ylim(min(0, rows["value"].min() - 0.05), None)
 
 
 def _draw_distances(axis: Axes, rows: pd.DataFrame) -> None:
     _by_layer(axis, rows, "Distance among the chosen\nover that among others")
     axis.axhline(1, color="black", lw=0.5)
+
+
+def _draw_pulls(axis: Axes, rows: pd.DataFrame) -> None:
+    _by_layer(axis, rows, "Pull (cosine)")
+    axis.axhline(0, color="black", lw=0.5)
+    axis.legend()
 
 
 def _draw_shares(axis: Axes, rows: pd.DataFrame) -> None:
@@ -119,12 +133,13 @@ def _draw_kinds(axis: Axes, rows: pd.DataFrame) -> None:
     for n, (name, of) in enumerate(rows.groupby("series", sort=False)):
         places = [kinds.index(kind) + 0.4 * n - 0.2 for kind in of["x"]]
         axis.bar(places, of["value"], 0.38, color=COLORS[name], label=name)
-    axis.set_xticks(range(len(kinds)), [kind.replace(" ", "\n") for kind in kinds])
+    axis.set_xticks(range(len(kinds)), [kind.replace(" ", "\n") for kind in kinds], fontsize=5.5)
     axis.set_ylabel("Mean JS divergence (nats)")
 
 
 PANELS = {
     "distance": _draw_distances,
+    "pull": _draw_pulls,
     "share": _draw_shares,
     "position": _draw_positions,
     "kind": _draw_kinds,
