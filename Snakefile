@@ -24,6 +24,7 @@ include: "rules/geometry.smk"
 include: "rules/alignment.smk"
 include: "rules/figures.smk"
 include: "rules/summary.smk"
+include: "rules/probe.smk"
 include: "rules/provenance.smk"
 
 
@@ -34,3 +35,4 @@ rule all:
         results("summary.md"),
         results("run.json"),
         figures(),
+        probe_files(),
