@@ -66,8 +66,8 @@ def read_comparison(config: Mapping[str, Any], source: str = "the config") -> Co
     section = config.get("comparison", {})
     if isinstance(section, Mapping) and "studies" in config:
         studies = config["studies"]
-        named = {"name": "-".join(map(str, studies))} if isinstance(studies, list) else {}
-        section = {**named, **section, "studies": studies}
+        name = "-".join(map(str, studies)) if isinstance(studies, list) else str(studies)
+        section = {"name": name, **section, "studies": studies}
     wanted = {
         "type": "object",
         "properties": {"comparison": {"$ref": "#/$defs/comparison"}},

@@ -109,7 +109,7 @@ class Pair:
         layers = self.one.known_layers, self.other.known_layers
         return found | {
             "divergence": self._divergence(),
-            "cosine": {"layers": layers, **self.cosine},
+            "cosine": {"layers": layers, **{k: v.tolist() for k, v in self.cosine.items()}},
             "layers": [self._at(layer) for layer in self.one.layers],
         }
 

@@ -45,7 +45,7 @@ def statistics_of(study: Study) -> dict[int, dict[str, float]]:
 
 def against(studies: Mapping[str, Study], table: Reference) -> dict[str, Any]:
     """Published against measured: every published number beside those of the studies."""
-    rows = []
+    rows, others = [], names_of(studies)
     for layer, values in table.statistics.items():
         for name, value in values.items():
             rows.append(
@@ -55,12 +55,20 @@ def against(studies: Mapping[str, Study], table: Reference) -> dict[str, Any]:
                     "statistic": name,
                     "published": value,
                     "measured": {
-                        other: _measured(studies[other], table, layer, name)
-                        for other in names_of(studies)
+                        other: _measured(studies[other], table, layer, name) for other in others
                     },
                 }
             )
-    return {"study": table.name, "source": table.source, "rows": rows}
+    pairs = [
+        {
+            "layer": layer,
+            **pair,
+            "in_top": {other: _in_top(studies[other], table, layer, pair) for other in others},
+        }
+        for layer, given in table.top_pairs.items()
+        for pair in given
+    ]
+    return {"study": table.name, "source": table.source, "rows": rows, "top_pairs": pairs}
 
 
 def _measured(study: Study, table: Reference, layer: int, statistic: str) -> dict[str, Any]:
@@ -73,3 +81,16 @@ def _measured(study: Study, table: Reference, layer: int, statistic: str) -> dic
             else f"Layer {found} is not among the configured ones of {study.name}."
         )
     return {"layer": found, "value": value, "reason": reason}
+
+
+def _in_top(
+    study: Study, table: Reference, layer: int, pair: Mapping[str, Any]
+) -> dict[str, Any] | None:
+    """The counterpart layer, and whether a published pair is among the top pairs there too."""
+    found, _ = counterpart(layer, table, study)
+    if not isinstance(study, Measured) or found not in study.layers:
+        return None
+    if not set(pair["pair"]) <= set(study.personas):
+        return None
+    top = study.alignment["layers"][str(found)]["top_residual_pairs"]
+    return {"layer": found, "found": set(pair["pair"]) in [set(row["pair"]) for row in top]}

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from persona_geometry.report.text import count, interval, number
+from persona_geometry.report.text import count, interval, number, words
 
 SIGN = {"held": "held", "partly held": "**partly held**", "failed": "**failed**"}
 VIEWS = {
@@ -130,11 +130,11 @@ def _published(comparison: dict[str, Any]) -> Iterable[str]:
             [
                 str(row["layer"]),
                 row["statistic"],
-                number(row["published"]),
+                _plain(row["published"]),
                 *(
                     "–"
                     if row["measured"][name]["value"] is None
-                    else f"{number(row['measured'][name]['value'])} "
+                    else f"{_plain(row['measured'][name]['value'])} "
                     f"(layer {row['measured'][name]['layer']})"
                     for name in names
                 ),
@@ -143,8 +143,30 @@ def _published(comparison: dict[str, Any]) -> Iterable[str]:
         ]
         yield "## Published against measured"
         yield table(["layer", "statistic", "published", *names], rows)
+        pairs = [
+            [
+                str(row["layer"]),
+                " and ".join(map(words, row["pair"])),
+                f"{row['rank']} ({row['magnitude']:.2f})",
+                *(_in_top(row["in_top"][name]) for name in names),
+            ]
+            for row in found["top_pairs"]
+        ]
+        yield "Pairs that deviate most from their radial structure, and whether they do here too:"
+        yield table(["layer", "pair", "published rank (magnitude)", *names], pairs)
         remarks = comparison["studies"][found["study"]]["remarks"]
         yield "\n".join([f"- {found['source']}", *(f"- {remark}" for remark in remarks)])
+
+
+def _plain(value: float) -> str:
+    """A statistic, or a number of pairs without decimals."""
+    return f"{value:.0f}" if float(value).is_integer() and abs(value) > 1 else number(value)
+
+
+def _in_top(found: dict[str, Any] | None) -> str:
+    if found is None:
+        return "–"
+    return f"{'among' if found['found'] else 'not among'} the top (layer {found['layer']})"
 
 
 def _pair(pair: dict[str, Any]) -> Iterable[str]:
