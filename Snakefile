@@ -40,3 +40,7 @@ else:
             results("summary.md"),
             results("run.json"),
             figures(),
+
+    rule compare:
+        input:
+            no_comparison,

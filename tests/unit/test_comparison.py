@@ -178,6 +178,8 @@ def test_published_stands_against_measured_in_one_table(studies: Path) -> None:
     assert (first["layer"], first["statistic"], first["published"]) == (10, "spearman", 0.663)
     rho = found["studies"]["one"]["curve"][1]["spearman"]
     assert first["measured"]["one"] == {"layer": 1, "value": rho, "reason": None}
+    bound = next(row for row in rows if row["said"])
+    assert bound["layer"] == 15 and bound["published"] is None and bound["measured"]["one"]["value"]
     missing = next(row for row in rows if row["statistic"] == "with_anchor.spearman")
     assert missing["measured"]["one"]["value"] is None
     assert "one has no with_anchor.spearman at layer 1" in missing["measured"]["one"]["reason"]

@@ -44,21 +44,28 @@ def statistics_of(study: Study) -> dict[int, dict[str, float]]:
 
 
 def against(studies: Mapping[str, Study], table: Reference) -> dict[str, Any]:
-    """Published against measured: every published number beside those of the studies."""
-    rows, others = [], names_of(studies)
+    """Published against measured: every published number beside those of the studies.
+
+    Returns:
+        `rows` of `layer`, `depth`, `statistic`, `published` (None where only a bound is given, in
+        the words of `said`) and `measured`, by study; and `top_pairs`, each `in_top` or not.
+    """
+    others = names_of(studies)
+    given: list[tuple[int, str, float | None, str | None]] = []
     for layer, values in table.statistics.items():
-        for name, value in values.items():
-            rows.append(
-                {
-                    "layer": layer,
-                    "depth": depth(layer, table.n_layers),
-                    "statistic": name,
-                    "published": value,
-                    "measured": {
-                        other: _measured(studies[other], table, layer, name) for other in others
-                    },
-                }
-            )
+        given += [(layer, name, value, None) for name, value in values.items()]
+        given += [(layer, name, None, said) for name, said in table.bounds.get(layer, {}).items()]
+    rows = [
+        {
+            "layer": layer,
+            "depth": depth(layer, table.n_layers),
+            "statistic": name,
+            "published": value,
+            "said": said,
+            "measured": {other: _measured(studies[other], table, layer, name) for other in others},
+        }
+        for layer, name, value, said in given
+    ]
     pairs = [
         {
             "layer": layer,

@@ -130,7 +130,7 @@ def _published(comparison: dict[str, Any]) -> Iterable[str]:
             [
                 str(row["layer"]),
                 row["statistic"],
-                _plain(row["published"]),
+                row["said"] or _plain(row["published"]),
                 *(
                     "–"
                     if row["measured"][name]["value"] is None

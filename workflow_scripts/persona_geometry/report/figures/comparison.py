@@ -16,10 +16,12 @@ from persona_geometry.report.figures.style import (
     in_house_style,
     readable,
 )
+from persona_geometry.report.text import number
 
 OUTCOMES = {"held": PALETTE[2], "failed": PALETTE[4], "cannot tell": NEUTRAL}
 PANELS = 3
 """Heat maps beside each other."""
+TICKS = 8
 
 
 @in_house_style
@@ -105,13 +107,15 @@ def _layers_by_layers(axis: Axes, pair: dict[str, Any]) -> Any:
     for ticks, layers in zip(
         (axis.set_yticks, axis.set_xticks), pair["cosine"]["layers"], strict=True
     ):
-        places = np.unique(np.linspace(0, len(layers) - 1, min(len(layers), 7)).round().astype(int))
+        places = np.unique(
+            np.linspace(0, len(layers) - 1, min(len(layers), TICKS)).round().astype(int)
+        )
         ticks(places, [str(layers[k]) for k in places])
     first, second = map(readable, pair["studies"])
     axis.set_ylabel(f"Layer of {first}")
     axis.set_xlabel(f"Layer of {second}")
     js = pair["divergence"]["spearman"]
-    axis.set_title(f"divergences: ρ = {js:.2f}" if js is not None else "divergences: no ρ")
+    axis.set_title(f"Divergences: ρ = {number(js)}" if js is not None else "Divergences: no ρ")
     return image
 
 
@@ -144,22 +148,16 @@ def differences(comparison: dict[str, Any]) -> tuple[Figure, pd.DataFrame]:
         f"{readable(r.first)} {r.first_layer}, {readable(r.second)} {r.second_layer}"
         for r in table.itertuples()
     ]
-    _forest(axis, table["difference"], [(table, "personas", 1.0), (table, "dual", 2.6)], labels)
-    axis.axvline(0, color="black", lw=0.5)
-    axis.set_xlabel("Δρ, first less second (thick: personas and prompts; thin: personas)")
-    return figure, table
-
-
-def _forest(
-    axis: Axes, values: pd.Series, bars: list[tuple[pd.DataFrame, str, float]], labels: list[str]
-) -> None:
-    y = np.arange(len(labels))[::-1]
-    for table, kind, width in bars:
+    y = np.arange(len(table))[::-1]
+    for kind, width in (("personas", 2.6), ("dual", 1.0)):
         low, high = (table[f"{kind}_{end}"].astype(float) for end in ("low", "high"))
-        axis.hlines(y, low, high, color=PALETTE[0], lw=width, alpha=0.6)
-    axis.scatter(values.astype(float), y, s=14, color=PALETTE[0], zorder=3)
+        axis.hlines(y, low, high, color=PALETTE[0], lw=width)
+    axis.scatter(table["difference"].astype(float), y, s=14, color=PALETTE[0], zorder=3)
     axis.set_yticks(y, labels)
-    axis.set_ylim(-0.6, max(1, len(labels)) - 0.4)
+    axis.set_ylim(-0.6, max(1, len(table)) - 0.4)
+    axis.axvline(0, color="black", lw=0.5)
+    axis.set_xlabel("Δρ, first less second (thick: over personas; thin: over prompts too)")
+    return figure, table
 
 
 @in_house_style
