@@ -19,6 +19,9 @@ from persona_geometry.comparison.verdict import judge, verdict
 from persona_geometry.errors import InputError
 from persona_geometry.report.comparison import describe_comparison
 from persona_geometry.report.figures.comparison import FIGURES
+from persona_geometry.store.maintenance import studies_beside
+from persona_geometry.store.store import Store
+from persona_geometry.study.config_files import read_config
 
 ROOT = Path(__file__).parents[2]
 PUBLISHED = ROOT / "resources" / "published.json"
@@ -256,10 +259,18 @@ def test_a_mistake_in_the_config_is_one_sentence(config: dict[str, Any], message
         read_comparison(config)
 
 
+@pytest.mark.parametrize("path", (ROOT / "config").glob("compare-*.yaml"), ids=lambda p: p.stem)
+def test_shipped_comparisons_name_studies_that_a_config_makes(path: Path) -> None:
+    comparison = read_comparison(read_config(path), path.name)
+    configs = [read_config(file) for file in (ROOT / "config").glob("*.yaml")]
+    known = {"published", *(config.get("study") for config in configs)}
+    assert set(comparison.studies) <= known and path.stem == f"compare-{comparison.name}"
+
+
 def test_studies_may_be_named_on_the_command_line() -> None:
     found = read_comparison({"studies": ["a", "b"]})
     assert found.name == "a-b" and found.original == "a" and found.match == "name"
-    assert [one.criterion for one in found.rule] == [
+    assert [one.criterion for one in found.criteria] == [
         *("agreement", "rise", "behavior", "hidden_states")
     ]
     assert read_comparison({"comparison": BASE, "studies": ["c", "d"]}).studies == ["c", "d"]
@@ -306,3 +317,9 @@ def test_a_criterion_is_judged_by_its_interval(
 def test_a_difference_is_judged_by_equivalence(value: float, se: float, outcome: str) -> None:
     interval = {"low": value - 2 * se, "high": value + 2 * se, "se": se, "df": 18.0, "reason": None}
     assert judge(Criterion("difference", 0.2), value, interval, None)["outcome"] == outcome
+
+
+def test_comparisons_are_no_study_that_rests_on_the_store(studies: Path, tmp_path: Path) -> None:
+    results = shutil.copytree(studies / "one", tmp_path / "one").parent
+    (results / "comparisons" / "both").mkdir(parents=True)
+    assert studies_beside(Store(results / "store")) == {"one"}

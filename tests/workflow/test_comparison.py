@@ -19,17 +19,20 @@ def finished(tmp_path_factory: pytest.TempPathFactory, random_model: Path) -> Wo
     workspace = Workspace(tmp_path_factory.mktemp("compared"), random_model)
     workspace.personas += [(f"p{k}", "", f"You are number {k} of many.") for k in range(4)]
     workspace.prompts = PROMPTS[:2]
-    workspace.config |= {"study": "one", "personas": "one.tsv"}
-    table = workspace.folder / "one.tsv"
-    rows = ["persona\tcluster\tsystem_prompt", *map("\t".join, workspace.personas)]
-    table.write_text("\n".join(rows) + "\n")
-    workspace.run()
+    run_as(workspace, "one")
     other = workspace.copy()
-    other.config |= {"study": "other", "personas": "personas.tsv"}
     other.personas.remove(other.personas[2])
     other.prompts = [("q5", "Is it far?"), ("q6", "Who goes there?")]
-    other.run()
+    run_as(other, "other")
     return workspace
+
+
+def run_as(study: Workspace, name: str) -> None:
+    """Run a study with a persona table of its own, which no later run of another one rewrites."""
+    rows = ["persona\tcluster\tsystem_prompt", *map("\t".join, study.personas)]
+    (study.folder / f"{name}.tsv").write_text("\n".join(rows) + "\n")
+    study.config |= {"study": name, "personas": f"{name}.tsv"}
+    study.run()
 
 
 def comparing(study: Workspace, *studies: str) -> Workspace:

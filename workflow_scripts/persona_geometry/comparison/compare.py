@@ -63,8 +63,7 @@ def compare(
         {
             "comparison": settings.name,
             "method": METHOD,
-            **{k: v for k, v in asdict(settings).items() if k not in ("name", "rule")},
-            "rule": [asdict(criterion) for criterion in settings.rule],
+            **{key: value for key, value in asdict(settings).items() if key != "name"},
             "personas": common and list(common[names_of(studies)[0]]),
             "studies": {name: _study(studies[name], (common or {}).get(name)) for name in names},
             "pairs": list(pairs.values()),

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal
 
 from persona_geometry.errors import InputError
 from persona_geometry.study.form import check_form
@@ -21,7 +21,7 @@ class Criterion(Section):
 
 @dataclass(frozen=True)
 class Comparison(Section):
-    """Which studies are compared, and how. `original` is one of `studies`."""
+    """Which studies are compared, and how; `original` is one of them once the config is read."""
 
     NAME: ClassVar[str] = "comparison"
     name: str
@@ -31,19 +31,12 @@ class Comparison(Section):
     permutations: int
     seed: int
     top_k: int
-    rule: list[Criterion]
+    rule: list[dict[str, Any]]
 
-    @classmethod
-    def of(cls, **given: Any) -> Self:
-        """The section, its criteria as the config has them or as `Criterion`s."""
-        section = super().of(**given)
-        rule = [c if isinstance(c, Criterion) else Criterion.of(**c) for c in section.rule]
-        return replace(section, rule=rule, original=section.original or section.studies[0])
-
-
-def is_comparison(config: Mapping[str, Any]) -> bool:
-    """Whether a config is that of a comparison, not of a study."""
-    return "comparison" in config or "studies" in config
+    @property
+    def criteria(self) -> list[Criterion]:
+        """The rule, typed."""
+        return [Criterion.of(**one) for one in self.rule]
 
 
 def read_comparison(config: Mapping[str, Any], source: str = "the config") -> Comparison:
@@ -75,6 +68,7 @@ def read_comparison(config: Mapping[str, Any], source: str = "the config") -> Co
     }
     check_form({"comparison": section}, source, wanted)
     comparison = Comparison.of(**section)
+    comparison = replace(comparison, original=comparison.original or comparison.studies[0])
     _check(comparison, source)
     return comparison
 
@@ -93,10 +87,10 @@ def _check(comparison: Comparison, source: str) -> None:
                 f"systems; keep one of them."
             )
         seen[alike(study)] = study
-    names = [criterion.criterion for criterion in comparison.rule]
+    names = [criterion.criterion for criterion in comparison.criteria]
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise InputError(f"{source}: comparison.rule has '{twice}' twice; keep one of them.")
-    for one in comparison.rule:
+    for one in comparison.criteria:
         if one.criterion == "difference" and one.threshold <= 0:
             raise InputError(
                 f"{source}: comparison.rule asks for a difference within "

@@ -56,7 +56,7 @@ def replication(
 ) -> dict[str, Any]:
     """Whether a study replicates the original, by the config's rule."""
     original, study = studies[settings.original], studies[name]
-    judged = [_judged(one, original, study, pair, cuts) for one in settings.rule]
+    judged = [_judged(one, original, study, pair, cuts) for one in settings.criteria]
     outcome, reason = verdict(judged)
     if pair["same_measurements"]:
         outcome, reason = UNTOLD, "Both hold the same measurements: they are one study twice."
