@@ -27,13 +27,13 @@ from interval_coverage import (
     stacked,
 )
 
-from persona_geometry.comparison.decoupled import agreement
+from persona_geometry.comparison.decoupled import decoupling, relabeled
 from persona_geometry.comparison.matching import prompt_strata
 from persona_geometry.comparison.repeats import (
-    between_layers,
     correlation_intervals,
     difference,
     difference_intervals,
+    relabeled_between,
     second_order,
 )
 from persona_geometry.rsa.jackknife import jackknife
@@ -73,8 +73,9 @@ def test_row(name: str, seed: int) -> str:
         permutations = Permutations.free(PERSONAS, PERMUTATIONS, study)
         js = [named(distances(p) + noise(rng, 0.3)) for p in points]
         layers = [[named(distances(p) + noise(rng, 0.3)) for _ in range(LAYERS)] for p in points]
-        family = between_layers(layers[0], layers[1], permutations)["family_wise_p"]
-        decoupled = agreement((layers[0][0], js[0]), (layers[1][0], js[1]), 5, permutations)
+        family = relabeled_between(layers[0], layers[1], permutations)["family_wise_p"]
+        z = [decoupling(of[0], divergence) for of, divergence in zip(layers, js, strict=True)]
+        decoupled = relabeled(z[0], z[1], PERSONAS, 5, permutations)
         hits["js"].append(bool(mantel([js[0]], js[1], permutations).p_values()[0] <= 0.05))
         hits["layers"].append(bool((family <= 0.05).any()))
         hits["decoupling"].append(decoupled["p"] <= 0.05)

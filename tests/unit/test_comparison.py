@@ -12,6 +12,7 @@ from small_studies import PERSONAS, write_study
 
 from persona_geometry.comparison.compare import compare
 from persona_geometry.comparison.config import Comparison, Criterion, read_comparison
+from persona_geometry.comparison.matching import kind
 from persona_geometry.comparison.reference import read_reference
 from persona_geometry.comparison.studies import open_studies
 from persona_geometry.comparison.tables import results_table
@@ -56,8 +57,14 @@ def studies(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return results
 
 
-def test_a_comparison_holds_what_its_parts_say(studies: Path) -> None:
-    found = compared(studies, "one", "prompts", "model")
+@pytest.fixture(scope="module")
+def three(studies: Path) -> dict[str, Any]:
+    """A study, its model on other prompts, and another model on its prompts, compared."""
+    return compared(studies, "one", "prompts", "model")
+
+
+def test_a_comparison_holds_what_its_parts_say(three: dict[str, Any]) -> None:
+    found = three
     assert list(found["studies"]) == ["one", "prompts", "model"] and len(found["pairs"]) == 3
     assert found["personas"] == PERSONAS
     pair = found["pairs"][0]
@@ -75,21 +82,28 @@ def test_a_comparison_holds_what_its_parts_say(studies: Path) -> None:
         assert len(draw(found)[1])
 
 
-def test_what_was_held_out_is_told_from_the_records(studies: Path) -> None:
-    found = compared(studies, "one", "prompts", "model", "partly", "imported")
-    kinds = {tuple(pair["studies"]): pair["kind"] for pair in found["pairs"]}
-    assert kinds["one", "prompts"]["held_out"] == "prompts"
-    assert kinds["one", "model"]["held_out"] == "model"
-    assert kinds["prompts", "model"]["held_out"] == "both"
-    assert kinds["one", "partly"]["prompts"] == "partly"
-    assert kinds["one", "partly"]["held_out"] is None
-    assert kinds["one", "imported"]["model"] is kinds["one", "imported"]["prompts"] is None
-    assert ["one", "prompts"] in found["views"]["prompts_held_out"]
-    assert found["views"]["model_held_out"] == [["one", "model"]]
-    text = describe_comparison(found)
+def test_what_was_held_out_is_told_from_the_records(three: dict[str, Any]) -> None:
+    kinds = {tuple(pair["studies"]): pair["kind"]["held_out"] for pair in three["pairs"]}
+    assert kinds == {
+        ("one", "prompts"): "prompts",
+        ("one", "model"): "model",
+        ("prompts", "model"): "both",
+    }
+    assert three["views"]["prompts_held_out"] == [["one", "prompts"]]
+    assert three["views"]["model_held_out"] == [["one", "model"]]
+    text = describe_comparison(three)
     assert "Prompts held out (the same model, other prompts): one and prompts" in text
     assert "whose tokenizers and responses may differ" in text
     assert "measure other divergences (js and half_jeffreys)" in text
+
+
+def test_what_is_partly_the_same_or_not_known_is_said_to_be(studies: Path) -> None:
+    opened = open_studies(["one", "partly", "imported", "copy", "published"], studies, PUBLISHED)
+    kinds = {name: kind(opened["one"], other) for name, other in opened.items()}
+    assert (kinds["partly"]["prompts"], kinds["partly"]["held_out"]) == ("partly", None)
+    assert kinds["imported"]["model"] is kinds["imported"]["prompts"] is None
+    assert kinds["copy"]["held_out"] == "nothing" and kinds["copy"]["differing"] == []
+    assert "published table" in kinds["published"]["words"]
 
 
 def test_layers_stand_at_one_relative_depth_or_have_no_counterpart(studies: Path) -> None:

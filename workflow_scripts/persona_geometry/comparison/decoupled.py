@@ -12,10 +12,11 @@ from persona_geometry.comparison.repeats import LeftOut, correlation_intervals
 from persona_geometry.rdms.rdm import Rdm
 from persona_geometry.rdms.triangle import doubled_ranks
 from persona_geometry.rsa.decoupling import z_scores
-from persona_geometry.rsa.permutation import Permutations, mantel, permuted_products, share
+from persona_geometry.rsa.permutation import Null, Permutations, mantel, permuted_products
 from persona_geometry.rsa.ranks import spearman
 from persona_geometry.rsa.residual import radial_residuals
 
+TESTED = ("spearman", "p", "overlap", "expected", "overlap_p", "same_sign")
 FLAT = "A geometry does not vary beyond its radial structure."
 
 
@@ -43,44 +44,58 @@ def agreement(
         permutations: of the personas.
 
     Returns:
-        `spearman` of z_js - z_cos over pairs, its one-sided `p` and its `interval` over personas
-        (the residuals taken anew without each); `overlap`, how many of the k pairs of largest
-        |z_js - z_cos| are in both, the `expected` overlap of unrelated studies and its `overlap_p`;
-        `same_sign`, how many of these have the same sign; `pairs`, named as in `one`, each with
-        both differences; and a `reason` where all are None.
+        What `relabeled` gives, and `interval` of its correlation over personas (the residuals taken
+        anew without each); `pairs`, the pairs of the overlap, named as in `one`, each with both
+        differences; `top_k`; and a `reason` where numbers are None.
     """
     x, y = decoupling(*one), decoupling(*other)
     if x is None or y is None:
-        nothing = dict.fromkeys(("spearman", "p", "interval", "overlap", "expected", "overlap_p"))
-        return nothing | {"same_sign": None, "pairs": [], "top_k": k, "reason": FLAT}
-    names = one[0].names
-    null = mantel([Rdm(names, x)], Rdm(names, y), permutations)
-    tops = top(x, k), top(y, k)
-    common = np.flatnonzero(tops[0] * tops[1])
-    permuted = permuted_products(tops[0][None], tops[1], permutations)[:, 0]
-    trivial = k >= len(x)
-    overlap_p = share(
-        np.array((permuted >= len(common) - 1e-9).sum()),
-        len(permuted),
-        np.array(float(len(common))),
-        permutations,
-    )
+        nothing = dict.fromkeys((*TESTED, "interval"))
+        return {**nothing, "pairs": [], "top_k": k, "reason": FLAT}
+    found = relabeled(x, y, len(one[0]), k, permutations)
+    common = np.flatnonzero(top(x, k) * top(y, k))
     pairs = list(one[0].pairs)
+    of_personas = _without_each(one, other, found["spearman"])
     return {
-        "spearman": float(null.observed[0]),
-        "p": float(null.p_values()[0]),
-        "interval": correlation_intervals(_without_each(one, other, float(null.observed[0])))[
-            "personas"
-        ],
-        "overlap": None if trivial else len(common),
-        "expected": None if trivial else k * k / len(x),
-        "overlap_p": None if trivial else float(overlap_p),
-        "same_sign": None if trivial else int((x[common] * y[common] > 0).sum()),
+        **found,
+        "interval": correlation_intervals(of_personas)["personas"],
         "pairs": [
             {"pair": list(pairs[i]), "z_difference": [float(x[i]), float(y[i])]} for i in common
         ],
         "top_k": k,
-        "reason": "top_k is every pair, so both have the same." if trivial else None,
+        "reason": None if k < len(x) else "top_k is every pair, so both have the same.",
+    }
+
+
+def relabeled(
+    x: np.ndarray, y: np.ndarray, n: int, k: int, permutations: Permutations
+) -> dict[str, Any]:
+    """Tests of two studies' decouplings.
+
+    Args:
+        x, y: (pairs,) z_js - z_cos of n personas in the same order.
+        k: how many of the most decoupled pairs are taken.
+        permutations: of the personas.
+
+    Returns:
+        `spearman` over pairs and its one-sided `p`; `overlap`, how many of the k pairs of largest
+        size are in both, the `expected` overlap of unrelated studies, its `overlap_p`, and
+        `same_sign`, how many of these have the same sign: None where k is every pair.
+    """
+    names = tuple(map(str, range(n)))
+    null = mantel([Rdm(names, x)], Rdm(names, y), permutations)
+    found = {"spearman": float(null.observed[0]), "p": float(null.p_values()[0])}
+    if k >= len(x):
+        return {**dict.fromkeys(TESTED), **found}
+    tops = top(x, k), top(y, k)
+    both = (tops[0] * tops[1]).astype(bool)
+    permuted = permuted_products(tops[0][None], tops[1], permutations)
+    overlap = Null(np.array([float(both.sum())]), permuted, permutations)
+    return found | {
+        "overlap": int(both.sum()),
+        "expected": k * k / len(x),
+        "overlap_p": float(overlap.p_values()[0]),
+        "same_sign": int((x[both] * y[both] > 0).sum()),
     }
 
 

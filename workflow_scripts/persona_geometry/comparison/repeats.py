@@ -167,8 +167,22 @@ def between_layers(
         permutations: of the personas, the same for every pair of RDMs.
 
     Returns:
-        (K, M) `spearman`, `p` (one-sided), `family_wise_p` (over all pairs), and `low` and `high`
-        of the 95 % interval over personas; NaN where one is not defined.
+        What `relabeled_between` gives, and (K, M) `low` and `high`, the ends of the 95 % interval
+        over personas; NaN where there is none.
+    """
+    ends = [[correlation_intervals(second_order(x, y))["personas"] for y in other] for x in one]
+    low, high = (
+        np.array([[_number(cell[end]) for cell in row] for row in ends]) for end in ("low", "high")
+    )
+    return relabeled_between(one, other, permutations) | {"low": low, "high": high}
+
+
+def relabeled_between(
+    one: Sequence[Rdm], other: Sequence[Rdm], permutations: Permutations
+) -> dict[str, np.ndarray]:
+    """(K, M) `spearman`, `p` (one-sided) and `family_wise_p` (over all pairs of RDMs).
+
+    NaN where one is not defined. The arguments are those of `between_layers`.
     """
     largest: np.ndarray | float = -np.inf
     observed, p = [], []
@@ -180,17 +194,8 @@ def between_layers(
         largest = np.maximum(largest, np.nan_to_num(null.permuted, nan=-np.inf).max(axis=1))
     rho, largest = np.array(observed).T, np.asarray(largest)
     reached = (largest[:, None, None] >= rho - ROUNDING).sum(axis=0)
-    ends = [[correlation_intervals(second_order(x, y))["personas"] for y in other] for x in one]
-    low, high = (
-        np.array([[_number(cell[end]) for cell in row] for row in ends]) for end in ("low", "high")
-    )
-    return {
-        "spearman": rho,
-        "p": np.array(p).T,
-        "family_wise_p": share(reached, len(largest), rho, permutations),
-        "low": low,
-        "high": high,
-    }
+    family_wise = share(reached, len(largest), rho, permutations)
+    return {"spearman": rho, "p": np.array(p).T, "family_wise_p": family_wise}
 
 
 def _number(value: float | None) -> float:

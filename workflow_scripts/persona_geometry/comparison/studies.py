@@ -1,12 +1,11 @@
 """The studies that are compared: finished ones, and the table of the published one."""
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from persona_geometry.comparison.reference import Reference, read_reference
 from persona_geometry.errors import InputError
@@ -130,13 +129,11 @@ def study_files(results: str | Path, name: str) -> list[str]:
 
 def _remedy(name: str) -> str:
     """How to finish a study, with its config where it is among those of the folder `config`."""
+    named = re.compile(rf"^study: *{re.escape(name)} *(#.*)?$", re.MULTILINE)
     for path in sorted(Path("config").rglob("*.yaml")):
-        try:
-            content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError, yaml.YAMLError):
-            continue
-        if isinstance(content, Mapping) and content.get("study") == name:
-            base = "" if "personas" in content else "the config it builds on and "
+        text = path.read_text(encoding="utf-8", errors="replace")
+        if named.search(text):
+            base = "" if "\npersonas:" in text else "the config it builds on and "
             return f"run it first: snakemake --configfile {base}{path}"
     return "run it first with its config, or correct its name"
 
