@@ -19,6 +19,7 @@ report: "report/workflow.rst"
 # A config is that of a comparison of finished studies, or that of a study.
 if "comparison" in config or "studies" in config:
 
+    include: "rules/comparison_common.smk"
     include: "rules/comparison.smk"
 
 else:

@@ -11,7 +11,6 @@ from persona_geometry.comparison.reference import Reference, read_reference
 from persona_geometry.errors import InputError
 from persona_geometry.files import sha256
 from persona_geometry.published import read_published_response
-from persona_geometry.rdms.rdm import Rdm
 from persona_geometry.results import StudyResults, open_study
 from persona_geometry.rsa.geometries import Geometries, read_geometries
 from persona_geometry.study.tables import read_personas
@@ -68,11 +67,6 @@ class Measured:
     @property
     def headline_layer(self) -> int:
         return self.results.headline_layer
-
-    @property
-    def divergence(self) -> Rdm:
-        """Over all prompts and whole responses."""
-        return self.geometries.divergence["full"]
 
     @property
     def effective(self) -> dict[str, Any]:
