@@ -82,6 +82,25 @@ def test_a_comparison_holds_what_its_parts_say(three: dict[str, Any]) -> None:
         assert len(draw(found)[1])
 
 
+def test_every_criterion_is_about_the_number_that_it_names(studies: Path) -> None:
+    names = ["agreement", "rise", "difference", "behavior", "hidden_states", "decoupling", "gates"]
+    rule = [{"criterion": name, "threshold": 0.4} for name in names]
+    found = compared(studies, "one", "model", rule=rule)
+    pair, told = found["pairs"][0], found["verdicts"][0]
+    values = {one["criterion"]: one["value"] for one in told["criteria"]}
+    at, deepest = pair["layers"]
+    assert at["layers"] == [1, 1] or at["layers"] == [1, 2]
+    assert values["agreement"] == pytest.approx(at["spearman"][1])
+    assert values["rise"] == pytest.approx(deepest["spearman"][1] - at["spearman"][1])
+    assert values["difference"] == pytest.approx(at["difference"]["value"])
+    assert values["behavior"] == pytest.approx(pair["divergence"]["spearman"])
+    assert values["hidden_states"] == pytest.approx(at["cosine"]["spearman"])
+    assert values["decoupling"] == pytest.approx(at["decoupling"]["spearman"])
+    gate = found["gates"][0]["studies"]
+    assert values["gates"] == (gate["one"]["status"] == gate["model"]["status"])
+    assert {one["threshold"] for one in told["criteria"]} == {0.4} and told["held_out"] == "model"
+
+
 def test_what_was_held_out_is_told_from_the_records(three: dict[str, Any]) -> None:
     kinds = {tuple(pair["studies"]): pair["kind"]["held_out"] for pair in three["pairs"]}
     assert kinds == {

@@ -54,7 +54,7 @@ def test_finished_studies_are_compared_without_work_of_theirs(study: Workspace) 
     assert pair["studies"] == ["one", "other"] and pair["n_personas"] == 7
     assert pair["kind"]["held_out"] == "prompts" and pair["other_texts"] == []
     assert pair["divergence"]["personas"]["low"] is not None
-    assert len(found["verdicts"]) == 2 and "# Comparison both" in (
+    assert len(found["verdicts"]) == 1 and "# Comparison both" in (
         folder / "comparison.md"
     ).read_text(encoding="utf-8")
     table = pd.read_csv(folder / "results.csv")

@@ -74,9 +74,14 @@ def compare(
             ],
             "verdicts": [
                 replication(
-                    settings, studies, name, pairs[names[0], name], cuts.get((names[0], name))
+                    settings.criteria,
+                    studies[names[0]],
+                    study,
+                    pairs[names[0], name],
+                    cuts.get((names[0], name)),
                 )
                 for name in names[1:]
+                if isinstance(study := studies[name], Measured)
             ],
             "remarks": list(_remarks(pairs, studies)),
         }

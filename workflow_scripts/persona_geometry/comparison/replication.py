@@ -5,15 +5,14 @@ from typing import Any
 
 import numpy as np
 
-from persona_geometry.comparison.config import Comparison, Criterion
+from persona_geometry.comparison.config import Criterion
 from persona_geometry.comparison.matching import Strata, counterpart
-from persona_geometry.comparison.pair import TABLE_ONLY, of_layer
+from persona_geometry.comparison.pair import of_layer
 from persona_geometry.comparison.reference import Reference
 from persona_geometry.comparison.repeats import difference, difference_intervals, widest
-from persona_geometry.comparison.studies import Study
+from persona_geometry.comparison.studies import Measured, Study
 from persona_geometry.comparison.verdict import UNTOLD, judge, verdict
 from persona_geometry.rsa.geometries import Geometries
-from persona_geometry.rsa.intervals import no_interval
 from persona_geometry.rsa.jackknife import Jackknife, intervals
 
 FLAT = "A geometry does not vary."
@@ -48,21 +47,32 @@ def gates_of(study: Study) -> dict[tuple[str, str, float, str], dict[str, Any]]:
 
 
 def replication(
-    settings: Comparison,
-    studies: Mapping[str, Study],
-    name: str,
+    rule: Sequence[Criterion],
+    original: Study,
+    study: Measured,
     pair: Mapping[str, Any],
     cuts: tuple[Geometries, Geometries] | None,
 ) -> dict[str, Any]:
-    """Whether a study replicates the original, by the config's rule."""
-    original, study = studies[settings.original], studies[name]
-    judged = [_judged(one, original, study, pair, cuts) for one in settings.criteria]
+    """Whether a study replicates the original.
+
+    Args:
+        rule: the config's criteria.
+        original, study: both studies.
+        pair: what is compared between them (`Pair.describe`).
+        cuts: their geometries of the shared personas, in the same order; None where they share too
+            few, or the original is a published table.
+
+    Returns:
+        `original`, `replication`, `held_out`, `verdict`, `reason` in words, and `criteria`, each
+        as `judge` gives it.
+    """
+    judged = [_judged(one, original, study, pair, cuts) for one in rule]
     outcome, reason = verdict(judged)
     if pair["same_measurements"]:
         outcome, reason = UNTOLD, "Both hold the same measurements: they are one study twice."
     return {
         "original": original.name,
-        "replication": name,
+        "replication": study.name,
         "held_out": pair["kind"]["held_out"],
         "verdict": outcome,
         "reason": reason,
@@ -73,62 +83,54 @@ def replication(
 def _judged(
     one: Criterion,
     original: Study,
-    study: Study,
+    study: Measured,
     pair: Mapping[str, Any],
     cuts: tuple[Geometries, Geometries] | None,
 ) -> dict[str, Any]:
-    headline, reason = counterpart(original.headline_layer, original, study)
-    row = next((r for r in pair["layers"] if r["layers"][0] == original.headline_layer), None)
-    match one.criterion:
-        case "agreement" | "rise":
-            deepest, why = counterpart(max(original.layers), original, study)
-            layers = [headline] if one.criterion == "agreement" else [headline, deepest]
-            if headline is None or (deepest is None and one.criterion == "rise"):
-                return judge(one, None, None, reason or why)
-            if len(layers) == 2 and headline == deepest:
-                return judge(one, None, None, "The headline layer is the deepest one.")
-            return judge(one, *_agreement(study, [k for k in layers if k is not None], cuts))
-        case "gates":
-            return judge(one, *_same_gates(original, study))
-        case "behavior":
-            found = pair["divergence"]
-        case "difference":
-            found = (
-                row
-                and row["difference"]
-                and {**row["difference"], "spearman": row["difference"]["value"]}
-            )
-        case "hidden_states":
-            found = row and row["cosine"]
-        case _:
-            found = row and row["decoupling"]
-            if found and found["interval"]:
-                return judge(one, found["spearman"], found["interval"], None)
-            reason = (found and found["reason"]) or reason
-            return judge(one, None, None, pair["reason"] or reason)
-    if not found or not np.isfinite(found["spearman"]):
-        return judge(one, None, None, pair["reason"] or reason or FLAT)
-    return judge(one, found["spearman"], widest(found), None)
+    if one.criterion == "gates":
+        return judge(one, *_same_gates(original, study))
+    if one.criterion in ("agreement", "rise"):
+        rise = one.criterion == "rise"
+        return judge(one, *_agreement(original, study, cuts[1] if cuts else None, rise))
+    row = next((r for r in pair["layers"] if r["layers"][0] == original.headline_layer), {})
+    found = {
+        "behavior": pair["divergence"],
+        "difference": row.get("difference"),
+        "hidden_states": row.get("cosine"),
+        "decoupling": row.get("decoupling"),
+    }[one.criterion]
+    if not found:
+        return judge(one, None, None, pair["reason"] or row.get("reason"))
+    value = found["value" if one.criterion == "difference" else "spearman"]
+    if value is None or not np.isfinite(value):
+        return judge(one, None, None, found.get("reason") or FLAT)
+    interval = found["interval"] if one.criterion == "decoupling" else widest(found)
+    return judge(one, value, interval, None)
 
 
 def _agreement(
-    study: Study, layers: Sequence[int], cuts: tuple[Geometries, Geometries] | None
+    original: Study, study: Measured, cut: Geometries | None, rise: bool
 ) -> tuple[float | None, dict[str, Any] | None, str | None]:
-    """ρ at a layer, or the rise to a second one, with its interval."""
-    if isinstance(study, Reference):
-        rho = [study.curve()[layer] for layer in layers]
-        return (
-            rho[-1] - (rho[0] if len(rho) > 1 else 0.0),
-            no_interval(TABLE_ONLY.format(study.name)),
-            None,
-        )
-    cut = cuts[1] if cuts else study.geometries
-    found = [of_layer(cut, layer) for layer in layers]
-    if not all(np.isfinite(of.rho) for of in found):
+    """ρ at the depth of the original's headline layer, or its rise from there to the deepest one.
+
+    Returns:
+        The value, its interval, and the reason why there is none.
+    """
+    wanted = [original.headline_layer, *([max(original.layers)] if rise else [])]
+    layers = []
+    for layer in wanted:
+        found, reason = counterpart(layer, original, study)
+        if found is None:
+            return None, None, reason
+        layers.append(found)
+    if len(set(layers)) < len(layers):
+        return None, None, "The headline layer is the deepest one."
+    at = [of_layer(cut or study.geometries, layer) for layer in layers]
+    if not all(np.isfinite(of.rho) for of in at):
         return None, None, FLAT
-    if len(found) == 1:
-        return found[0].rho, widest(intervals(found[0])), None
-    change = difference(found[1], found[0], _own_prompts(found))
+    if not rise:
+        return at[0].rho, widest(intervals(at[0])), None
+    change = difference(at[1], at[0], _own_prompts(at))
     return change.value, widest(difference_intervals(change)), None
 
 
