@@ -92,7 +92,9 @@ def _judged(
     if one.criterion in ("agreement", "rise"):
         rise = one.criterion == "rise"
         return judge(one, *_agreement(original, study, cuts[1] if cuts else None, rise))
-    row = next((r for r in pair["layers"] if r["layers"][0] == original.headline_layer), {})
+    row: Mapping[str, Any] = next(
+        (r for r in pair["layers"] if r["layers"][0] == original.headline_layer), {}
+    )
     found = {
         "behavior": pair["divergence"],
         "difference": row.get("difference"),
