@@ -202,6 +202,11 @@ def test_unfinished_studies_are_named_with_what_finishes_them(
     (results / "prompts" / "run.json").unlink()
     with pytest.raises(InputError, match=r"'prompts' has not finished \(.*run.json does not exist"):
         compared(results, "one", "prompts")
+    record = json.loads((results / "partly" / "run.json").read_text())
+    del record["results_sha256"]
+    (results / "partly" / "run.json").write_text(json.dumps(record))
+    with pytest.raises(InputError, match=r"partly.run.json has no 'results_sha256', so .* earlier"):
+        compared(results, "one", "partly")
     shutil.copy(results / "one" / "js_matrix.json", results / "model" / "js_matrix.json")
     with pytest.raises(InputError, match=r"'model' was begun again and has not finished"):
         compared(results, "one", "model")
@@ -284,6 +289,7 @@ BASE = {"name": "c", "studies": ["a", "b"]}
             {"comparison": BASE | {"rule": [{"criterion": "gates", "threshold": 1}] * 2}},
             "comparison.rule has 'gates' twice",
         ),
+        ({"comparison": BASE | {"studies": ["a", "../b"]}}, "does not match"),
         ({"studies": "a,b"}, "comparison.studies is not valid"),
     ],
 )

@@ -22,6 +22,10 @@ FILES = ("alignment.json", "cosine_matrix.json", "js_matrix.json")
 MEASURED = ("js_by_prompt.npz", "vectors.npz")
 """What a study has that measured its RDMs."""
 
+RECORDED = ("config", "model", "inputs_sha256", "results_sha256")
+ALIGNED = ("personas", "headline_layer", "estimator", "n_prompts", "gates", "layer_curve")
+"""What of their records is read."""
+
 SETTINGS = ("model", "generation", "scoring", "divergence", "geometry")
 NOT_COMPARED = ("geometry.layers", "geometry.headline_layer", "geometry.also", "model.gpus")
 
@@ -136,9 +140,18 @@ def open_measured(folder: str | Path, name: str) -> Measured:
     """Open a finished study, and check that its files are those that its record is of.
 
     Raises:
-        InputError: a file has changed since the study finished.
+        InputError: a file has changed since the study finished, or is of an earlier version.
     """
     results = open_study(folder)
+    for file, content, keys in (
+        ("run.json", results.run, RECORDED),
+        ("alignment.json", results.alignment, ALIGNED),
+    ):
+        if lacking := next((key for key in keys if key not in content), None):
+            raise InputError(
+                f"{results.folder / file} has no '{lacking}', so it was written by an earlier "
+                f"version; {_remedy(name)}, then compare."
+            )
     recorded = {Path(path).name: value for path, value in results.run["results_sha256"].items()}
     for file in (*FILES, *MEASURED):
         path = results.folder / file
