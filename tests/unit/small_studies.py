@@ -93,8 +93,11 @@ def write_study(
     rdm = {kind: {"file": "somewhere"} for kind in imported}
     files = ["alignment.json", "cosine_matrix.json", "js_matrix.json"]
     files += [path.name for path in paths.values()]
+    effective: dict[str, Any] = {"study": name, "personas": str(table), "rdm": rdm}
+    if estimator != "js":  # the default
+        effective["divergence"] = {"estimator": estimator}
     record = {
-        "config": {"effective": {"study": name, "personas": str(table), "rdm": rdm}},
+        "config": {"effective": effective},
         "model": {"path": model, "name": None, "fingerprint": model} if model else None,
         "inputs_sha256": {str(table): sha256(table)},
         "results_sha256": {f"results/{name}/{file}": sha256(folder / file) for file in files},

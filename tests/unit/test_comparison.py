@@ -108,6 +108,8 @@ def test_what_was_held_out_is_told_from_the_records(three: dict[str, Any]) -> No
         ("one", "model"): "model",
         ("prompts", "model"): "both",
     }
+    differing = [pair["kind"]["differing"] for pair in three["pairs"]]
+    assert differing == [[], ["divergence.estimator"], ["divergence.estimator"]]
     assert three["views"]["prompts_held_out"] == [["one", "prompts"]]
     assert three["views"]["model_held_out"] == [["one", "model"]]
     text = describe_comparison(three)

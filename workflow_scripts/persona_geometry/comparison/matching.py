@@ -10,6 +10,17 @@ Strata = list[list[tuple[int | None, int | None]]]
 """Prompts of both studies, of the first and of the second alone: each with its place in either."""
 
 ROUNDING = 1e-9
+MODEL_WORDS = {
+    "same": "the same model",
+    "other": "another model",
+    None: "whether the same model is not known",
+}
+PROMPT_WORDS = {
+    "same": "the same prompts",
+    "other": "other prompts",
+    "partly": "some of the same prompts",
+    None: "whether the same prompts is not known",
+}
 
 
 def shared_personas(
@@ -77,24 +88,18 @@ def kind(one: Study, other: Study) -> dict[str, Any]:
     )
     if prompts == "other" and set(one.prompts or ()) & set(other.prompts or ()):
         prompts = "partly"
-    said = {"same": "the same {}", "other": "{} of its own", "partly": "some of the same {}"}
     held = {
         ("same", "same"): "nothing",
         ("same", "other"): "prompts",
         ("other", "same"): "model",
         ("other", "other"): "both",
     }.get((model or "", prompts or ""))
-    words = ", ".join(
-        f"{noun} unknown" if found is None else said[found].format(noun)
-        for noun, found in (("model", model), ("prompts", prompts))
-    )
-    keys = sorted(set(one.settings) | set(other.settings))
     return {
         "model": model,
         "prompts": prompts,
         "held_out": held,
-        "words": words,
-        "differing": [key for key in keys if one.settings.get(key) != other.settings.get(key)],
+        "words": f"{MODEL_WORDS[model]}, {PROMPT_WORDS[prompts]}",
+        "differing": [k for k, value in one.settings.items() if other.settings[k] != value],
     }
 
 

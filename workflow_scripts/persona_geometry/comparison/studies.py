@@ -13,6 +13,7 @@ from persona_geometry.files import sha256
 from persona_geometry.published import read_published_response
 from persona_geometry.results import StudyResults, open_study
 from persona_geometry.rsa.geometries import Geometries, read_geometries
+from persona_geometry.study.sections import keys
 from persona_geometry.study.tables import read_personas
 
 PUBLISHED = "published"
@@ -27,7 +28,12 @@ ALIGNED = ("personas", "headline_layer", "estimator", "n_prompts", "gates", "lay
 """What of their records is read."""
 
 SETTINGS = ("model", "generation", "scoring", "divergence", "geometry")
-NOT_COMPARED = ("geometry.layers", "geometry.headline_layer", "geometry.also", "model.gpus")
+NOT_COMPARED = {
+    *(f"model.{key}" for key in ("path", "gguf", "name", "revision", "adapter", "gpus")),
+    *("generation.gpu_memory_utilization", "scoring.keep_states", "divergence.cutoffs"),
+    *(f"geometry.{key}" for key in ("layers", "headline_layer", "also", "components")),
+}
+"""What of them says which model it is, or changes none of the numbers that are compared."""
 
 
 @dataclass(frozen=True)
@@ -94,10 +100,13 @@ class Measured:
 
     @cached_property
     def settings(self) -> dict[str, Any]:
-        """What else decides the numbers: keys of the config that say how it was measured."""
-        found = {s: self.effective.get(s, {}) for s in SETTINGS}
-        flat = {f"{s}.{key}": value for s, keys in found.items() for key, value in keys.items()}
-        return {key: value for key, value in flat.items() if key not in NOT_COMPARED}
+        """What else decides the numbers: keys of the config, by section, and their values."""
+        return {
+            f"{section}.{key}": self.effective.get(section, {}).get(key, described.get("default"))
+            for section in SETTINGS
+            for key, described in keys(section).items()
+            if f"{section}.{key}" not in NOT_COMPARED
+        }
 
     @property
     def same_as(self) -> tuple[str, ...]:
@@ -143,11 +152,11 @@ def open_measured(folder: str | Path, name: str) -> Measured:
         InputError: a file has changed since the study finished, or is of an earlier version.
     """
     results = open_study(folder)
-    for file, content, keys in (
+    for file, content, needed in (
         ("run.json", results.run, RECORDED),
         ("alignment.json", results.alignment, ALIGNED),
     ):
-        if lacking := next((key for key in keys if key not in content), None):
+        if lacking := next((key for key in needed if key not in content), None):
             raise InputError(
                 f"{results.folder / file} has no '{lacking}', so it was written by an earlier "
                 f"version; {_remedy(name)}, then compare."

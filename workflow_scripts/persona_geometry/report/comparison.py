@@ -173,7 +173,7 @@ def _pair(pair: dict[str, Any]) -> Iterable[str]:
     first, second = pair["studies"]
     yield f"### {first} and {second}"
     kind = pair["kind"]
-    said = f"Of the two studies: {kind['words']}."
+    said = f"From the first to the second: {kind['words']}."
     if kind["differing"]:
         said += f" Their configs differ in {', '.join(kind['differing'])}."
     if pair["n_personas"] is not None:
