@@ -96,6 +96,9 @@ def test_every_criterion_is_about_the_number_that_it_names(studies: Path) -> Non
     assert values["behavior"] == pytest.approx(pair["divergence"]["spearman"])
     assert values["hidden_states"] == pytest.approx(at["cosine"]["spearman"])
     assert values["decoupling"] == pytest.approx(at["decoupling"]["spearman"])
+    lacking = "Vectors of single prompts at layer 4 are not kept by model"
+    assert lacking in deepest["difference"]["prompts"]["reason"]
+    assert f"- Layers 3 and 4: {lacking}" in describe_comparison(found)
     gate = found["gates"][0]["studies"]
     assert values["gates"] == (gate["one"]["status"] == gate["model"]["status"])
     assert {one["threshold"] for one in told["criteria"]} == {0.4} and told["held_out"] == "model"

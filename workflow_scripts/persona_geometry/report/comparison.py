@@ -190,6 +190,10 @@ def _pair(pair: dict[str, Any]) -> Iterable[str]:
             reasons.append(f"- Layer {at['layers'][0]} of {first}: {at['reason']}")
             continue
         change, cosine, decoupling = at["difference"], at["cosine"], at["decoupling"]
+        if change and not pair["reason"]:
+            lacking = dict.fromkeys(change[over]["reason"] for over in ("personas", "prompts"))
+            at_layers = f"- Layers {at['layers'][0]} and {at['layers'][1]}"
+            reasons += [f"{at_layers}: {reason}" for reason in lacking if reason]
         rows.append(
             [
                 f"{at['layers'][0]} and {at['layers'][1]}",
