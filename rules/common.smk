@@ -264,3 +264,11 @@ def figures():
     names = ["heatmaps", "layers", "layer_curve"]
     names += [f"scatter_layer_{layer}" for layer in STUDY.layers]
     return [results(f"figures/{name}.png") for name in names]
+
+
+def no_comparison(_wildcards):
+    """Of a study's config there is nothing to compare."""
+    raise WorkflowError(
+        "To compare studies, name two finished studies or more: snakemake compare --configfile "
+        "config/compare-published.yaml, or --config 'studies=[one,other]' without a --configfile."
+    )

@@ -26,7 +26,12 @@ from persona_geometry.text_files import alike
 if TYPE_CHECKING:
     from persona_geometry.study.config import Study
 
-STORE = "store"
+RESERVED = {
+    "store": "where the store of all studies is",
+    "comparisons": "where comparisons of studies are",
+    "published": "under the name of the published study",
+}
+"""What a study must not be called, and what it would write over."""
 
 
 def check_study(study: "Study", config: dict[str, Any]) -> tuple[str, ...]:
@@ -77,10 +82,9 @@ def check_model_layers(layers: list[int], model_config: dict[str, Any], source: 
 
 
 def _check_title(study: "Study") -> None:
-    if study.name.casefold() == STORE:
+    if taken := RESERVED.get(study.name.casefold()):
         raise InputError(
-            f"{study.source}: study '{study.name}' would write where the store of all studies is; "
-            f"choose another name."
+            f"{study.source}: study '{study.name}' would write {taken}; choose another name."
         )
     if len(study.name) > LONGEST_NAME:
         raise InputError(
