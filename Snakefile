@@ -6,9 +6,9 @@ from snakemake.utils import min_version
 min_version("9.0")
 
 
-# Snakemake merges config files key by key, so the default study is loaded only when no other
-# was asked for.
-if not workflow.overwrite_configfiles:
+# Snakemake merges config files key by key, so the default study is loaded only when no other, and no
+# comparison of finished studies, was asked for.
+if not workflow.overwrite_configfiles and "studies" not in config:
 
     configfile: "config/config.yaml"
 
@@ -16,21 +16,34 @@ if not workflow.overwrite_configfiles:
 report: "report/workflow.rst"
 
 
-include: "rules/common.smk"
-include: "rules/model.smk"
-include: "rules/responses.smk"
-include: "rules/teacher_forcing.smk"
-include: "rules/geometry.smk"
-include: "rules/alignment.smk"
-include: "rules/figures.smk"
-include: "rules/summary.smk"
-include: "rules/provenance.smk"
+# A config is that of a comparison of finished studies, or that of a study.
+if "comparison" in config or "studies" in config:
 
+    include: "rules/comparison_common.smk"
+    include: "rules/comparison.smk"
 
-rule all:
-    default_target: True
-    input:
-        results("alignment.json"),
-        results("summary.md"),
-        results("run.json"),
-        figures(),
+else:
+
+    include: "rules/common.smk"
+    include: "rules/model.smk"
+    include: "rules/responses.smk"
+    include: "rules/teacher_forcing.smk"
+    include: "rules/geometry.smk"
+    include: "rules/alignment.smk"
+    include: "rules/figures.smk"
+    include: "rules/summary.smk"
+    include: "rules/probe.smk"
+    include: "rules/provenance.smk"
+
+    rule all:
+        default_target: True
+        input:
+            results("alignment.json"),
+            results("summary.md"),
+            results("run.json"),
+            figures(),
+            probe_files(),
+
+    rule compare:
+        input:
+            no_comparison,

@@ -8,6 +8,7 @@ import jsonschema
 import pytest
 import yaml
 
+from persona_geometry.comparison.config import Comparison, Criterion
 from persona_geometry.errors import InputError
 from persona_geometry.study.config import read_study
 from persona_geometry.study.recipes import fingerprint, items
@@ -17,6 +18,7 @@ from persona_geometry.study.sections import Section, keys, schema
 
 ROOT = Path(__file__).parents[2]
 SECTIONS = {section.NAME: section for section in Section.__subclasses__()}
+assert {Comparison, Criterion} <= set(SECTIONS.values())
 
 
 def test_every_section_of_the_schema_has_its_class() -> None:
@@ -30,7 +32,7 @@ def test_sections_have_the_schemas_keys_and_valid_defaults(name: str) -> None:
     for key, described in keys(name).items():
         if "default" in described:
             assert filled[key] == described["default"]
-            jsonschema.validate(filled[key], described)
+            jsonschema.validate(filled[key], described | {"$defs": schema()["$defs"]})
         else:
             assert filled[key] is None
     assert filled.keys() == keys(name).keys()

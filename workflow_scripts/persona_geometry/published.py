@@ -7,6 +7,9 @@ from typing import Any
 from persona_geometry.errors import InputError
 from persona_geometry.files import read_json, write_json
 
+COMPARISONS = "comparisons"
+"""The folder, beside those of the studies, of what is compared between them."""
+
 
 @dataclass(frozen=True)
 class PublishedResponse:

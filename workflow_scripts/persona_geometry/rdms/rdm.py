@@ -152,6 +152,11 @@ class RdmStack:
         """The RDM averaged over labels."""
         return Rdm(self.names, self.vectors.mean(0))
 
+    def means_without_each(self) -> np.ndarray:
+        """(Q, N(N-1)/2) distances averaged over all labels but one; of two labels or more."""
+        rest: np.ndarray = (self.vectors.sum(axis=0) - self.vectors) / (len(self) - 1)
+        return rest
+
 
 def places(held: Sequence[str], wanted: Sequence[str], source: object) -> list[int]:
     """Where each wanted name stands among the held ones.

@@ -73,8 +73,7 @@ def jackknife(
     if clusters and len(set(clusters)) > 1:
         without["clusters"] = _without_groups(x, y, clusters)
     if by_prompt is not None and len(by_prompt) > 1:
-        pairs = by_prompt.vectors
-        rest = (pairs.sum(axis=0) - pairs) / (len(pairs) - 1)
+        rest = by_prompt.means_without_each()
         distances = x if vectors is None else left_out_cosine_distances(vectors)
         without["prompts"] = weighted_spearman(distances, rest, np.ones_like(rest))
     return Jackknife(float(weighted_spearman(x, y, np.ones_like(x))[0]), without)

@@ -12,7 +12,7 @@ import numpy as np
 
 from persona_geometry.errors import InputError
 from persona_geometry.files import TEMPORARY
-from persona_geometry.published import read_run
+from persona_geometry.published import COMPARISONS, read_run
 from persona_geometry.store.store import RECEIPTS, Certified, Response, Store, is_whole
 from persona_geometry.study.recipes import Item, items_on
 from persona_geometry.study.schedule import shard_name
@@ -91,8 +91,9 @@ def repair(found: Findings) -> int:
 
 def studies_beside(store: Store) -> set[str]:
     """Names of the studies whose results lie beside the store and may rest on it."""
+    others = store.root, store.root.parent / COMPARISONS
     folders = [path for path in store.root.parent.iterdir() if path.is_dir()]
-    return {path.name for path in folders if path != store.root and _rests_on_store(path)}
+    return {path.name for path in folders if path not in others and _rests_on_store(path)}
 
 
 def prune(store: Store, keep: Iterable[Item], dry_run: bool) -> tuple[int, int]:

@@ -30,12 +30,13 @@ _WHOLE = jsonschema.Draft202012Validator.TYPE_CHECKER.redefine(
 _Validator = jsonschema.validators.extend(jsonschema.Draft202012Validator, type_checker=_WHOLE)
 
 
-def check_form(config: object, source: str) -> None:
+def check_form(config: object, source: str, wanted: Mapping[str, Any] | None = None) -> None:
     """Check a config against the schema.
 
     Args:
         config: the parsed YAML.
         source: name of the config file, for messages.
+        wanted: another schema than that of a study.
 
     Raises:
         InputError: the first mistake.
@@ -52,7 +53,7 @@ def check_form(config: object, source: str) -> None:
                 f"{source}: {key} holds U+{ord(found):04X}, which cannot be seen or belongs in no "
                 f"such text; remove it."
             )
-    error = jsonschema.exceptions.best_match(_Validator(schema()).iter_errors(config))
+    error = jsonschema.exceptions.best_match(_Validator(wanted or schema()).iter_errors(config))
     if error is None:
         return
     key = ".".join(map(str, error.absolute_path)) or "the top level"

@@ -1,0 +1,84 @@
+# Finished studies compared with one another. A comparison reads their results and nothing else: no
+# rule of a study is in its DAG, so no work of one can be asked for.
+
+
+localrules:
+    compare,
+    compare_studies,
+    write_comparison,
+    plot_comparison,
+
+
+rule compare:
+    default_target: True
+    input:
+        compared("comparison.json"),
+        compared("comparison.md"),
+        compared("results.csv"),
+        expand(compared("figures/{figure}.png"), figure=COMPARISON_FIGURES),
+
+
+rule compare_studies:
+    input:
+        [path for paths in STUDY_FILES.values() for path in paths],
+    output:
+        comparison=compared("comparison.json"),
+        results=compared("results.csv"),
+    log:
+        compared("logs/compare_studies.log"),
+    benchmark:
+        compared("benchmarks/compare_studies.tsv")
+    conda:
+        "../envs/cpu.yaml"
+    threads: 1  # its matrix products are small: more threads wait for each other
+    params:
+        settings=asdict(COMPARISON),
+        table=TABLE,
+        # By content: a study that was run again with the same result changes nothing.
+        inputs={path: sha256(path) for paths in STUDY_FILES.values() for path in paths},
+        method=COMPARISON_METHOD,
+    message:
+        "Compare the studies {COMPARISON.studies}"
+    script:
+        "../workflow_scripts/compare_studies.py"
+
+
+rule write_comparison:
+    input:
+        comparison=compared("comparison.json"),
+    output:
+        text=compared("comparison.md"),
+    log:
+        compared("logs/write_comparison.log"),
+    benchmark:
+        compared("benchmarks/write_comparison.tsv")
+    conda:
+        "../envs/cpu.yaml"
+    params:
+        method=REPORT_METHOD,
+    message:
+        "Write the comparison in sentences"
+    script:
+        "../workflow_scripts/write_comparison.py"
+
+
+rule plot_comparison:
+    input:
+        comparison=compared("comparison.json"),
+    output:
+        png=expand(compared("figures/{figure}.png"), figure=COMPARISON_FIGURES),
+        pdf=expand(compared("figures/{figure}.pdf"), figure=COMPARISON_FIGURES),
+        tsv=expand(compared("figures/{figure}.tsv"), figure=COMPARISON_FIGURES),
+    log:
+        compared("logs/plot_comparison.log"),
+    benchmark:
+        compared("benchmarks/plot_comparison.tsv")
+    conda:
+        "../envs/cpu.yaml"
+    params:
+        figures=COMPARISON_FIGURES,
+        method=REPORT_METHOD,
+    message:
+        "Draw the comparison"
+    script:
+        "../workflow_scripts/plot_comparison.py"
