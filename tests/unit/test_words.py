@@ -18,6 +18,7 @@ from persona_geometry.report.summary import summarize
 from persona_geometry.report.text import direction, interval, number
 from persona_geometry.rsa import gates
 from persona_geometry.rsa.catalogue import Scope
+from persona_geometry.rsa.intervals import Spread, t_interval
 from persona_geometry.rsa.noise_ceiling import noise_ceiling
 from persona_geometry.rsa.pairs import check_predictions
 from persona_geometry.rsa.power import statement
@@ -386,10 +387,13 @@ def test_why_clusters_have_no_interval_is_said_where_there_are_clusters(
     assert ("over new clusters: Too few clusters." in summarize(alignment)) == clusters
 
 
-def test_only_what_was_cut_is_called_cut() -> None:
-    whole = {"low": 1.0, "high": 1.0}
-    assert interval(whole | {"se": 1e-17}) == "1.000 to 1.000"
-    assert interval(whole | {"low": 0.8, "se": 0.1}) == "0.800 to 1 (cut)"
+@pytest.mark.parametrize(("rho", "most"), [(0.9, 1), (-0.9, 1), (1.8, 2), (-1.8, 2)])
+def test_what_was_cut_is_called_cut_and_what_has_no_spread_has_no_ends(
+    rho: float, most: float
+) -> None:
+    found = interval(t_interval(rho, Spread(0.04, 9), most))
+    assert found.count("(cut)") == 1
+    assert interval(t_interval(rho, Spread(0.0, 9), most)) == "not computed"
 
 
 @pytest.mark.parametrize("n", [0, 1, 2])

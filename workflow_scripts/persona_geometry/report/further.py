@@ -129,6 +129,8 @@ def explained(layer: dict[str, Any]) -> Iterable[str]:
     """How much of the divergences each predictor explains, and how much of it alone."""
     found = layer["commonality"]
     if found["r2"] is None:
+        if found["reason"]:
+            yield f"What explains the divergences was not computed. {found['reason']}"
         return
     names = {
         "cosine": "cosine distance",
@@ -149,7 +151,8 @@ def explained(layer: dict[str, Any]) -> Iterable[str]:
     ]
     text = (
         f"Together, {count(len(parts), 'predictor')} explain R² = {number(found['r2'])} of the "
-        f"ranks of divergences: {', '.join(parts)}."
+        f"ranks of divergences ({number(found['r2_adjusted'])} adjusted for their number): "
+        f"{', '.join(parts)}."
     )
     alone, unique = found["alone"]["cosine"], found["unique"]["cosine"]
     if alone and unique < alone / 2:

@@ -12,6 +12,7 @@ from persona_geometry.report.text import (
     interval,
     number,
     p_value,
+    table,
     words,
 )
 from persona_geometry.rsa.gates import verdict
@@ -103,9 +104,7 @@ def _by_layer(alignment: dict[str, Any]) -> str:
         columns["stratified p"] = [p_value(of["stratified_mantel_p"]) for of in layers.values()]
         columns["joint partial"] = [number(of["partial_joint"]) for of in layers.values()]
     columns["residual"] = [number(layer["residual_mean_marginal"]) for layer in layers.values()]
-    rows = [" | ".join(cells) for cells in (columns, *zip(*columns.values(), strict=True))]
-    rows.insert(1, "|".join(["---"] * len(columns)))
-    text = "\n".join(f"| {row} |" if "---" not in row else f"|{row}|" for row in rows)
+    text = table(list(columns), zip(*columns.values(), strict=True))
     if any(layer["intervals"][over]["low"] is not None for layer in layers.values()):
         samples = {"dual": "prompts and personas are both taken for samples"}
         said = samples.get(over, "personas are taken for a sample")

@@ -71,14 +71,13 @@ def interval(ends: dict[str, Any] | None) -> str:
     """`low` to `high`, where there are any. An end that is not 1 (or 0) is not written as one."""
     if not ends or ends["low"] is None:
         return number(None)
-    exact = (se := ends.get("se")) is not None and se <= ROUNDING
-    low, high = (_end(ends[end], cut=not exact) for end in ("low", "high"))
+    low, high = (_end(ends[end]) for end in ("low", "high"))
     return f"{low} to {high}"
 
 
-def _end(value: float, *, cut: bool) -> str:
-    """An end of an interval; one cut to a correlation's range is said to be."""
-    if cut and abs(value) == 1:
+def _end(value: float) -> str:
+    """An end of an interval; one cut to the range of ρ, or of a difference of two, is said to be."""
+    if abs(value) in (1, 2):
         return f"{value:.0f} (cut)"
     return number(value, beside=1.0 if value > 0 else -1.0)
 
