@@ -76,7 +76,7 @@ def interval(ends: dict[str, Any] | None) -> str:
 
 
 def _end(value: float) -> str:
-    """An end of an interval; one cut to the range of ρ, or of a difference of two, is said to be."""
+    """An end of an interval; one cut to the range of ρ or of a difference is said to be."""
     if abs(value) in (1, 2):
         return f"{value:.0f} (cut)"
     return number(value, beside=1.0 if value > 0 else -1.0)
