@@ -32,6 +32,7 @@ else:
     include: "rules/alignment.smk"
     include: "rules/figures.smk"
     include: "rules/summary.smk"
+    include: "rules/probe.smk"
     include: "rules/provenance.smk"
 
     rule all:
@@ -41,6 +42,7 @@ else:
             results("summary.md"),
             results("run.json"),
             figures(),
+            probe_files(),
 
     rule compare:
         input:

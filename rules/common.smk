@@ -13,12 +13,18 @@ try:
     from persona_geometry.jobs.task import Settings
     from persona_geometry.jobs.texts import study_texts
     from persona_geometry.model.hub import finding_message
+    from persona_geometry.probe import METHOD as PROBE_METHOD
     from persona_geometry.rdms import METHOD as RDMS_METHOD
     from persona_geometry.report import METHOD as REPORT_METHOD
     from persona_geometry.rsa import METHOD as RSA_METHOD
     from persona_geometry.store.store import Store
     from persona_geometry.study.config import read_study
     from persona_geometry.study.config_files import check_config_files
+    from persona_geometry.study.intervention import (
+        check_before,
+        chosen_personas,
+        without_intervention,
+    )
     from persona_geometry.study.recipes import (
         fingerprint,
         items,
@@ -51,6 +57,10 @@ try:
             STORE.receipts(),
             STORE.receipts("responses"),
         )
+        if STUDY.intervention.directions:
+            BEFORE = items(without_intervention(STUDY), FINGERPRINT)
+            if workflow.is_main_process:
+                check_before(STUDY, STORE, BEFORE)
         ITEMS = SCHEDULE.items
         SHARDS = SCHEDULE.cells
         RESPONSE_SHARDS = SCHEDULE.responses
@@ -199,6 +209,7 @@ def input_files():
         config["personas"],
         config["prompts"],
         *(rdm.file for rdm in STUDY.rdm.values()),
+        *([STUDY.intervention.directions] if STUDY.intervention.directions else []),
         *comparison_files(),
     ]
 
@@ -224,6 +235,8 @@ def study_benchmarks():
     among them."""
     names = ["js_matrix", "cosine_rdms", "align", "plot_heatmaps", "plot_layers"]
     names += [f"plot_scatter/{layer}" for layer in STUDY.layers] + ["write_summary"]
+    names += ["probe", "report_probe"] if STUDY.probe.personas else []
+    names += ["intervention"] if STUDY.intervention.directions else []
     if STUDY.needs_model:
         names += ["resolve_model", "check_prompts"]
         names += ["unpack_gguf"] if STUDY.model.gguf else []
@@ -234,6 +247,16 @@ def study_benchmarks():
         ):
             names += [f"{rule}/{shard}" for shard in set(shards.shard_of.values())]
     return sorted(map(bench_path, names))
+
+
+def probe_files():
+    """What a probe and an intervention write, where the study has them."""
+    names = []
+    if STUDY.probe.personas:
+        names += ["probe.json", "directions.npz", "probe.md", "figures/probe.png"]
+    if STUDY.intervention.directions:
+        names += ["intervention.json", "intervention.md", "figures/intervention.png"]
+    return list(map(results, names))
 
 
 def figures():

@@ -17,6 +17,7 @@ rule write_run_record:
             results("alignment.json"),
             results("summary.md"),
             *figures(),
+            *probe_files(),
         ],
     output:
         record=results("run.json"),
@@ -44,6 +45,10 @@ rule write_run_record:
         method=REPORT_METHOD,
         rdms=study_rdms(),
         also=STUDY.geometry.also,
+        probe=[
+            *(["probe", "directions", "report_probe"] if STUDY.probe.personas else []),
+            *(["intervention"] if STUDY.intervention.directions else []),
+        ],
         layers=STUDY.layers,
         prompts=STUDY.prompt_names if STUDY.needs_model else [],
     message:

@@ -20,6 +20,7 @@ with job_log(snakemake.log[0]) as report:
         "measured": [Path(path).stem for path in params.rdms.values()],
         "directed": ["kl_matrix"] if "by_prompt" in params.rdms else [],
         "geometries": params.also,
+        "probe": params.probe,
     }
     if removed := remove_leftovers(folder, kept):
         report(f"Removed what earlier runs left in {folder}: {', '.join(removed)}")

@@ -252,11 +252,11 @@ def test_empty_rows_smaller_batches_and_other_responses_change_nothing(
     expected = [teacher_force(model, [turn])[0] for turn in turns]
     original, sizes = forcing._forward, []
 
-    def small_gpu(model: LanguageModel, turns: list) -> list:
+    def small_gpu(model: LanguageModel, turns: list, ablation: None) -> list:
         if len(turns) > 2:
             raise torch.cuda.OutOfMemoryError("no room")
         sizes.append(len(turns))
-        return original(model, turns)
+        return original(model, turns, ablation)
 
     monkeypatch.setattr(forcing, "_forward", small_gpu)
     monkeypatch.setattr(forcing, "_least_tokens", lambda _model: 1000)

@@ -21,6 +21,7 @@ import pandas as pd
 
 from persona_geometry.errors import InputError
 from persona_geometry.files import sha256
+from persona_geometry.probe.files import read_probe
 from persona_geometry.published import read_published_response, read_run
 from persona_geometry.rdms.divergences import token_divergences
 from persona_geometry.rdms.files import (
@@ -125,6 +126,12 @@ class StudyResults:
         files = [self.folder / "responses" / f"{prompt}.json" for prompt in prompts]
         rows = [vars(read_published_response(path)) for path in files]
         return pd.DataFrame(rows).set_index("prompt") if rows else pd.DataFrame()
+
+    @cached_property
+    def probe(self) -> dict[str, Any] | None:
+        """The content of probe.json (docs/probe.md); None where nothing was probed."""
+        path = self._measured("probe.json")
+        return read_probe(path) if path else None
 
     def geometries(self) -> Geometries:
         """What the statistics were computed on, to compute some again.

@@ -215,7 +215,8 @@ class GroupScorer:
         if not turns:
             return [{} for _ in prepared]
         with self.watch.device("force", self.model.device):
-            forced = iter(teacher_force(self.model, turns, self.settings.batch_tokens))
+            batch_tokens, ablation = self.settings.batch_tokens, self.settings.ablation
+            forced = iter(teacher_force(self.model, turns, batch_tokens, ablation))
         return [{key: next(forced) for key in ready.rendered} for ready in prepared]
 
     def _cell_writes(self, ready: Prepared, forced: dict[str, Forced]) -> list[PendingWrite]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from persona_geometry.study.config import Study
+from persona_geometry.study.intervention import Ablation, read_ablation
 from persona_geometry.study.recipes import Item
 from persona_geometry.study.sections import Generation, Model, Scoring
 
@@ -43,6 +44,7 @@ class Settings:
     response_system_prompt: str
     device: str = "auto"
     batch_tokens: int = 0
+    ablation: Ablation | None = None
 
     @classmethod
     def of_study(cls, study: Study) -> "Settings":
@@ -53,6 +55,7 @@ class Settings:
             scoring=study.scoring,
             response_system_prompt=study.response_system_prompt,
             device=study.execution.device,
+            ablation=read_ablation(study),
         )
 
     @classmethod
@@ -61,6 +64,7 @@ class Settings:
             "model": Model(**plain["model"]),
             "generation": Generation(**plain["generation"]),
             "scoring": Scoring(**plain["scoring"]),
+            "ablation": Ablation(**ablation) if (ablation := plain.get("ablation")) else None,
         }
         return cls(**{**plain, **sections})
 

@@ -7,10 +7,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils.hooks import RemovableHandle
 
 from persona_geometry.gpu import kernels
 from persona_geometry.gpu.transfer import to_device
 from persona_geometry.model.loading import LanguageModel, hidden_size
+from persona_geometry.study.intervention import Ablation
 
 LEAST_GPU_TOKENS = 1024
 
@@ -32,7 +34,10 @@ class Forced:
 
 
 def teacher_force(
-    model: LanguageModel, turns: Sequence[tuple[list[int], list[int]]], batch_tokens: int = 0
+    model: LanguageModel,
+    turns: Sequence[tuple[list[int], list[int]]],
+    batch_tokens: int = 0,
+    ablation: Ablation | None = None,
 ) -> list[Forced]:
     """Run the model over prompts, each followed by the response that it is forced to give.
 
@@ -45,6 +50,7 @@ def teacher_force(
         turns: token ids of each rendered prompt and of its response.
         batch_tokens: tokens a batch may hold; 0 sizes it from free memory. A batch that does not
             fit is halved.
+        ablation: a direction that is taken out of the hidden states after a block.
 
     Returns:
         One result a turn, in the given order, on the model's devices.
@@ -66,7 +72,7 @@ def teacher_force(
                 break
             batch.append(i)
         try:
-            forced = _forward(model, [turns[i] for i in batch])
+            forced = _forward(model, [turns[i] for i in batch], ablation)
         except torch.cuda.OutOfMemoryError:
             if len(batch) == 1:
                 raise
@@ -79,7 +85,11 @@ def teacher_force(
 
 
 @torch.inference_mode()
-def _forward(model: LanguageModel, turns: Sequence[tuple[list[int], list[int]]]) -> list[Forced]:
+def _forward(
+    model: LanguageModel,
+    turns: Sequence[tuple[list[int], list[int]]],
+    ablation: Ablation | None,
+) -> list[Forced]:
     starts = torch.tensor([len(prompt) for prompt, _ in turns])
     counts = torch.tensor([len(response) for _, response in turns])
     width = int((starts + counts).max())
@@ -106,7 +116,9 @@ def _forward(model: LanguageModel, turns: Sequence[tuple[list[int], list[int]]])
         last.append(hidden.flatten(0, 1).index_select(0, end))
         mean.append(_row_means(hidden, start, count))
 
-    hooks = [block.register_forward_hook(keep) for block in model.blocks]
+    # Hooks of a block run in this order: what is kept has been ablated.
+    hooks = [] if ablation is None else [_ablate(model, ablation)]
+    hooks += [block.register_forward_hook(keep) for block in model.blocks]
     try:
         final = model.body(
             input_ids=to_device(ids, model.device), use_cache=False
@@ -119,6 +131,19 @@ def _forward(model: LanguageModel, turns: Sequence[tuple[list[int], list[int]]])
     last_all = torch.stack([vector.to(home) for vector in last], 1)
     mean_all = torch.stack([vector.to(home) for vector in mean], 1)
     return [Forced(*parts) for parts in zip(states, last_all, mean_all, strict=True)]
+
+
+def _ablate(model: LanguageModel, ablation: Ablation) -> RemovableHandle:
+    """Have a block's output lose its part along a direction, at every position."""
+    direction = torch.tensor(ablation.direction, dtype=torch.float32)
+
+    def take_out(_module: torch.nn.Module, _inputs: Any, output: Any) -> Any:
+        hidden = output[0] if isinstance(output, tuple) else output
+        u, wide = direction.to(hidden.device), hidden.float()
+        rest = (wide - (wide * u).sum(-1, keepdim=True) * u).to(hidden.dtype)
+        return (rest, *output[1:]) if isinstance(output, tuple) else rest
+
+    return model.blocks[ablation.layer].register_forward_hook(take_out)
 
 
 def _row_means(hidden: Tensor, starts: Tensor, counts: Tensor) -> Tensor:

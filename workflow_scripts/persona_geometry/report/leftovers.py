@@ -28,6 +28,11 @@ FAMILIES = {
         "mean_centered|components_removed|last_prompt_token|response_mean",
         "geometries/{}.json",
     ),
+    "probe": (
+        "probe|directions|report_probe|intervention",
+        *("{}.json", "{}.md", "{}.npz", "logs/{}.log", "benchmarks/{}.tsv"),
+        *(f"figures/{{}}.{ending}" for ending in ("png", "pdf", "tsv")),
+    ),
 }
 """Files that the workflow names by something of the study: the form of that, and their paths."""
 

@@ -1,5 +1,6 @@
 """Names, numbers and intervals, as the summary and the figures write them."""
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 DIVERGENCES = {"js": "JS divergence", "half_jeffreys": "half-Jeffreys divergence"}
@@ -44,6 +45,12 @@ def _side(value: float, threshold: float) -> tuple[bool, bool]:
 def count(n: int, noun: str) -> str:
     """A number of things, in the singular for one."""
     return f"{n:,} {noun}{'' if n == 1 else 's'}"
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table as Markdown."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def interval(ends: dict[str, Any] | None) -> str:

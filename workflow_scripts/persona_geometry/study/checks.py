@@ -15,6 +15,7 @@ from persona_geometry.rsa.catalogue import Scope
 from persona_geometry.rsa.comparators import COMPARATORS
 from persona_geometry.rsa.gates import check
 from persona_geometry.study.inputs import check_inputs
+from persona_geometry.study.intervention import chosen_personas, read_ablation
 from persona_geometry.study.tables import (
     LONGEST_NAME,
     TEMPLATE_DEFAULT,
@@ -53,6 +54,8 @@ def check_study(study: "Study", config: dict[str, Any]) -> tuple[str, ...]:
     _check_layers(study)
     _check_numbers(study)
     _check_other_geometries(study)
+    _check_probe(study, config["personas"])
+    _check_intervention(study)
     anchored, inputs = check_inputs(study)
     gates = _check_gates(study, anchored)
     return (*_remarks(study, config), *inputs, *gates)
@@ -250,6 +253,42 @@ def _check_other_geometries(study: "Study") -> None:
             f"{study.source}: geometry.components is {k}, but {n} personas have {n - 1} "
             f"components, of which at least two must stay; give at most {n - 3}."
         )
+
+
+def _check_probe(study: "Study", table: str) -> None:
+    chosen, k = study.probe.personas, study.probe.components
+    if not chosen:
+        return
+    if study.rdm:
+        raise InputError(
+            f"{study.source}: 'probe' needs centroids and divergences by token, but "
+            f"rdm.{next(iter(study.rdm))} comes from a file; remove one of the two."
+        )
+    for name in chosen:
+        if name not in study.persona_names or name == study.anchor:
+            raise InputError(
+                f"{study.source}: probe.personas names '{name}', which is "
+                f"{'the anchor' if name == study.anchor else f'not in {table}'}; correct the name "
+                f"or remove it."
+            )
+    others = len(set(study.persona_names) - {study.anchor, *chosen})
+    if others < k + 2:
+        raise InputError(
+            f"{study.source}: probe.personas leaves {others} others, but {k} components of theirs "
+            f"need at least {k + 2}; choose fewer personas or lower probe.components."
+        )
+
+
+def _check_intervention(study: "Study") -> None:
+    if study.intervention.directions is None:
+        return
+    if study.rdm:
+        raise InputError(
+            f"{study.source}: 'intervention' needs the model's own distances, but "
+            f"rdm.{next(iter(study.rdm))} comes from a file; remove one of the two."
+        )
+    read_ablation(study)
+    chosen_personas(study)
 
 
 def _check_gates(study: "Study", anchored: bool) -> list[str]:

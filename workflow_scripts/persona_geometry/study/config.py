@@ -16,7 +16,9 @@ from persona_geometry.study.sections import (
     Execution,
     Generation,
     Geometry,
+    Intervention,
     Model,
+    Probe,
     RdmFile,
     Scoring,
 )
@@ -43,6 +45,8 @@ class Study:
     scoring: Scoring
     divergence: Divergence
     geometry: Geometry
+    probe: Probe
+    intervention: Intervention
     alignment: Alignment
     rdm: dict[str, RdmFile]
     execution: Execution
@@ -114,19 +118,36 @@ def read_study(config: dict[str, Any], source: str = "the config") -> Study:
         name=config["study"],
         source=source,
         personas=read_personas(config["personas"]),
-        prompts=read_prompts(config["prompts"]),
+        prompts=_on_topics(config, source),
         anchor=config.get("anchor"),
         model=_with_template(Model.of(**config.get("model", {})), source),
         generation=Generation.of(**config.get("generation", {})),
         scoring=Scoring.of(**config.get("scoring", {})),
         divergence=Divergence.of(**config.get("divergence", {})),
         geometry=geometry,
+        probe=Probe.of(**config.get("probe", {})),
+        intervention=Intervention.of(**config.get("intervention", {})),
         alignment=Alignment.of(**{**config["alignment"], "gates": gates}),
         rdm={kind: RdmFile.of(**file) for kind, file in config.get("rdm", {}).items()},
         execution=Execution.of(**config.get("execution", {})),
     )
     study = replace(study, remarks=check_study(study, config))
     return replace(study, model=_with_kernel(study)) if study.needs_model else study
+
+
+def _on_topics(config: dict[str, Any], source: str) -> list[Prompt]:
+    """The prompts of the study's table: those on `topics` where it names some."""
+    prompts, topics = read_prompts(config["prompts"]), config.get("topics")
+    if topics is None:
+        return prompts
+    known = sorted({prompt.topic for prompt in prompts if prompt.topic is not None})
+    for topic in topics:
+        if topic not in known:
+            raise InputError(
+                f"{source}: topics has '{topic}', which no prompt of {config['prompts']} is on; "
+                + (f"choose among {', '.join(known)}." if known else "remove 'topics'.")
+            )
+    return [prompt for prompt in prompts if prompt.topic in topics]
 
 
 def _with_template(model: Model, source: str) -> Model:

@@ -8,7 +8,7 @@ drawn from them, and equal keys of two studies are one result.
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from persona_geometry.model.fingerprint import (
     fingerprint_gguf,
 )
 from persona_geometry.study.config import Study
+from persona_geometry.study.intervention import Ablation, read_ablation
 from persona_geometry.study.tables import Prompt
 
 METHOD = 2
@@ -65,18 +66,18 @@ def model_key(study: Study, fingerprint: str) -> str:
 def items(study: Study, fingerprint: str) -> list[Item]:
     """The recipes of a study, one item a prompt, in the order of the prompt table."""
     model = model_key(study, fingerprint)
-    system_role = study.model.system_role
-    return [_item(study, model, system_role, prompt) for prompt in study.prompts]
+    ablated = read_ablation(study)
+    return [_item(study, model, ablated, prompt) for prompt in study.prompts]
 
 
-def _item(study: Study, model: str, system_role: str, prompt: Prompt) -> Item:
+def _item(study: Study, model: str, ablated: Ablation | None, prompt: Prompt) -> Item:
     response = digest(
         kind="response",
         method=METHOD,
         model=model,
         backend=study.generation.backend,
         max_new_tokens=study.generation.max_new_tokens,
-        system_role=system_role,
+        system_role=study.model.system_role,
         system=study.response_system_prompt,
         user=prompt.text,
         **_given(
@@ -85,7 +86,11 @@ def _item(study: Study, model: str, system_role: str, prompt: Prompt) -> Item:
         ),
     )
     item = item_key(response, study.scoring.end_of_turn, study.scoring.retokenize)
-    cells = {p.name: digest(kind="cell", item=item, system=p.system_prompt) for p in study.personas}
+    forced = _given(ablated=ablated and asdict(ablated))
+    cells = {
+        p.name: digest(kind="cell", item=item, system=p.system_prompt, **forced)
+        for p in study.personas
+    }
     return Item(prompt, item, response, cells)
 
 

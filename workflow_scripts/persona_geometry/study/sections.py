@@ -142,6 +142,25 @@ class Geometry(Section):
 
 
 @dataclass(frozen=True)
+class Probe(Section):
+    """Personas that are looked at closely; none where the study probes nothing."""
+
+    NAME = "probe"
+    personas: list[str] | None
+    components: int
+
+
+@dataclass(frozen=True)
+class Intervention(Section):
+    """A direction that is taken out of the hidden states; none where `directions` is None."""
+
+    NAME = "intervention"
+    directions: str | None
+    direction: str
+    layer: int | None
+
+
+@dataclass(frozen=True)
 class Gate(Section):
     """A threshold set in advance, on a statistic of one layer."""
 

@@ -29,10 +29,11 @@ class Persona:
 
 @dataclass(frozen=True)
 class Prompt:
-    """One row of a prompt table: an identifier fit for a file name, and the user's text."""
+    """One row of a prompt table: an identifier fit for a file name, the user's text, its topic."""
 
     name: str
     text: str
+    topic: str | None = None
 
 
 def read_personas(path: str | Path) -> list[Persona]:
@@ -70,14 +71,14 @@ def is_almost_template_default(text: str) -> bool:
 
 
 def read_prompts(path: str | Path) -> list[Prompt]:
-    """Read a prompt table with the columns prompt and text.
+    """Read a prompt table with the columns prompt and text, and perhaps topic.
 
     Raises:
         InputError: as `read_personas`, or an empty text.
     """
     prompts: list[Prompt] = []
     row_of_text: dict[str, int] = {}
-    for line, row in _named_rows(path, ("prompt", "text")):
+    for line, row in _named_rows(path, ("prompt", "text"), may_have=("topic",)):
         text = _unescape(row["text"])
         if not text.strip():
             raise InputError(
@@ -90,12 +91,19 @@ def read_prompts(path: str | Path) -> list[Prompt]:
                 f"{row_of_text[text]}; remove one of them."
             )
         row_of_text[text] = line
-        prompts.append(Prompt(row["prompt"], text))
+        prompts.append(Prompt(row["prompt"], text, row.get("topic", "").strip() or None))
     return prompts
 
 
-def read_rows(path: str | Path, columns: tuple[str, ...]) -> Iterator[tuple[int, dict[str, str]]]:
-    """Yield (line number, row) of a tab-separated table with exactly these columns, in any order.
+def read_rows(
+    path: str | Path, columns: tuple[str, ...], may_have: tuple[str, ...] = ()
+) -> Iterator[tuple[int, dict[str, str]]]:
+    """Yield (line number, row) of a tab-separated table with these columns, in any order.
+
+    Args:
+        path: the table.
+        columns: that it must have.
+        may_have: further ones that it may have; no other is allowed.
 
     Raises:
         InputError: a missing file or column, an unknown or repeated column, a row of the wrong
@@ -110,10 +118,10 @@ def read_rows(path: str | Path, columns: tuple[str, ...]) -> Iterator[tuple[int,
                 f"name {', '.join(columns)}."
             )
     for column in header:
-        if column not in columns:
+        if column not in columns + may_have:
             raise InputError(
                 f"{path}, line 1: column '{column}' is not known; the table has the columns "
-                f"{', '.join(columns)}."
+                f"{', '.join(columns + may_have)}."
             )
         if header.count(column) > 1:
             raise InputError(
@@ -141,10 +149,12 @@ def read_rows(path: str | Path, columns: tuple[str, ...]) -> Iterator[tuple[int,
         raise InputError(f"{path} has a header but no rows; add at least one {columns[0]}.")
 
 
-def _named_rows(path: str | Path, columns: tuple[str, ...]) -> Iterator[tuple[int, dict[str, str]]]:
+def _named_rows(
+    path: str | Path, columns: tuple[str, ...], may_have: tuple[str, ...] = ()
+) -> Iterator[tuple[int, dict[str, str]]]:
     """The rows of a table whose first column is a unique name."""
     line_of_name: dict[str, int] = {}
-    for line, row in read_rows(path, columns):
+    for line, row in read_rows(path, columns, may_have):
         name = row[columns[0]]
         if not re.fullmatch(NAME, name):
             raise InputError(
