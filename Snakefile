@@ -25,6 +25,7 @@ include: "rules/alignment.smk"
 include: "rules/figures.smk"
 include: "rules/summary.smk"
 include: "rules/provenance.smk"
+include: "rules/report.smk"
 
 
 rule all:
@@ -33,4 +34,5 @@ rule all:
         results("alignment.json"),
         results("summary.md"),
         results("run.json"),
+        results("report.html"),
         figures(),

@@ -15,6 +15,7 @@ try:
     from persona_geometry.model.hub import finding_message
     from persona_geometry.rdms import METHOD as RDMS_METHOD
     from persona_geometry.report import METHOD as REPORT_METHOD
+    from persona_geometry.report.described import describe
     from persona_geometry.rsa import METHOD as RSA_METHOD
     from persona_geometry.store.store import Store
     from persona_geometry.study.config import read_study

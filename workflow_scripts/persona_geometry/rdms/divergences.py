@@ -59,6 +59,36 @@ def mean_kl(prompts: Mapping[str, PromptDivergences]) -> np.ndarray:
     return np.asarray(total)
 
 
+def token_stack(store: Store, prompt: PromptDivergences, estimator: str) -> np.ndarray:
+    """Divergences of every pair of a prompt's personas at every scored token, in nats.
+
+    Args:
+        store: the store.
+        prompt: what was published of the prompt, of N personas.
+        estimator: "js" or "half_jeffreys".
+
+    Returns:
+        (N, N, T) float32, symmetric.
+
+    Raises:
+        InputError: the store does not have a pair.
+    """
+    place = {cell: k for k, cell in enumerate(prompt.cells)}
+    n = len(place)
+    found = np.full((n, n, prompt.n_tokens), np.nan, dtype=np.float32)
+    for path in store.pair_blocks(prompt.item):
+        block = store.read_pairs(path)
+        values = block.js if estimator == "js" else (block.kl_pq + block.kl_qp) / 2
+        for (one, other), row in zip(block.pairs.tolist(), values, strict=True):
+            i, j = place.get(block.cells[one]), place.get(block.cells[other])
+            if i is not None and j is not None:
+                found[i, j] = found[j, i] = row
+    found[np.arange(n), np.arange(n)] = 0
+    if np.isnan(found).any():
+        raise _gone(store)
+    return found
+
+
 def token_divergences(
     store: Store, item: str, first: str, second: str
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -82,6 +112,10 @@ def token_divergences(
                 return block.js[place], block.kl_pq[place], block.kl_qp[place]
             if cells == [second, first]:
                 return block.js[place], block.kl_qp[place], block.kl_pq[place]
-    raise InputError(
+    raise _gone(store)
+
+
+def _gone(store: Store) -> InputError:
+    return InputError(
         f"The store {store.root} no longer has these divergences; run the workflow again."
     )

@@ -120,12 +120,16 @@ def resolve(sources: Mapping[str, Any], source: str) -> Any:
     Raises:
         LookupError: nothing stands there.
     """
-    name, _, pointer = source.partition("#")
-    value = sources[name]
-    for step in pointer.split("/")[1:]:
-        step = step.replace("~1", "/").replace("~0", "~")
+    value = sources[source.partition("#")[0]]
+    for step in steps(source):
         value = value[int(step)] if isinstance(value, list) else value[step]
     return value
+
+
+def steps(source: str) -> list[str]:
+    """The names on the way to a source, from its file inward."""
+    pointer = source.partition("#")[2]
+    return [step.replace("~1", "/").replace("~0", "~") for step in pointer.split("/")[1:]]
 
 
 def _put(value: Any, source: str) -> Any:

@@ -14,7 +14,7 @@ from typing import Any
 
 from persona_geometry.report.claims import CLAIMS, VERBS
 from persona_geometry.report.counts import COUNTS
-from persona_geometry.report.sourced import resolve
+from persona_geometry.report.sourced import resolve, steps
 from persona_geometry.report.text import SUPERSCRIPT
 from persona_geometry.rsa.power import statement
 
@@ -88,9 +88,7 @@ def _unfit(
         if text.replace(",", "") != str(counted):
             yield f"'{text}' is not the count of {source}, which is {counted}."
     elif "data-name" in attributes:
-        if text.replace(",", "") not in _written(
-            source.rsplit("/", 1)[-1].replace("~1", "/").replace("~0", "~")
-        ):
+        if text.replace(",", "") not in _written(steps(source)[-1]):
             yield f"'{text}' is not the name of {source}."
     elif isinstance(value, bool | None) or not isinstance(value, int | float):
         yield from _unfit_text(text, value, source, sources)

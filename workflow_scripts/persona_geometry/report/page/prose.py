@@ -34,10 +34,8 @@ def html(value: Any, sources: Mapping[str, Any]) -> Markup:
     text = _with_fixed(f"{value}")
     parts, end = [], 0
     for found in _MARK.finditer(text):
-        parts += [
-            escape(text[end : found.start()]),
-            _element(found[1], found[2], found[3], sources),
-        ]
+        source, kind, shown = found.groups()
+        parts += [escape(text[end : found.start()]), _element(source, kind, shown, sources)]
         end = found.end()
     return Markup("").join([*parts, escape(text[end:])])
 

@@ -1,0 +1,35 @@
+"""The tokens of a response as text, one by one."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+TOKENIZER = "tokenizer.json"
+
+
+def token_texts(folder: str | Path, token_ids: Sequence[int]) -> list[str] | None:
+    """What each token adds to the text of a response.
+
+    A character of several tokens is given to the last of them; a token that the text leaves out, as
+    that which ends a turn, is empty.
+
+    Args:
+        folder: of the checkpoint.
+        token_ids: of the response.
+
+    Returns:
+        T texts, which joined are the response, or None where the checkpoint has no tokenizer.json.
+    """
+    path = Path(folder) / TOKENIZER
+    if not path.is_file():
+        return None
+    from tokenizers import Tokenizer  # slow to import, and only few jobs need it
+
+    tokenizer = Tokenizer.from_file(str(path))
+    texts, before = [], ""
+    for end in range(1, len(token_ids) + 1):
+        # A character that is still to be finished is decoded as the replacement character.
+        text = tokenizer.decode(list(token_ids[:end])).rstrip("�")
+        whole = text if text.startswith(before) else before
+        texts.append(whole[len(before) :])
+        before = whole
+    return texts
