@@ -55,6 +55,12 @@
 
   // Charts
 
+  byId("key").replaceChildren(...[...new Set(names.map((name) => data.clusters[name]).filter(Boolean))].map((cluster) => {
+    const entry = document.createElement("li"), patch = document.createElement("span");
+    patch.style.background = data.colors[names.find((name) => data.clusters[name] === cluster)];
+    entry.append(patch, readable(cluster));
+    return entry;
+  }));
   const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
   const look = (more) => ({
     paper_bgcolor: color("paper"), plot_bgcolor: color("paper"), dragmode: false, showlegend: false,
@@ -80,7 +86,9 @@
   const hover = (k) => said(k).replace(": ", "<br>").replace("), ", ")<br>");
 
   const arranged = () => order.value === "near" ? data.order : names.map((_, i) => i).sort((a, b) => names[a] < names[b] ? -1 : 1);
-  const heatmap = (id, title, values, more) => {
+  const heatmap = (kind, title, values, more) => {
+    const id = `heatmap-${kind}`;
+    byId(`title-${kind}`).textContent = title;
     const rows = arranged();
     const z = rows.map((i) => rows.map((j) => i === j ? null : values[place(i, j)]));
     const at = rows.map((i) => rows.map((j) => i === j ? null : place(i, j)));
@@ -92,7 +100,7 @@
       { type: "rect", xref: "paper", yref: "y", y0: r - 0.5, y1: r + 0.5, x0: 1.005, x1: 1.025, fillcolor: data.colors[names[i]], line: { width: 0 } },
     ] : []);
     draw(id, [{ type: "heatmap", z, text, customdata: at, hoverinfo: "text", hoverongaps: false, colorbar: { orientation: "h", thickness: 9, len: 0.9, y: -0.02, yanchor: "top", ypad: 0, tickfont: { size: 9 }, outlinewidth: 0, ...(size ? { y: 1.04, yanchor: "bottom" } : {}) }, ...more }],
-      look({ title: { text: title, font: { size: 13 }, x: 0, xref: "paper", y: 0.985, yanchor: "top" }, margin: { l: 4, r: 12, t: 74, b: 4 }, shapes: n > 60 ? [] : strip,
+      look({ margin: { l: 4, r: 12, t: 46, b: 4 }, shapes: n > 60 ? [] : strip,
         xaxis: { automargin: true, fixedrange: true, showgrid: false, zeroline: false, tickangle: 90, ...ticks },
         yaxis: { automargin: true, fixedrange: true, showgrid: false, zeroline: false, autorange: "reversed", scaleanchor: "x", constrain: "domain", ...ticks } }));
   };
@@ -100,11 +108,11 @@
   const drawHeatmaps = () => {
     const [cosine, js] = [geometry("layers", layer.value), geometry("cutoffs", cutoff.value)];
     const ranks = scale.value === "rank", what = ranks ? "shares" : "values";
-    heatmap("heatmap-cosine", `Cosine distance, layer ${layer.value}`, cosine[what], { colorscale: "Viridis", zmin: 0 });
-    heatmap("heatmap-js", `${data.divergence}${!ranks && data.unit ? ` (${data.unit})` : ""}`, js[what], { colorscale: "Viridis", zmin: 0 });
+    heatmap("cosine", `Cosine distance, layer ${layer.value}`, cosine[what], { colorscale: "Viridis", zmin: 0 });
+    heatmap("js", `${data.divergence}${!ranks && data.unit ? ` (${data.unit})` : ""}`, js[what], { colorscale: "Viridis", zmin: 0 });
     const gap = js.shares.map((s, k) => s - cosine.shares[k]);
     const most = Math.max(...gap.map(Math.abs)) || 1;
-    heatmap("heatmap-gap", "Percentile rank, divergence less cosine", gap,
+    heatmap("gap", "Percentile rank, divergence less cosine", gap,
       { colorscale: [[0, color("near")], [0.5, color("middle")], [1, color("far")]], zmin: -most, zmax: most });
   };
 
@@ -132,7 +140,7 @@
     const rho = layers.map((l) => data.curve[l].spearman);
     const found = layers.map((l) => data.curve[l].family_wise_p !== null && data.curve[l].family_wise_p < data.level);
     const held = layers.filter((l) => data.intervals[l] && data.intervals[l].low !== null);
-    const shapes = [{ type: "line", xref: "x", yref: "paper", x0: data.headline, x1: data.headline, y0: 0, y1: 1, line: { dash: "dot", width: 1.2, color: color("bad") }, layer: "below" }];
+    const shapes = [{ type: "line", xref: "x", yref: "paper", x0: data.headline, x1: data.headline, y0: 0, y1: 1, line: { dash: "dash", width: 2, color: color("bad") } }];
     const notes = [];
     if (data.ceiling && data.ceiling.rho_ceiling !== null) {
       shapes.push({ type: "rect", xref: "paper", x0: 0, x1: 1, yref: "y", y0: data.ceiling.low, y1: data.ceiling.high, fillcolor: color("soft"), opacity: 0.35, line: { width: 1, color: color("soft") }, layer: "below" });
@@ -159,7 +167,7 @@
         if (next[0] === next[1]) next = [next[0] + step[0], next[1] + step[1]];
         if (Math.min(...next) < 0 || Math.max(...next) >= n) return;
         at = next;
-        Plotly.Fx.hover(byId(id), [{ curveNumber: 0, pointNumber: at }]);
+        Plotly.Fx.hover(byId(id), { xval: at[1], yval: at[0] }, "xy");
         point(place(rows[at[0]], rows[at[1]]));
       } else if (isLink(event)) { event.preventDefault(); choose(rows[at[0]], rows[at[1]]); }
     });
@@ -228,7 +236,7 @@
     const most = Math.max(...values) || 1;
     spans = values.map((value, t) => {
       const span = document.createElement("span");
-      span.className = "token"; span.style.setProperty("--share", Math.sqrt(value / most).toFixed(3));
+      span.className = "token"; span.style.setProperty("--share", (value / most).toFixed(3));
       span.textContent = entry.tokens ? entry.tokens[t] : "▯"; span.title = `${digits(value)} ${data.unit}`;
       return span;
     });
