@@ -18,8 +18,7 @@ def describe(study: Study) -> dict[str, Any]:
             name: {key: one["description"] for key, one in keys(name).items()} for name in SECTIONS
         },
         "personas": {
-            p.name: {"cluster": p.cluster, "system_prompt": p.system_prompt}
-            for p in study.personas
+            p.name: {"cluster": p.cluster, "system_prompt": p.system_prompt} for p in study.personas
         },
         "prompts": {prompt.name: prompt.text for prompt in study.prompts},
         "needs_model": study.needs_model,

@@ -118,9 +118,7 @@ def distances(
     held = sorted(wanted[: max(room, len(layers))])
     return {
         "layers": {str(layer): _short(cosine[layer].select(personas).vector) for layer in held},
-        "cutoffs": {
-            name: _short(rdm.select(personas).vector) for name, rdm in divergence.items()
-        },
+        "cutoffs": {name: _short(rdm.select(personas).vector) for name, rdm in divergence.items()},
     }
 
 

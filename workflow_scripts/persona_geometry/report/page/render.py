@@ -35,23 +35,27 @@ def render_study(sources: Mapping[str, Any], charts: Mapping[str, Any]) -> str:
     named = {name: sourced(content, name) for name, content in known.items()}
     alignment, run, study = (named[name] for name in ("alignment.json", "run.json", "study"))
     responses = named["responses"]
-    page = _environment(known).get_template("study.html.j2").render(
-        alignment=alignment,
-        run=run,
-        study=study,
-        responses=responses,
-        layer=sections.headline(alignment),
-        answer=list(sections.answer(alignment, study["model_title"])),
-        reasons=sections.reasons(alignment),
-        agreement=list(sections.agreement(alignment)),
-        confounds=list(sections.confounds(alignment)),
-        decoupling=list(sections.decoupling(alignment)),
-        caveats=list(sections.caveats(alignment, study, run, responses)),
-        statistics=sections.STATISTICS,
-        settings=sections.SETTINGS,
-        divergence=divergence_name(alignment),
-        charts=script(charts),
-        **_assets(),
+    page = (
+        _environment(known)
+        .get_template("study.html.j2")
+        .render(
+            alignment=alignment,
+            run=run,
+            study=study,
+            responses=responses,
+            layer=sections.headline(alignment),
+            answer=list(sections.answer(alignment, study["model_title"])),
+            reasons=sections.reasons(alignment),
+            agreement=list(sections.agreement(alignment)),
+            confounds=list(sections.confounds(alignment)),
+            decoupling=list(sections.decoupling(alignment)),
+            caveats=list(sections.caveats(alignment, study, run, responses)),
+            statistics=sections.STATISTICS,
+            settings=sections.SETTINGS,
+            divergence=divergence_name(alignment),
+            charts=script(charts),
+            **_assets(),
+        )
     )
     lint.check(page, known)
     return page

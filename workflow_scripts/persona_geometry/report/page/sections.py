@@ -126,9 +126,7 @@ def decoupling(alignment: Any) -> Iterator[str]:
     yield from further.asymmetry(alignment)
 
 
-def caveats(
-    alignment: Any, study: Any, run: Any, responses: Any
-) -> Iterator[str]:
+def caveats(alignment: Any, study: Any, run: Any, responses: Any) -> Iterator[str]:
     """What a reader must know before the result is used, each computed from the data."""
     layer, settings = headline(alignment), study["settings"]
     if alignment["n_prompts"] is None:
