@@ -101,6 +101,9 @@ def test_whole_study_from_files_matches_names_and_needs_no_model(files: Workspac
     assert alignment["gates"][1]["status"] == "not_evaluated"
     assert alignment["all_gates_pass"] is False
 
+    page = files.result("report.html").read_text()
+    assert "imported divergence" in page and "No model was run" in page
+
     figures = {path.name for path in files.result("figures").iterdir()}
     names = ["heatmaps", "layers", "layer_curve", "scatter_layer_2", "scatter_layer_5"]
     assert figures == {f"{name}.{ending}" for name in names for ending in ("png", "pdf", "tsv")}

@@ -16,11 +16,15 @@ from .conftest import Workspace
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
 
+KINDS = {"js": ["js"], "half_jeffreys": ["kl_first_second", "kl_second_first"]}
+
 USE = """<script>
 addEventListener("load", () => setTimeout(() => {
   const byId = (id) => document.getElementById(id), said = [];
   const key = (id, name) => byId(id).dispatchEvent(new KeyboardEvent("keydown", { key: name }));
-  const select = (id, value) => { byId(id).value = value; byId(id).dispatchEvent(new Event("change")); };
+  const select = (id, value) => {
+    byId(id).value = value; byId(id).dispatchEvent(new Event("change"));
+  };
   select("layer", "0"); said.push(byId("rho").textContent);
   select("cutoff", "8"); said.push(byId("rho").textContent);
   key("heatmap-js", "ArrowDown"); said.push(byId("pointed").textContent);
@@ -46,6 +50,8 @@ def page(study: Workspace) -> str:
 
 
 def test_a_study_ends_with_a_page_and_says_its_result(finished: Workspace) -> None:
+    closing = finished.output.split("\nStudy test: ")[1]
+    assert re.match(r".*\nLayer 1: ρ = .*\nRead results/test/report.html", closing)
     assert "Study test: do hidden states and behavior agree?" in re.sub(
         r"<[^>]+>", "", page(finished)
     )
@@ -68,19 +74,6 @@ def test_token_divergences_of_all_pairs_are_those_of_each(
         i, j = prompt.personas.index("poet"), prompt.personas.index("nurse")
         one = study.token_divergences("q2", "poet", "nurse")[names].mean(axis=1)
         assert np.allclose(stack[i, j], one, atol=1e-7)
-
-
-def test_both_matrices_from_files_have_a_page(study: Workspace) -> None:
-    shutil.copytree(study.result(""), study.folder / "kept")
-    study.config["rdm"] = {
-        "cosine": {"file": "kept/cosine_matrix.json"},
-        "js": {"file": "kept/js_matrix/full.tsv"},
-    }
-    study.config["divergence"]["cutoffs"] = []
-    study.run()
-    text = re.sub(r"<[^>]+>", "", page(study))
-    assert "imported divergence" in text and "No model was run" in text
-    assert "JS divergence" not in text
 
 
 def browser(path: Path, *arguments: str) -> subprocess.CompletedProcess:
