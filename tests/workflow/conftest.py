@@ -23,6 +23,9 @@ PERSONAS = [
     ("villain", "", "You are a villain!"),
     ("anchor", "", ""),
 ]
+N, Q = len(PERSONAS), 2
+PAIRS = N * (N - 1) // 2
+TARGET = "results/test/alignment.json"
 PROMPTS = [("q1", "How are you?"), ("q2", "What is the sea?"), ("q3", "Why?"), ("q4", "Speak")]
 
 
@@ -166,6 +169,16 @@ def kill_when(process: subprocess.Popen, reached: Any, seconds: float = 60.0) ->
 @pytest.fixture
 def workspace(tmp_path: Path, random_model: Path) -> Workspace:
     return Workspace(tmp_path, random_model)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, random_model: Path) -> Workspace:
+    """A study of two prompts, run to its alignment once a module."""
+    workspace = Workspace(tmp_path_factory.mktemp("study"), random_model)
+    del workspace.prompts[Q:]
+    workspace.run(TARGET)
+    assert workspace.stored() == (Q, Q * N, Q * PAIRS)
+    return workspace
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import ast
 import importlib.util
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -113,13 +113,13 @@ def weight_files(folder: Path) -> list[Path]:
     return files
 
 
-def check_loading(info: dict[str, Any], loaded: Iterable[str], source: str) -> None:
+def check_loading(info: dict[str, Any], network: Any, source: str) -> None:
     """Refuse a model that was not loaded from its checkpoint tensor by tensor.
 
     Args:
         info: the loading info of transformers' `from_pretrained`: "missing_keys",
             "unexpected_keys" and "mismatched_keys", less what its family may lack or leave.
-        loaded: names of the loaded model's modules.
+        network: the loaded model.
         source: what the study calls the model, for messages.
 
     Raises:
@@ -137,7 +137,7 @@ def check_loading(info: dict[str, Any], loaded: Iterable[str], source: str) -> N
             f"The tensor {name} of {source} has shape {tuple(stored)}, but config.json asks for "
             f"{tuple(expected)}; download or save the checkpoint again."
         )
-    parts = {part for name in loaded for part in name.split(".")}
+    parts = {part for name, _ in network.named_modules() for part in name.split(".")}
     left = sorted(name for name in info["unexpected_keys"] if not _of_another_part(name, parts))
     if left:
         raise InputError(

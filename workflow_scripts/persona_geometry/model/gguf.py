@@ -88,5 +88,5 @@ def _load(file: Path) -> tuple[Any, Any]:
             f"folder (model.path)."
         ) from error
     network, info = loaded
-    check_loading(info, (name for name, _ in network.named_modules()), str(file))
+    check_loading(info, network, str(file))
     return network, tokenizer

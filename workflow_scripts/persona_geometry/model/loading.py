@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from traceback import walk_tb
 from typing import Any, Literal
 
 import torch
@@ -18,6 +19,7 @@ from persona_geometry.model.attention import attention_kernel
 from persona_geometry.model.checkpoint import check_loading, read_headers, weight_files
 from persona_geometry.model.configs import UNBUILDABLE, load_config, load_tokenizer, unbuildable
 from persona_geometry.model.hub import model_folder
+from persona_geometry.model.tensors import few
 from persona_geometry.study.sections import Model
 
 Batching = Literal["padded", "equal", "alone"]
@@ -96,7 +98,7 @@ def load_model(model: Model, device: str = "auto") -> LanguageModel:
     folder = model_folder(model)
     placed = {"device_map": "auto"} if model.gpus > 1 else {}
     network, info = _network(folder, model, placed)
-    check_loading(info, (name for name, _ in network.named_modules()), str(folder))
+    check_loading(info, network, str(folder))
     if model.adapter is not None:
         network = merged(network, Path(model.adapter))
     network.eval()
@@ -141,7 +143,7 @@ def check_weights(model: Model) -> None:
             ignore_mismatched_sizes=True,  # so that they are reported and refused
             output_loading_info=True,
         )
-    check_loading(info, (name for name, _ in network.named_modules()), str(folder))
+    check_loading(info, network, str(folder))
 
 
 def _network(folder: Path, model: Model, placed: dict[str, str]) -> tuple[Any, dict[str, Any]]:
@@ -180,11 +182,12 @@ def _explained(folder: Path, model: Model, config: Any) -> Iterator[None]:
     except (InputError, torch.cuda.OutOfMemoryError):
         raise
     except UNBUILDABLE as error:
-        if "conversion of the weights" in str(error):
+        unmade = _unmade_tensors(error)
+        if unmade:
             raise InputError(
-                f"The weights of {folder} lack tensors that make one of the model's, as those of "
-                f"its experts do, or have them in other shapes; download or save the checkpoint "
-                f"again, with the config.json it belongs to."
+                f"The weights of {folder} do not make {few(unmade)} of the model: a part, such as "
+                f"an expert's tensor, is missing or has another shape; download or save the "
+                f"checkpoint again, with the config.json it belongs to."
             ) from error
         if "attention" not in str(error).lower():
             raise unbuildable(folder, error) from error
@@ -192,6 +195,18 @@ def _explained(folder: Path, model: Model, config: Any) -> Iterator[None]:
             f"model.attention is '{model.attention}', which models of type {config.model_type} "
             f"cannot be run with here ({_first_sentence(error)}); set it to 'eager'."
         ) from error
+
+
+def _unmade_tensors(error: Exception) -> list[str]:
+    """The model's tensors that transformers could not make of several stored ones.
+
+    It says so in a log alone; the error has the names only in the frames it came through.
+    """
+    for frame, _ in walk_tb(error.__traceback__):
+        unmade = getattr(frame.f_locals.get("loading_info"), "conversion_errors", None)
+        if unmade:
+            return sorted(unmade)
+    return []
 
 
 def _first_sentence(error: Exception) -> str:

@@ -92,7 +92,7 @@ def align(
                 f"{gate['statistic']} at layer {gate['layer']} not evaluated: {gate['reason']}"
             )
     top_of_layer = {int(layer): s["top_residual_pairs"] for layer, s in results.items()}
-    return plain(
+    written: dict[str, Any] = plain(
         {
             "study": study,
             "n_personas": len(primary.personas),
@@ -124,6 +124,7 @@ def align(
             "warnings": _warnings(primary, layers),
         }
     )
+    return written
 
 
 def _scope(whole: Geometries, primary: Geometries, settings: Alignment) -> Scope:

@@ -201,7 +201,8 @@ def multiplicities(stream: np.random.Generator, size: int, n: int) -> np.ndarray
 def pair_weights(counts: np.ndarray) -> np.ndarray:
     """(n, pairs) times each pair of different units occurs, from (n, units) multiplicities."""
     first, second = np.triu_indices(counts.shape[1], 1)
-    return counts[:, first] * counts[:, second]
+    weights: np.ndarray = counts[:, first] * counts[:, second]
+    return weights
 
 
 def cluster_pair_weights(counts: np.ndarray, cluster_of: np.ndarray) -> np.ndarray:
@@ -215,7 +216,8 @@ def cluster_pair_weights(counts: np.ndarray, cluster_of: np.ndarray) -> np.ndarr
     """
     first, second = (cluster_of[side] for side in np.triu_indices(len(cluster_of), 1))
     within = first == second
-    return counts[:, first] * np.where(within, 1.0, counts[:, second])
+    weights: np.ndarray = counts[:, first] * np.where(within, 1.0, counts[:, second])
+    return weights
 
 
 def weighted_spearman(x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -234,7 +236,8 @@ def weighted_spearman(x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> np.n
         x_ranks -= (weights * x_ranks).sum(axis=1, keepdims=True) / total
         y_ranks -= (weights * y_ranks).sum(axis=1, keepdims=True) / total
         spread = (weights * x_ranks**2).sum(axis=1) * (weights * y_ranks**2).sum(axis=1)
-        return (weights * x_ranks * y_ranks).sum(axis=1) / np.sqrt(spread)
+        rho: np.ndarray = (weights * x_ranks * y_ranks).sum(axis=1) / np.sqrt(spread)
+    return rho
 
 
 def _mid_ranks(values: np.ndarray, weights: np.ndarray) -> np.ndarray:

@@ -41,7 +41,8 @@ def debiased_cka(x: np.ndarray, y: np.ndarray) -> float | None:
 
 
 def _centered(gram: np.ndarray) -> np.ndarray:
-    return gram - gram.mean(0) - gram.mean(1)[:, None] + gram.mean()
+    centered: np.ndarray = gram - gram.mean(0) - gram.mean(1)[:, None] + gram.mean()
+    return centered
 
 
 def _biased_hsic(a: np.ndarray, b: np.ndarray) -> float:

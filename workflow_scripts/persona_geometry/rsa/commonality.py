@@ -71,7 +71,7 @@ def _part(
     """By inclusion and exclusion over what of the subset is left out beside all others."""
     rest = whole - set(subset)
     inner = [(), *_subsets(subset)]
-    return -sum((-1) ** len(some) * r2[rest | set(some)] for some in inner)
+    return -sum(float((-1) ** len(some)) * r2[rest | set(some)] for some in inner)
 
 
 def _r2(y: np.ndarray, columns: Sequence[np.ndarray]) -> float:

@@ -59,7 +59,8 @@ def whitened(vector: np.ndarray, n: int) -> np.ndarray:
     """
     sums = square(vector, n).sum(axis=1)
     shared = (sums - sums.sum() / (2 * n)) / n
-    return (vector - vectorize(shared[:, None] + shared)) / 2.0
+    rest: np.ndarray = (vector - vectorize(shared[:, None] + shared)) / 2.0
+    return rest
 
 
 def whitened_cosine(x: Rdm, y: Rdm) -> float | None:

@@ -65,7 +65,8 @@ def p_values_of_families(
 def _descending(observed: np.ndarray) -> np.ndarray:
     """Places of the statistics, the largest first, without those that are nan."""
     order = np.argsort(-observed, kind="stable")
-    return order[~np.isnan(observed[order])]
+    places: np.ndarray = order[~np.isnan(observed[order])]
+    return places
 
 
 def _reached(permuted: np.ndarray, observed: np.ndarray) -> np.ndarray:

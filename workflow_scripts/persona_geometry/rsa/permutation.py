@@ -214,20 +214,26 @@ def correlations(
     center, scale = _center_and_scale(x, y)
     with np.errstate(divide="ignore", invalid="ignore"):
         observed = np.where(scale > 0, (x @ y - center) / scale, np.nan)
-    n = permutations.n
-    first, second = np.triu_indices(n, 1)
-    table = square(y, n).reshape(-1)
 
     def permuted() -> Iterator[np.ndarray]:
-        for chunk in permutations.chunks(max(1, CHUNK_PAIRS // len(y))):
-            labels = np.ascontiguousarray(chunk.T)
-            products = x @ table.take(labels[first] * n + labels[second], mode="clip")
+        for moved_y in relabeled(y, permutations):
+            products = x @ moved_y
             products -= center
             with np.errstate(divide="ignore", invalid="ignore"):
                 products /= scale[:, None]
             yield products
 
     return observed, permuted()
+
+
+def relabeled(triangle: np.ndarray, permutations: Permutations) -> Iterator[np.ndarray]:
+    """Yield (pairs, m) upper triangles of a matrix, relabeled by m permutations at a time."""
+    n = permutations.n
+    first, second = np.triu_indices(n, 1)
+    table = square(triangle, n).reshape(-1)
+    for chunk in permutations.chunks(max(1, CHUNK_PAIRS // len(triangle))):
+        labels = np.ascontiguousarray(chunk.T)
+        yield table.take(labels[first] * n + labels[second], mode="clip")
 
 
 def _center_and_scale(x: np.ndarray, y: np.ndarray) -> tuple[float, np.ndarray]:
@@ -291,7 +297,8 @@ def orthonormal_basis(covariates: Sequence[np.ndarray], n: int) -> np.ndarray:
         raise ValueError("a covariate holds a value that is not a finite number")
     centered = design - np.column_stack([np.zeros(n), design[:, 1:].mean(0) * np.ones((n, 1))])
     left, sizes, _ = np.linalg.svd(centered, full_matrices=False)
-    return left[:, sizes > 1e-10 * sizes[0]]
+    basis: np.ndarray = left[:, sizes > 1e-10 * sizes[0]]
+    return basis
 
 
 def permuted_products(

@@ -27,7 +27,7 @@ import numpy as np
 
 from persona_geometry.rdms.rdm import Rdm
 from persona_geometry.rdms.triangle import doubled_ranks, vectorize
-from persona_geometry.rsa.permutation import Null, Permutations, permuted_products
+from persona_geometry.rsa.permutation import Null, Permutations, relabeled
 
 LEVEL = 0.05
 TARGET = 0.8
@@ -129,7 +129,8 @@ class _Blocks:
             return np.full(y.shape[:-1], np.nan)
         x, y = self.deviations(x), self.deviations(y)
         with np.errstate(invalid="ignore", divide="ignore"):
-            return (y @ x) / np.sqrt((x @ x) * (y**2).sum(axis=-1))
+            rho: np.ndarray = (y @ x) / np.sqrt((x @ x) * (y**2).sum(axis=-1))
+        return rho
 
 
 def _power_curve(
@@ -149,8 +150,8 @@ def _power_curve(
         ]
     )
     observed, ranks = cosine.ranks, doubled_ranks(vectorize(simulated))
-    sums = Null(ranks @ observed, permuted_products(ranks, observed, test), test)
-    p = sums.p_values().reshape(len(_PLANTED), simulations)
+    permuted = np.concatenate([(ranks @ moved).T for moved in relabeled(observed, test)])
+    p = Null(ranks @ observed, permuted, test).p_values().reshape(len(_PLANTED), simulations)
     rho = np.nan_to_num(_Blocks(test).correlations(observed, ranks)).reshape(p.shape)
     return [
         {"planted": float(planted), "rho": float(r.mean()), "power": float(np.mean(q <= LEVEL))}
@@ -163,13 +164,15 @@ def _points(distances: np.ndarray) -> np.ndarray:
     n = len(distances)
     centering = np.eye(n) - 1 / n
     values, vectors = np.linalg.eigh(-centering @ distances @ centering)
-    return vectors * np.sqrt(np.maximum(values, 0))
+    points: np.ndarray = vectors * np.sqrt(np.maximum(values, 0))
+    return points
 
 
 def _squared_distances(points: np.ndarray) -> np.ndarray:
     inner = points @ points.transpose(0, 2, 1)
     norms = np.einsum("sii->si", inner)
-    return norms[:, :, None] + norms[:, None, :] - 2 * inner
+    squared: np.ndarray = norms[:, :, None] + norms[:, None, :] - 2 * inner
+    return squared
 
 
 def _random_offsets(

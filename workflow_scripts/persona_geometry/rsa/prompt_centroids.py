@@ -77,7 +77,8 @@ def crossvalidated_cosine_distances(vectors: np.ndarray) -> np.ndarray | None:
     smallest = 1e-12 * (total**2).sum(axis=1)
     if len(vectors) < 2 or not (np.diag(inner) > smallest).all():
         return None
-    return _distances(inner[None])[0]
+    distances: np.ndarray = _distances(inner[None])[0]
+    return distances
 
 
 def _distances(inner: np.ndarray) -> np.ndarray:

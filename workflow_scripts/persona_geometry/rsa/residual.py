@@ -20,7 +20,8 @@ def residualize(values: np.ndarray, covariates: Sequence[np.ndarray]) -> np.ndar
     if np.ptp(values) == 0:
         return np.zeros_like(values, dtype=float)
     basis = orthonormal_basis(covariates, len(values))
-    return values - basis @ (basis.T @ values)
+    rest: np.ndarray = values - basis @ (basis.T @ values)
+    return rest
 
 
 def explained(values: np.ndarray, rest: np.ndarray) -> float | None:
