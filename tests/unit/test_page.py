@@ -73,7 +73,7 @@ def drawn(alignment: dict[str, Any]) -> dict[str, Any]:
     rdm = [named(rng.uniform(0.1, 0.6, (7, 7)), alignment["personas"]) for _ in range(4)]
     prompts = [TokenDivergences("q0", ["So ", "</script>"], rng.uniform(0, 0.6, (21, 2)))]
     return charts(
-        alignment, CLUSTERS, {"a": "#000000"}, "JS divergence",
+        alignment, CLUSTERS, {"a": "#000000"}, "JS divergence", "nats",
         dict(enumerate(rdm[:3], start=1)), {"full": rdm[3]}, prompts,
     )  # fmt: skip
 
@@ -219,11 +219,14 @@ def test_every_kind_of_study_has_a_page(
 ) -> None:
     alignment = copy.deepcopy(whole)
     kind(alignment)
+    if kind is bare:
+        study = study | {"divergence": {"name": "surprise", "unit": "bits"}}
     html = render_study(sources(alignment, study), drawn(alignment))
     text = re.sub(r"<[^>]+>", "", without_scripts(html))
     if kind is bare:
         assert "was not tested, as no cluster has two members" in text
         assert "read from a file" in text
+        assert "cosine distances and the surprise" in text and "JS divergence" not in text
     if kind is failing:
         assert "were not found to agree" in text and "Confidence is low" in text
         assert not re.search(r"geometries agree", text)

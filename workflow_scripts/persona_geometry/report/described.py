@@ -21,6 +21,10 @@ def describe(study: Study) -> dict[str, Any]:
             p.name: {"cluster": p.cluster, "system_prompt": p.system_prompt} for p in study.personas
         },
         "prompts": {prompt.name: prompt.text for prompt in study.prompts},
+        "divergence": {
+            "name": study.rdm["js"].name if "js" in study.rdm else None,
+            "unit": study.divergence_unit,
+        },
         "needs_model": study.needs_model,
         "model_title": study.model.title if study.needs_model else "",
         "model_sentence": study.model.sentence if study.needs_model else "",

@@ -72,7 +72,14 @@ class Study:
     @property
     def divergence_label(self) -> str:
         """The divergence, as figures name it; one from a file may be any."""
-        return "Imported divergence" if "js" in self.rdm else self.divergence.label
+        if "js" in self.rdm:
+            return self.rdm["js"].name or "Imported divergence"
+        return self.divergence.label
+
+    @property
+    def divergence_unit(self) -> str | None:
+        """The divergence's unit, where it is known."""
+        return self.rdm["js"].unit if "js" in self.rdm else "nats"
 
     @property
     def needs_model(self) -> bool:

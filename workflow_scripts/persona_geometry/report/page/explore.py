@@ -42,6 +42,7 @@ def charts(
     clusters: Mapping[str, str],
     colors: Mapping[str, str],
     divergence: str,
+    unit: str | None,
     cosine: Mapping[int, Rdm],
     divergences: Mapping[str, Rdm],
     prompts: Sequence[TokenDivergences],
@@ -52,7 +53,7 @@ def charts(
         alignment: the content of alignment.json.
         clusters: fine cluster of every clustered persona.
         colors: of each cluster.
-        divergence: what the divergences are called; in nats where prompts were measured.
+        divergence, unit: what the divergences are called, and what they are in where it is known.
         cosine: layer to its RDM.
         divergences: cutoff to its RDM.
         prompts: their token divergences, where they were measured.
@@ -71,7 +72,7 @@ def charts(
         "order": order,
         "headline": headline,
         "divergence": divergence,
-        "unit": "nats" if alignment["n_prompts"] else "",
+        "unit": unit or "",
         "level": LEVEL,
         **distances(cosine, divergences, personas, list(map(int, alignment["layers"]))),
         "curve": alignment["layer_curve"],

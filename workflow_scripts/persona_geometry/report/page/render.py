@@ -35,6 +35,7 @@ def render_study(sources: Mapping[str, Any], charts: Mapping[str, Any]) -> str:
     named = {name: sourced(content, name) for name, content in known.items()}
     alignment, run, study = (named[name] for name in ("alignment.json", "run.json", "study"))
     responses = named["responses"]
+    divergence = study["divergence"]["name"] or divergence_name(alignment)
     page = (
         _environment(known)
         .get_template("study.html.j2")
@@ -44,7 +45,7 @@ def render_study(sources: Mapping[str, Any], charts: Mapping[str, Any]) -> str:
             study=study,
             responses=responses,
             layer=sections.headline(alignment),
-            answer=list(sections.answer(alignment, study["model_title"])),
+            answer=list(sections.answer(alignment, study["model_title"], divergence)),
             reasons=sections.reasons(alignment),
             agreement=list(sections.agreement(alignment)),
             confounds=list(sections.confounds(alignment)),
@@ -52,7 +53,7 @@ def render_study(sources: Mapping[str, Any], charts: Mapping[str, Any]) -> str:
             caveats=list(sections.caveats(alignment, study, run, responses)),
             statistics=sections.STATISTICS,
             settings=sections.SETTINGS,
-            divergence=divergence_name(alignment),
+            divergence=divergence,
             charts=script(charts),
             **_assets(),
         )

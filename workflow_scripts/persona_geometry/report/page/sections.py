@@ -7,7 +7,7 @@ from persona_geometry.report import further, summary
 from persona_geometry.report.claims import claim, doubts
 from persona_geometry.report.counts import counted
 from persona_geometry.report.sourced import plain
-from persona_geometry.report.text import count, divergence_name, interval, number, words
+from persona_geometry.report.text import count, interval, number, words
 
 STATISTICS = {
     "spearman": "ρ, nothing taken out",
@@ -29,12 +29,13 @@ def headline(alignment: Mapping[str, Any]) -> Any:
     return alignment["layers"][str(int(alignment["headline_layer"]))]
 
 
-def answer(alignment: Any, model: str) -> Iterator[str]:
+def answer(alignment: Any, model: str, divergence: str) -> Iterator[str]:
     """Question and answer in three sentences.
 
     Args:
         alignment: sourced content of alignment.json.
         model: what the model is called; empty where none was run.
+        divergence: what the divergences are called.
     """
     layer, n = headline(alignment), alignment["headline_layer"]
     prompts = alignment["n_prompts"]
@@ -45,7 +46,7 @@ def answer(alignment: Any, model: str) -> Iterator[str]:
         f"{count(alignment['n_pairs'], 'pair')}?"
     )
     yield (
-        f"At layer {n}, chosen in advance, cosine distances and the {divergence_name(alignment)} "
+        f"At layer {n}, chosen in advance, cosine distances and the {divergence} "
         f"{claim('agreement', layer)}: ρ = {number(layer['spearman'])} (95 % interval "
         f"{interval(layer['intervals']['dual'])} over prompts and personas; one-sided Mantel "
         f"p = {number(layer['mantel_p'])})."
