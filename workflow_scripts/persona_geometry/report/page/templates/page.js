@@ -11,6 +11,7 @@
   const place = (i, j) => { if (i > j) [i, j] = [j, i]; return i * n - i * (i + 1) / 2 + j - i - 1; };
   const label = ([i, j]) => `${readable(names[i])} – ${readable(names[j])}`;
   const digits = (x) => x === null ? "not computed" : Math.abs(x) < 1e-3 && x !== 0 ? x.toExponential(2) : x.toPrecision(4);
+  const large = n > 60;
   const narrow = () => window.innerWidth < 640;
   const isLink = (event) => event.key === "Enter" || event.key === " ";
 
@@ -73,10 +74,12 @@
   const draw = (id, traces, layout) => {
     const first = !drawn[id];
     drawn[id] = Plotly.react(byId(id), traces, layout, OPTIONS).then(() => {
-      if (first) byId(id).on("plotly_click", (event) => chooseFrom(event.points[0]));
+      if (!first) return;
+      byId(id).on("plotly_click", ({ points: [at] }) => { if (isPair(at)) choose(...pairs[at.customdata]); });
+      byId(id).on("plotly_hover", ({ points: [at] }) => { if (isPair(at)) point(at.customdata); });
     });
   };
-  const chooseFrom = (point) => { if (point.customdata !== undefined && point.customdata !== null) choose(...pairs[point.customdata]); };
+  const isPair = (at) => at.customdata !== undefined && at.customdata !== null;
 
   const said = (k) => {
     const [cosine, js] = [geometry("layers", layer.value), geometry("cutoffs", cutoff.value)];
@@ -92,15 +95,15 @@
     const rows = arranged();
     const z = rows.map((i) => rows.map((j) => i === j ? null : values[place(i, j)]));
     const at = rows.map((i) => rows.map((j) => i === j ? null : place(i, j)));
-    const text = at.map((row) => row.map((k) => k === null ? "" : hover(k)));
-    const size = n > 60 ? 0 : Math.max(6, Math.min(11, (narrow() ? 150 : 210) / n));
+    const text = large ? undefined : at.map((row) => row.map((k) => k === null ? "" : hover(k)));
+    const size = large ? 0 : Math.max(6, Math.min(11, (narrow() ? 150 : 210) / n));
     const ticks = size ? { tickvals: rows.map((_, r) => r), ticktext: rows.map((i) => short(names[i])), tickfont: { size } } : { showticklabels: false };
     const strip = rows.flatMap((i, r) => data.colors[names[i]] ? [
       { type: "rect", xref: "x", yref: "paper", x0: r - 0.5, x1: r + 0.5, y0: 1.005, y1: 1.025, fillcolor: data.colors[names[i]], line: { width: 0 } },
       { type: "rect", xref: "paper", yref: "y", y0: r - 0.5, y1: r + 0.5, x0: 1.005, x1: 1.025, fillcolor: data.colors[names[i]], line: { width: 0 } },
     ] : []);
-    draw(id, [{ type: "heatmap", z, text, customdata: at, hoverinfo: "text", hoverongaps: false, colorbar: { orientation: "h", thickness: 9, len: 0.9, y: -0.02, yanchor: "top", ypad: 0, tickfont: { size: 9 }, outlinewidth: 0, ...(size ? { y: 1.04, yanchor: "bottom" } : {}) }, ...more }],
-      look({ margin: { l: 4, r: 12, t: 46, b: 4 }, shapes: n > 60 ? [] : strip,
+    draw(id, [{ type: "heatmap", z, text, customdata: at, hoverinfo: large ? "none" : "text", hoverongaps: false, colorbar: { orientation: "h", thickness: 9, len: 0.9, y: -0.02, yanchor: "top", ypad: 0, tickfont: { size: 9 }, outlinewidth: 0, ...(size ? { y: 1.04, yanchor: "bottom" } : {}) }, ...more }],
+      look({ margin: { l: 4, r: 12, t: 46, b: 4 }, shapes: large ? [] : strip,
         xaxis: { automargin: true, fixedrange: true, showgrid: false, zeroline: false, tickangle: 90, ...ticks },
         yaxis: { automargin: true, fixedrange: true, showgrid: false, zeroline: false, autorange: "reversed", scaleanchor: "x", constrain: "domain", ...ticks } }));
   };
@@ -127,7 +130,7 @@
     byCosine = all.slice().sort((a, b) => cosine.values[a] - cosine.values[b]);
     const ring = (list, symbol, size) => ({ type: "scatter", mode: "markers", x: list.map((k) => cosine[what][k]), y: list.map((k) => js[what][k]), hoverinfo: "skip", customdata: list, marker: { symbol, size, color: color("ink"), line: { width: 1.6, color: color("ink") } } });
     draw("scatter", [
-      { type: "scatter", mode: "markers", x: all.map((k) => cosine[what][k]), y: all.map((k) => js[what][k]), text: all.map(hover), customdata: all, hoverinfo: "text",
+      { type: "scatter", mode: "markers", x: all.map((k) => cosine[what][k]), y: all.map((k) => js[what][k]), text: large ? undefined : all.map(hover), customdata: all, hoverinfo: large ? "none" : "text",
         marker: { size: 8, opacity: 0.8, symbol: all.map((k) => within(k) ? "diamond" : "circle"), color: all.map((k) => within(k) ? data.colors[names[pairs[k][0]]] : color("soft")), line: { width: 0.8, color: color("paper") } } },
       ring(places(data.decoupled), "circle-open", 15), ring(places(data.predicted), "square-open", 17),
     ], look({ margin: { l: 8, r: 12, t: 12, b: 8 }, hovermode: "closest",
@@ -184,11 +187,18 @@
     } else if (isLink(event) && step >= 0) { event.preventDefault(); choose(...pairs[byCosine[step]]); }
   });
 
+  // Many points take seconds, so they are drawn when they come into view.
+  let seen = !large;
+  new IntersectionObserver((entries) => {
+    if (!seen && entries.some((entry) => entry.isIntersecting)) { seen = true; drawScatter(); }
+  }).observe(byId("scatter"));
+
   const draws = () => {
     const stored = (data.rho[layer.value] || {})[cutoff.value];
     const rho = stored === undefined ? correlation(geometry("layers", layer.value).ranks, geometry("cutoffs", cutoff.value).ranks) : stored;
     byId("rho").textContent = `Layer ${layer.value}, ${cutoff.value === "full" ? "whole responses" : `first ${cutoff.value} tokens`}: ρ = ${rho === null ? "not computed" : rho.toFixed(3)} over ${pairs.length} pairs.`;
-    drawHeatmaps(); drawScatter(); fillPairs();
+    drawHeatmaps(); fillPairs();
+    if (seen) drawScatter();
   };
 
   // Every pair
@@ -285,7 +295,7 @@
   const all = () => { draws(); drawCurve(); };
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", all);
   let opened = [];
-  addEventListener("beforeprint", () => { opened = [...document.querySelectorAll("details:not([open]):not(#all-pairs)")]; opened.forEach((d) => { d.open = true; }); all(); });
+  addEventListener("beforeprint", () => { opened = [...document.querySelectorAll("details:not([open]):not(#all-pairs)")]; opened.forEach((d) => { d.open = true; }); seen = true; Object.keys(drawn).forEach((id) => Plotly.Fx.unhover(byId(id))); all(); });
   addEventListener("afterprint", () => { opened.forEach((d) => { d.open = false; }); all(); });
   all(); showTokens();
 })();
