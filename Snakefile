@@ -28,15 +28,6 @@ include: "rules/provenance.smk"
 include: "rules/report.smk"
 
 
-onsuccess:
-    if workflow.is_main_process and set(workflow.dag_settings.targets) <= {"all"}:
-        print(
-            closing(
-                read_alignment(results("alignment.json")), results("report.html")
-            )
-        )
-
-
 rule all:
     default_target: True
     input:

@@ -1,6 +1,15 @@
 # The written result, as one page. It tells where the numbers come from, so it follows run.json.
 
 
+onsuccess:
+    if workflow.is_main_process and set(workflow.dag_settings.targets) <= {"all"}:
+        print(
+            closing(
+                read_alignment(results("alignment.json")), results("report.html")
+            )
+        )
+
+
 localrules:
     write_report,
 
