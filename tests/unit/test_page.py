@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 from named import named
 from whole_study import CLUSTERS, NAMES, PROMPTS, aligned
 
@@ -21,8 +23,10 @@ from persona_geometry.report.described import describe
 from persona_geometry.report.page.explore import TokenDivergences, charts, distances, tokens
 from persona_geometry.report.page.lint import UnfoundedReport, complaints
 from persona_geometry.report.page.prose import LIBRARY
+from persona_geometry.report.page.prose import html as prose
 from persona_geometry.report.page.render import CHARTS, render_study
 from persona_geometry.report.sourced import mark, plain, sourced
+from persona_geometry.report.text import count, number
 from persona_geometry.study.config import read_study
 
 ROOT = Path(__file__).parents[2]
@@ -294,6 +298,25 @@ def test_content_cannot_end_a_script_or_forge_a_mark(html: str) -> None:
 
 
 # The parts
+
+
+@given(st.floats(-1e6, 1e6), st.sampled_from([None, 0.05, 0.5, 0.0]))
+def test_a_number_as_it_is_written_is_known_again(value: float, beside: float | None) -> None:
+    of = {"n": sourced(value, "f#/n"), "whole": sourced(int(value), "f#/whole")}
+    texts = [number(of["n"], beside=beside), f"{of['n']:g}", f"{of['n']:z.2f}"]
+    texts.append(count(of["whole"], "thing"))
+    page = "".join(f"<p>{prose(text, {'f': plain(of)})}</p>" for text in texts)
+    assert complaints(page, {"f": plain(of)}) == []
+    other = {"n": value + 2 + abs(value) / 50, "whole": int(value) + 1}
+    assert len(complaints(page, {"f": other})) == 4
+
+
+def test_text_of_users_may_hold_anything(whole: dict[str, Any], study: dict[str, Any]) -> None:
+    odd = "A\u00a0b\r\n  \ue000c\ue003 &lt; <script> 7 “agree” \u2028 ∎"
+    of = sources(whole, study)
+    of["responses"] = {"q0": {**RESPONSE, "text": odd, "user": odd}}
+    of["study"] = {**study, "prompts": {**study["prompts"], "q0": odd}}
+    assert "&amp;lt; &lt;script&gt; 7" in render_study(of, drawn(whole))
 
 
 def test_sourced_content_is_equal_and_plain_again() -> None:

@@ -58,7 +58,7 @@ def render_study(sources: Mapping[str, Any], charts: Mapping[str, Any]) -> str:
             **_assets(),
         )
     )
-    lint.check(page, known)
+    lint.check(page, plain(named))
     return page
 
 
