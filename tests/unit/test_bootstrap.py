@@ -17,7 +17,7 @@ from persona_geometry.rsa.bootstrap import (
     resampled_correlations,
     weighted_spearman,
 )
-from persona_geometry.rsa.intervals import Spread, bounded_t_interval
+from persona_geometry.rsa.intervals import NO_SPREAD, Spread, bounded_t_interval
 from persona_geometry.rsa.prompt_centroids import weighted_cosine_distances
 
 FIXTURE = Path(__file__).parents[1] / "fixtures" / "rsatoolbox.json"
@@ -230,10 +230,10 @@ def test_prompts_and_personas_are_drawn_apart(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_fixed_geometry_when_there_are_no_vectors() -> None:
-    """The divergences alone vary, so prompts that all agree leave no uncertainty."""
+    """The divergences alone vary, so prompts that all agree show no spread."""
     _, cosine, js = geometries(2)
     same = np.repeat(js[:1], 5, axis=0)
-    assert bootstrap_intervals(None, cosine, same, 50, 0)["prompts"]["se"] == pytest.approx(0)
+    assert bootstrap_intervals(None, cosine, same, 50, 0)["prompts"]["reason"] == NO_SPREAD
     assert bootstrap_intervals(None, cosine, js, 50, 0)["prompts"]["se"] > 0.001
 
 

@@ -93,7 +93,7 @@ def test_verdict_follows_effect_and_spread(sign: int) -> None:
     assert verdict(0.02, 0.3) == "undecided"
     assert verdict(0.6, 0.05) == "beyond"
     assert verdict(0.6, 0.5) == "undecided"
-    assert verdict(0.2, 0.0) == "undecided"
+    assert verdict(0.2, 0.0) is None  # no spread is seen, which is no certainty
 
 
 def test_without_an_interval_nothing_is_said_of_equality() -> None:
@@ -126,7 +126,8 @@ def test_families_are_adjusted_apart() -> None:
     rng = np.random.default_rng(3)
     y, *xs = (named(np.triu(m, 1) + np.triu(m, 1).T) for m in rng.random((6, 7, 7)))
     free = Permutations.free(7, 500, 0)
-    p, adjusted = p_values_of_families(xs, y, free, [slice(0, 2), slice(2, 5)])
+    p, two_sided, adjusted = p_values_of_families(xs, y, free, [slice(0, 2), slice(2, 5)])
+    assert two_sided.tolist() == mantel(xs, y, free).two_sided_p_values().tolist()
     assert p.tolist() == mantel_p_values(xs, y, free).tolist()
     for family in (slice(0, 2), slice(2, 5)):
         assert adjusted[family] == pytest.approx(step_down_p_values(mantel(xs[family], y, free)))

@@ -7,7 +7,13 @@ from scipy.stats import norm, rankdata, spearmanr
 from scipy.stats import t as student_t
 
 from persona_geometry.rsa.contrasts import contrasts, peak
-from persona_geometry.rsa.intervals import Spread, combined, delta_interval, fisher_interval
+from persona_geometry.rsa.intervals import (
+    NO_SPREAD,
+    Spread,
+    combined,
+    delta_interval,
+    fisher_interval,
+)
 from persona_geometry.rsa.jackknife import KINDS, Jackknife, intervals, jackknife
 
 CLUSTERS = ["a", "a", "a", "b", "b", "c", "d", "e", "f"]
@@ -172,7 +178,8 @@ def test_contrasts_leave_the_same_out_of_both_layers() -> None:
 def test_a_layer_does_not_differ_from_itself() -> None:
     same = left_out(*study(7))
     (got,) = contrasts({1: same, 2: same})
-    assert got["difference"] == 0 and got["dual"]["low"] == got["dual"]["high"] == 0
+    assert got["difference"] == 0 and got["dual"]["low"] is None
+    assert got["dual"]["reason"] == NO_SPREAD
     assert peak({1: same, 2: same}, ("personas",), 0)["confidence_set"] == [1, 2]
 
 

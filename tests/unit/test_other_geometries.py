@@ -17,6 +17,7 @@ from persona_geometry.rdms.files import (
 )
 from persona_geometry.rdms.other_centroids import components_removed, mean_centered
 from persona_geometry.rsa.geometries import read_geometries
+from persona_geometry.rsa.intervals import NO_SPREAD
 from persona_geometry.rsa.jackknife import jackknife
 from persona_geometry.rsa.other_geometries import compare_geometries
 from persona_geometry.rsa.permutation import Permutations
@@ -69,8 +70,8 @@ def test_each_is_compared_and_its_difference_is_paired() -> None:
         0.1,
     )
     same, better = found["same"][4], found["other"][4]
-    assert same["difference"]["value"] == 0 and same["difference"]["se"] == 0
-    assert same["difference"]["equivalence"]["verdict"] == "equivalent"
+    assert same["difference"]["value"] == 0 and same["difference"]["reason"] == NO_SPREAD
+    assert same["difference"]["equivalence"]["verdict"] is None  # no spread is no certainty
     assert better["spearman"] == pytest.approx(rsa(other, divergence))
     assert better["difference"]["value"] == pytest.approx(better["spearman"] - same["spearman"])
     without = [

@@ -9,6 +9,7 @@ from scipy.stats import spearmanr
 
 from persona_geometry.errors import InputError
 from persona_geometry.rsa import outcomes as comparison
+from persona_geometry.rsa.intervals import NO_SPREAD
 from persona_geometry.rsa.outcome_table import read_outcomes
 from persona_geometry.rsa.outcomes import corrected_variance
 
@@ -128,7 +129,8 @@ def test_the_stronger_predictor_is_named_whatever_its_sign(sign: int) -> None:
 def test_equal_predictors_are_undecided() -> None:
     cosine, js, names, outcomes = study(4)
     same = outcomes_comparison(js, js, names, outcomes, 200, 0)
-    assert same["difference"]["value"] == 0 and same["stronger"] == "undecided"
+    assert same["difference"]["value"] == 0 and same["stronger"] is None
+    assert same["difference"]["reason"] == NO_SPREAD
     rng = np.random.default_rng(0)
     noise = [(source, target, rng.standard_normal()) for source, target, _ in outcomes]
     assert outcomes_comparison(cosine, js, names, noise, 500, 0)["stronger"] == "undecided"

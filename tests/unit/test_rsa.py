@@ -478,7 +478,7 @@ def test_constant_cosines_give_nulls_at_their_layer_alone() -> None:
     assert layer["per_prompt"]["median"] is None
     assert layer["cutoffs"]["full"] is None and layer["cutoffs"]["ratio"]["8"] is None
     assert result["across_layers"]["family_wise_p"]["0"] is None
-    assert result["between_layers"]["spearman"][0] == [1.0, None]
+    assert result["between_layers"]["spearman"][0] == [None, None]
     assert result["layers"]["1"]["mantel_p"] == result["across_layers"]["family_wise_p"]["1"]
 
 

@@ -26,16 +26,19 @@ SETTINGS = {
 ADJUSTED = ("family_wise_p", "step_down_p", "fdr_q", "stratified_family_wise_p")
 
 
-def aligned(**settings: Any) -> dict[str, Any]:
-    """A study that has everything."""
+def aligned(*, flat: bool = False, **settings: Any) -> dict[str, Any]:
+    """A study that has everything, its first layer flat or not."""
     rng = np.random.default_rng(0)
     raw = rng.uniform(0.1, 0.6, (4, 8, 8))
     by_prompt = np.triu(raw, 1) + np.triu(raw, 1).transpose(0, 2, 1)
     pay = named(by_prompt[0] * by_prompt[3], NAMES)
+    cosine = {layer: named(by_prompt[:layer].mean(0), NAMES) for layer in (1, 2, 3)}
+    if flat:
+        cosine[1] = named(0.3 * (1 - np.eye(8)), NAMES)
     whole = Geometries(
         anchor="anchor",
         clusters=CLUSTERS,
-        cosine={layer: named(by_prompt[:layer].mean(0), NAMES) for layer in (1, 2, 3)},
+        cosine=cosine,
         divergence={
             "8": named(by_prompt[1:].mean(0), NAMES),
             "full": named(by_prompt.mean(0), NAMES),

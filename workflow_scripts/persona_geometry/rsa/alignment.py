@@ -10,6 +10,7 @@ from persona_geometry.rdms.triangle import complement
 from persona_geometry.rsa import contrasts, gates, pairs
 from persona_geometry.rsa.asymmetry import kl_asymmetry
 from persona_geometry.rsa.catalogue import Scope
+from persona_geometry.rsa.comparators import COMPARATORS
 from persona_geometry.rsa.geometries import Geometries
 from persona_geometry.rsa.jackknife import Jackknife, jackknife
 from persona_geometry.rsa.layer import Layer, whole_clusters
@@ -144,7 +145,10 @@ def _scope(whole: Geometries, primary: Geometries, settings: Alignment) -> Scope
             "bootstrap": settings.bootstrap > 0,
             "splits": settings.noise_ceiling_splits > 0,
             "outcomes": bool(primary.outcomes),
+            "smallest effect": settings.smallest_effect is not None,
+            **{name: name in settings.comparators for name in COMPARATORS},
         },
+        list(primary.others),
     )
 
 
@@ -189,7 +193,7 @@ def _between_layers(primary: Geometries, layers: Sequence[int]) -> dict[str, Any
     rdms = [primary.cosine[layer] for layer in layers]
     return {
         "layers": list(layers),
-        "spearman": [[1.0 if x is y else rsa(x, y) for y in rdms] for x in rdms],
+        "spearman": [[rsa(x, y) for y in rdms] for x in rdms],
     }
 
 
@@ -200,7 +204,12 @@ def _warnings(primary: Geometries, layers: Sequence[int]) -> list[str]:
         for layer in layers
         if complement(primary.cosine[layer].vector.max()) >= NEAR_UNIFORM
     ]
-    if np.ptp(primary.divergence["full"].vector) == 0:
+    found += [
+        f"All cosine distances of layer {layer} are equal, so no correlation with them is defined."
+        for layer in layers
+        if np.ptp(primary.cosine[layer].ranks) == 0
+    ]
+    if np.ptp(primary.divergence["full"].ranks) == 0:
         found.append("All divergences are equal, so no correlation with them is defined.")
     return found
 

@@ -69,6 +69,13 @@ def _both(values: np.ndarray) -> np.ndarray:
     return np.concatenate([values, -values], axis=-1)
 
 
+def _centered_ranks(values: np.ndarray) -> np.ndarray:
+    """(..., pairs) doubled ranks among both directions less their mean; the other way negative."""
+    ranks = doubled_ranks(_both(values))
+    centered: np.ndarray = ranks[..., : values.shape[-1]] - (2 * values.shape[-1] + 1.0)
+    return centered
+
+
 def _correlation(x: np.ndarray, y: np.ndarray) -> float | None:
     return correlation(doubled_ranks(_both(x)), doubled_ranks(_both(y)))
 
@@ -79,21 +86,19 @@ def _p_two_sided(
     difference: np.ndarray,
     permutations: Permutations,
 ) -> float:
-    """Ranks of all ordered pairs are taken once, as relabeling moves them about."""
+    """Of all pairs the ranks are taken once, as relabeling only moves them about."""
     n, (first, second) = len(asymmetric), pairs
     above = np.triu_indices(n, 1)
-    ranks = doubled_ranks(_both(asymmetric[above]))
     table = np.zeros((n, n))
-    half = len(above[0])
-    table[above], table[above[::-1]] = ranks[:half], ranks[half:]
-    table -= 2 * half + 1.0
-    np.fill_diagonal(table, 0.0)
-    y = doubled_ranks(_both(difference))
-    y = (y - y.mean())[: len(first)]  # both directions are one number and its negative
+    table[above] = _centered_ranks(asymmetric[above])
+    table -= table.T
+    whole = len(first) == len(above[0])
+    y = _centered_ranks(difference)
     squares = float(y @ y)
 
     def statistic(labels: np.ndarray) -> np.ndarray:
-        x = table[labels[:, first], labels[:, second]]
+        at = labels[:, first], labels[:, second]
+        x = table[at] if whole else _centered_ranks(asymmetric[at])
         scale = np.sqrt((x**2).sum(axis=1) * squares)
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.where(scale > 0, np.abs(x @ y) / scale, 0.0)

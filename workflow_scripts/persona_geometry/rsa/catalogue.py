@@ -82,7 +82,7 @@ _POWER: Tree = {
     "simulations": SIZE,
 }
 _EQUIVALENCE = _given("smallest effect", {"smallest_effect": SHARE, "p": SHARE})
-_ADJUSTED = ("mantel_p", "step_down_p", "fdr_q")
+_TESTS = ("mantel_p", "mantel_p_two_sided", "step_down_p", "fdr_q")
 _DIFFERENCE: Tree = {
     "value": Statistic(-2, 2),
     **{**_INTERVAL, "low": ANY, "high": ANY},
@@ -94,7 +94,7 @@ _PREDICTORS: Tree = {
     "radial": ANY,
     "lexical": ANY,
 }
-_OUTCOME = {"spearman": RHO, **_RESAMPLED}
+_OUTCOME = {"spearman": RHO, **_given("bootstrap", _RESAMPLED)}
 
 
 def _by_unit(interval: Tree) -> Tree:
@@ -142,13 +142,13 @@ STATISTICS: Tree = {
             **_SPREAD,
             "share_above_0.5": SHARE,
             "values": {"{prompt}": RHO},
-            **{name: {"{prompt}": P} for name in _ADJUSTED},
+            **{name: {"{prompt}": P} for name in _TESTS},
         },
     ),
     "cutoffs": {
         "{cutoff}": RHO,
         "ratio": {"{shorter}": ANY},
-        **{name: {"{cutoff}": P} for name in _ADJUSTED},
+        **{name: {"{cutoff}": P} for name in _TESTS},
     },
     "jackknife": {**_SPREAD, "values": {"{persona}": RHO}},
     "leave_out": {
@@ -199,6 +199,8 @@ STATISTICS: Tree = {
     },
     "commonality": {
         "r2": SHARE,
+        "r2_adjusted": Statistic(-inf, 1),
+        "columns": SIZE,
         "alone": _PREDICTORS,
         "unique": _PREDICTORS,
         "shared": _PREDICTORS,
@@ -219,11 +221,15 @@ STATISTICS: Tree = {
             "n_personas": SIZE,
             "cosine": _OUTCOME,
             "js": _OUTCOME,
-            "difference": {"value": RHO, **_RESAMPLED, "equivalence": _EQUIVALENCE},
+            "difference": {
+                "value": RHO,
+                **_given("bootstrap", _RESAMPLED),
+                "equivalence": _EQUIVALENCE,
+            },
         },
     ),
     # Of the study; across layers each gate takes the value of its own layer.
-    "layer_curve": {"spearman": RHO, "family_wise_p": P, **dict.fromkeys(_ADJUSTED, P)},
+    "layer_curve": {"spearman": RHO, "family_wise_p": P, **dict.fromkeys(_TESTS, P)},
     "across_layers": {
         "family_wise_p": P,
         "step_down_p": P,
@@ -287,12 +293,12 @@ class Scope:
     Attributes:
         names: what each name in braces stands for.
         has: which of `NEEDS` it has.
-        tests: name of a permutation test to the smallest p-value it can give.
+        tests: name of a permutation test to its permutations.
     """
 
     names: Mapping[str, Sequence[str]]
     has: frozenset[str]
-    tests: Mapping[str, float]
+    tests: Mapping[str, Permutations]
 
     @classmethod
     def of(
@@ -340,9 +346,9 @@ class Scope:
             },
             has=frozenset(need for need, there in found.items() if there),
             tests={
-                "free": Permutations.free(n, permutations, 0).smallest_p,
-                "strata": strata.smallest_p,
-                "anchor": Permutations.free(n + 1, permutations, 0).smallest_p,
+                "free": Permutations.free(n, permutations, 0),
+                "strata": strata,
+                "anchor": Permutations.free(n + 1, permutations, 0),
             },
         )
 
@@ -353,7 +359,7 @@ def catalogue(scope: Scope) -> dict[str, Statistic]:
     The lower end of a p-value's range is the smallest that its test can give.
     """
     return {
-        name: replace(one, low=scope.tests[one.test]) if one.test else one
+        name: replace(one, low=scope.tests[one.test].smallest_p) if one.test else one
         for name, one in _named(STATISTICS, scope)
     }
 

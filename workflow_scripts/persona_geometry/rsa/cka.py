@@ -9,11 +9,7 @@ ROUNDING = 1e-13  # of the squares that cancel
 
 def linear_cka(x: np.ndarray, y: np.ndarray) -> float | None:
     """Linear CKA of (N, p) and (N, q) features, in [0, 1]; None where one is constant."""
-    gram_x, gram_y = x @ x.T, y @ y.T
-    for gram in (gram_x, gram_y):
-        if not np.abs(_centered(gram)).max() > ROUNDING * np.abs(gram).max():
-            return None
-    return _aligned(_centered(gram_x), _centered(gram_y), _biased_hsic)
+    return kernel_cka(x, y @ y.T)
 
 
 def kernel_cka(x: np.ndarray, kernel: np.ndarray) -> float | None:
@@ -21,7 +17,10 @@ def kernel_cka(x: np.ndarray, kernel: np.ndarray) -> float | None:
 
     In [-1, 1], as similarities need not be positive definite; None where one is constant.
     """
-    return _aligned(_centered(x @ x.T), _centered(kernel), _biased_hsic)
+    gram = x @ x.T
+    if _constant(gram) or _constant(kernel):
+        return None
+    return _aligned(_centered(gram), _centered(kernel), _biased_hsic)
 
 
 def debiased_cka(x: np.ndarray, y: np.ndarray) -> float | None:
@@ -29,7 +28,7 @@ def debiased_cka(x: np.ndarray, y: np.ndarray) -> float | None:
 
     None for fewer than four rows, and where only rounding is left, as of equidistant rows.
     """
-    if len(x) < 4:
+    if len(x) < 4 or _constant(x @ x.T) or _constant(y @ y.T):
         return None
     # The estimate is the same for centered features, with less to cancel.
     gram_x, gram_y = (of @ of.T for of in (x - x.mean(0), y - y.mean(0)))
@@ -38,6 +37,11 @@ def debiased_cka(x: np.ndarray, y: np.ndarray) -> float | None:
         if not _unbiased_hsic(gram, gram) > ROUNDING * (off_diagonal**2).sum():
             return None
     return _aligned(gram_x, gram_y, _unbiased_hsic)
+
+
+def _constant(gram: np.ndarray) -> bool:
+    """Whether centering leaves only rounding of inner products."""
+    return not np.abs(_centered(gram)).max() > ROUNDING * np.abs(gram).max()
 
 
 def _centered(gram: np.ndarray) -> np.ndarray:

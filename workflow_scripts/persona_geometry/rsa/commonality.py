@@ -12,7 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from persona_geometry.rsa.bootstrap import CONSTANT
 from persona_geometry.rsa.permutation import orthonormal_basis
+from persona_geometry.rsa.reasons import TOO_FEW_PAIRS
+from persona_geometry.rsa.residual import FEWEST_LEFT
 
 PREDICTORS = ("cosine", "clusters", "radial", "lexical")
 
@@ -25,10 +28,12 @@ def commonality(y: np.ndarray, predictors: Mapping[str, Sequence[np.ndarray]]) -
         predictors: name to one or more (pairs,) vectors; one that does not vary takes no part.
 
     Returns:
-        `r2` of all predictors, in [0, 1]; `alone`: R² of each; `unique`: what R² loses without
-        each; `shared`: `alone` less `unique`; `parts`: for every subset of `predictors` the part of
-        `r2` that only they have in common, all of which add up to the whole. Everything is
-        None where y does not vary, and so is what belongs to a predictor that does not.
+        `r2` of all predictors, in [0, 1]; `r2_adjusted` for their number, at most `r2`; `columns`,
+        how many numbers describe a pair in all; `alone`: R² of each; `unique`: what R² loses
+        without each; `shared`: `alone` less `unique`; `parts`: for every subset of `predictors` the
+        part of `r2` that only they have in common, all of which add up to the whole. Everything is
+        None where y does not vary, or where the predictors leave fewer than three degrees of
+        freedom, and so is what belongs to a predictor that does not vary; `reason` says why.
     """
     there = {
         name: columns
@@ -36,9 +41,20 @@ def commonality(y: np.ndarray, predictors: Mapping[str, Sequence[np.ndarray]]) -
         if any(np.ptp(column) > 0 for column in columns)
     }
     names = list(there)
+    reason = None
     if np.ptp(y) == 0 or not names:
+        reason = CONSTANT
+    else:
+        basis = orthonormal_basis([column for of in there.values() for column in of], len(y))
+        columns = basis.shape[1] - 1
+        left = len(y) - 1 - columns
+        if left < FEWEST_LEFT:
+            reason = TOO_FEW_PAIRS
+    if reason:
         nothing = dict.fromkeys(predictors)
-        return {"r2": None, "alone": nothing, "unique": nothing, "shared": nothing, "parts": []}
+        whole_study = dict.fromkeys(("r2", "r2_adjusted", "columns"))
+        parts = {"alone": nothing, "unique": nothing, "shared": nothing, "parts": []}
+        return {**whole_study, **parts, "reason": reason}
     r2 = {
         frozenset(subset): _r2(y, [column for name in subset for column in there[name]])
         for subset in _subsets(names)
@@ -48,6 +64,8 @@ def commonality(y: np.ndarray, predictors: Mapping[str, Sequence[np.ndarray]]) -
     alone = {name: r2[frozenset({name})] for name in names}
     return {
         "r2": r2[whole],
+        "r2_adjusted": 1 - (1 - r2[whole]) * (len(y) - 1) / left,
+        "columns": columns,
         "alone": {name: alone.get(name) for name in predictors},
         "unique": {name: unique.get(name) for name in predictors},
         "shared": {
@@ -57,6 +75,7 @@ def commonality(y: np.ndarray, predictors: Mapping[str, Sequence[np.ndarray]]) -
             {"predictors": list(subset), "r2": _part(r2, whole, subset)}
             for subset in _subsets(names)
         ],
+        "reason": None,
     }
 
 

@@ -47,7 +47,9 @@ def _contrast(
     difference = one.rho - other.rho
     without = {kind: rho - other.without[kind] for kind, rho in one.without.items()}
     intervals = {
-        kind: (no_interval(spread) if isinstance(spread, str) else t_interval(difference, spread))
+        kind: (
+            no_interval(spread) if isinstance(spread, str) else t_interval(difference, spread, 2.0)
+        )
         | {"method": CONTRAST_METHOD}
         for kind, spread in spreads(without).items()
     }

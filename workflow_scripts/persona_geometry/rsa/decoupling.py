@@ -22,8 +22,14 @@ def z_scores(residuals: Residuals) -> tuple[np.ndarray, np.ndarray] | None:
     """
     if residuals.spearman is None:
         return None
-    x, y = residuals.x.vector, residuals.y.vector
-    return (x - x.mean()) / x.std(), (y - y.mean()) / y.std()
+    x, y = (_standardized(rest.vector) for rest in (residuals.x, residuals.y))
+    return x, y
+
+
+def _standardized(values: np.ndarray) -> np.ndarray:
+    """z-scores, of which those that are only rounding have no sign."""
+    z = (values - values.mean()) / values.std()
+    return np.where(np.abs(z) < 1e-10, 0.0, z)
 
 
 def decoupled(row: dict[str, Any]) -> bool:
@@ -88,7 +94,7 @@ class TopPairs:
             return
         difference = np.abs(self._z(divergence) - self._z(cosine))
         difference = difference[np.isfinite(difference).all(axis=1)]
-        top = np.argpartition(-difference, self._k - 1, axis=1)[:, : self._k]
+        top = np.argsort(-doubled_ranks(difference), axis=1, kind="stable")[:, : self._k]
         self.hits += np.bincount(top.ravel(), minlength=len(self.hits))
         self.taken += len(difference)
 

@@ -38,11 +38,8 @@ def equivalence(
         return result
     value, bound = (np.arctanh(x) if fisher else x for x in (estimate, smallest))
     inner, outer = (float(sign * abs(value) + bound) for sign in (-1, 1))
-    if se == 0:
-        p, beyond = (0.0 if inner > 0 else 1.0), inner < 0
-    else:
-        # The nearer bound decides; with a wide spread the other one may too.
-        p = float(max(student_t.sf(inner / se, df), student_t.sf(outer / se, df)))
-        beyond = bool(student_t.cdf(inner / se, df) <= ALPHA / 2)
+    # The nearer bound decides; with a wide spread the other one may too.
+    p = float(max(student_t.sf(inner / se, df), student_t.sf(outer / se, df)))
+    beyond = bool(student_t.cdf(inner / se, df) <= ALPHA / 2)
     verdict = EQUAL if p <= ALPHA else BEYOND if beyond else UNDECIDED
     return result | {"p": p, "verdict": verdict}

@@ -35,7 +35,7 @@ def check(gates: Sequence[Gate], scope: Scope) -> list[str]:
             raise InputError(f"A gate names the statistic '{name}', {_not_there(name, known)}.")
         if gate in gates[:place]:
             raise InputError(f"The gate on {name} at layer {gate.layer} stands twice; remove one.")
-        _check_threshold(gate, known[name])
+        _check_threshold(gate, known[name], scope)
         if missing := sorted(known[name].needs - scope.has):
             lacking.append(
                 f"The gate on {name} will not be evaluated, and so not pass: it needs "
@@ -73,7 +73,7 @@ def _not_there(name: str, known: Mapping[str, Statistic]) -> str:
     return f"which does not exist in this study; {nearest}all names are in docs/statistics.md"
 
 
-def _check_threshold(gate: Gate, statistic: Statistic) -> None:
+def _check_threshold(gate: Gate, statistic: Statistic, scope: Scope) -> None:
     """Refuse what any value would meet, and what none would."""
     ends = statistic.low, statistic.high
     least, most = ends if gate.comparison.startswith(">") else reversed(ends)
@@ -81,7 +81,8 @@ def _check_threshold(gate: Gate, statistic: Statistic) -> None:
     written = f"A gate asks for {gate.statistic} {gate.comparison} {gate.threshold:g}"
     ranges = f"its values lie between {statistic.low:.3g} and {statistic.high:g}"
     if not meets(most, gate.threshold):
-        more = ", or raise alignment.permutations" if statistic.test else ""
+        sampled = statistic.test and not scope.tests[statistic.test].enumerated
+        more = ", or raise alignment.permutations" if sampled else ""
         raise InputError(f"{written}, which can never hold, as {ranges}; correct it{more}.")
     if meets(least, gate.threshold):
         raise InputError(f"{written}, which always holds, as {ranges}; correct the threshold.")

@@ -6,6 +6,8 @@ import numpy as np
 from scipy.stats import t as student_t
 
 LEVEL = 0.95
+NO_SPREAD = "Nothing changes whatever is left out or drawn anew, which shows no spread."
+_ROUNDED = 1e-12
 
 
 class Spread(NamedTuple):
@@ -25,13 +27,24 @@ def combined(one: Spread, other: Spread) -> Spread:
     return Spread(total, total**2 / squares if squares > 0 else min(one.df, other.df))
 
 
-def t_interval(estimate: float, spread: Spread) -> dict[str, Any]:
-    """Student's t interval: `low`, `high`, `level`, `se`, `df`, and a `reason` of None."""
+def t_interval(estimate: float, spread: Spread, most: float = np.inf) -> dict[str, Any]:
+    """Student's t interval: `low`, `high`, `level`, `se`, `df`, and a `reason` of None.
+
+    There is none without any spread: ranks of few pairs may stay as they are whatever is left out,
+    which does not make the estimate certain.
+
+    Args:
+        estimate: what the interval is of.
+        spread: its variance.
+        most: largest size that it can have; the interval is cut to it.
+    """
     se = float(np.sqrt(max(spread.variance, 0.0)))
+    if se <= _ROUNDED:
+        return no_interval(NO_SPREAD)
     half = se * float(student_t.ppf((1 + LEVEL) / 2, spread.df))
     return {
-        "low": estimate - half,
-        "high": estimate + half,
+        "low": max(estimate - half, -most),
+        "high": min(estimate + half, most),
         "level": LEVEL,
         "se": se,
         "df": float(spread.df),
@@ -41,8 +54,7 @@ def t_interval(estimate: float, spread: Spread) -> dict[str, Any]:
 
 def bounded_t_interval(rho: float, spread: Spread) -> dict[str, Any]:
     """Student's t interval of a correlation, cut to [-1, 1]."""
-    interval = t_interval(rho, spread)
-    return interval | {"low": max(interval["low"], -1.0), "high": min(interval["high"], 1.0)}
+    return t_interval(rho, spread, 1.0)
 
 
 def fisher_interval(rho: float, spread: Spread) -> dict[str, Any]:
@@ -56,6 +68,8 @@ def fisher_interval(rho: float, spread: Spread) -> dict[str, Any]:
         `low` and `high`, inside (-1, 1); `se` is that of z.
     """
     interval = t_interval(float(np.arctanh(rho)), spread)
+    if interval["reason"]:
+        return interval
     inside = np.nextafter(1.0, 0.0)
     low, high = (float(np.clip(np.tanh(interval[end]), -inside, inside)) for end in ("low", "high"))
     return interval | {"low": low, "high": high}
@@ -67,7 +81,9 @@ def delta_interval(rho: float, spread: Spread) -> dict[str, Any]:
     The standard error of Fisher's z is that of ρ over 1 - ρ² (the delta method).
     """
     of_z = Spread(spread.variance / (1 - rho**2) ** 2, spread.df)
-    return fisher_interval(rho, of_z) | {"se": float(np.sqrt(max(spread.variance, 0.0)))}
+    interval = fisher_interval(rho, of_z)
+    se = None if interval["reason"] else float(np.sqrt(max(spread.variance, 0.0)))
+    return interval | {"se": se}
 
 
 def no_interval(reason: str) -> dict[str, Any]:

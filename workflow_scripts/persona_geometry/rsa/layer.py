@@ -11,7 +11,7 @@ import numpy as np
 from persona_geometry.rdms.rdm import Rdm, RdmStack
 from persona_geometry.rdms.triangle import doubled_ranks
 from persona_geometry.rsa import jackknife, pairs, residual, sensitivity
-from persona_geometry.rsa.bootstrap import TOO_FEW_PROMPTS, bootstrap_intervals
+from persona_geometry.rsa.bootstrap import CONSTANT, TOO_FEW_PROMPTS, bootstrap_intervals
 from persona_geometry.rsa.cka import debiased_cka, kernel_cka, linear_cka
 from persona_geometry.rsa.commonality import commonality
 from persona_geometry.rsa.comparators import compared
@@ -28,7 +28,13 @@ from persona_geometry.rsa.prompt_centroids import (
     fewest_coordinates,
 )
 from persona_geometry.rsa.ranks import rsa
-from persona_geometry.rsa.reasons import layer_reasons
+from persona_geometry.rsa.reasons import (
+    COVARIATES_EXPLAIN,
+    EXPLAINED,
+    NO_COVARIATE,
+    TOO_FEW_PAIRS,
+    layer_reasons,
+)
 from persona_geometry.rsa.reliability import split_prompts
 from persona_geometry.study.sections import Alignment
 
@@ -112,13 +118,21 @@ class Layer:
             "dispersion": self._dispersion(),
             "outcomes": self._outcomes(),
         }
-        kinds = {"partial_fine": ("fine",), "partial_joint": ("fine", "macro")}
-        varies = {
-            name: any(np.ptp(cluster_models(self.primary)[kind].vector) > 0 for kind in of)
-            for name, of in kinds.items()
-            if self.primary.clusters
+        kinds = {"partial_fine": ["fine"], "partial_joint": ["fine", "macro"]}
+        of_partials = {name: self._why_no_partial(of) for name, of in kinds.items()}
+        return found | {
+            "reasons": layer_reasons(found, of_partials if self.primary.clusters else {})
         }
-        return found | {"reasons": layer_reasons(found, varies)}
+
+    def _why_no_partial(self, kinds: list[str]) -> str:
+        """Why a partial correlation given clusters would be null."""
+        covariates = [cluster_models(self.primary)[kind].vector for kind in kinds]
+        if rsa(self.cosine, self.divergence) is None:
+            return CONSTANT
+        if all(np.ptp(covariate) == 0 for covariate in covariates):
+            return NO_COVARIATE
+        few = residual.saturated(covariates, len(self.cosine.vector))
+        return TOO_FEW_PAIRS if few else EXPLAINED
 
     def _agreement(self) -> dict[str, Any]:
         null, k = self.tests.mantel, self.tests.all_layers.index(self.number)
@@ -171,13 +185,17 @@ class Layer:
         result = {"covariates": list(covariates), "caption": PARTIAL_MANTEL_CAPTION}
         if all(np.ptp(rdm.vector) == 0 for rdm in covariates.values()):
             return result | {"spearman": None, "p": None, "reason": "No covariate varies."}
+        ranks = [rdm.ranks for rdm in covariates.values()]
+        if residual.saturated(ranks, len(self.cosine.vector)):
+            return result | {"spearman": None, "p": None, "reason": TOO_FEW_PAIRS}
         null = partial_mantel(
             self.cosine, self.divergence, list(covariates.values()), self.tests.free
         )
+        defined = np.isfinite(null.observed[0])
         return result | {
             "spearman": null.observed[0],
             "p": null.p_values()[0],
-            "reason": None,
+            "reason": None if defined else COVARIATES_EXPLAIN,
         }
 
     def _past_radial_structure(self) -> dict[str, Any]:
@@ -219,8 +237,8 @@ class Layer:
         prompts = list(stacks["full"]) if stacks else []
         tested, inverse = [*cutoffs.values(), *prompts], self.tests.free.inverse()
         families = [slice(0, len(cutoffs)), slice(len(cutoffs), len(tested))]
-        p, step_down = p_values_of_families(tested, self.cosine, inverse, families)
-        of_cutoffs, of_prompts = (_tests(p[one], step_down[one]) for one in families)
+        found = p_values_of_families(tested, self.cosine, inverse, families)
+        of_cutoffs, of_prompts = (_tests(*(p[one] for p in found)) for one in families)
 
         def named(labels: Iterable[str], tests: dict[str, np.ndarray]) -> dict[str, Any]:
             return {name: dict(zip(labels, ps, strict=True)) for name, ps in tests.items()}
@@ -376,13 +394,16 @@ class Layer:
 
     def _dispersion(self) -> dict[str, Any]:
         values = self.cosine.vector
-        widest = max(self.primary.cosine[other].vector.std() for other in self.tests.layers)
+        sd, widest = (
+            max(0.0 if np.ptp(rdm.ranks) == 0 else rdm.vector.std() for rdm in rdms)
+            for rdms in ([self.cosine], [self.primary.cosine[x] for x in self.tests.layers])
+        )
         return {
             "mean": values.mean(),
-            "sd": values.std(),
+            "sd": sd,
             "min": values.min(),
             "max": values.max(),
-            "ratio_to_widest": widest / values.std() if values.std() > 0 else None,
+            "ratio_to_widest": widest / sd if sd > 0 else None,
         }
 
     def _outcomes(self) -> dict[str, Any] | None:
@@ -402,8 +423,13 @@ class Layer:
         return found | {"difference": difference | {"equivalence": test}}
 
 
-def _tests(p: np.ndarray, step_down: np.ndarray) -> dict[str, np.ndarray]:
-    return {"mantel_p": p, "step_down_p": step_down, "fdr_q": fdr_q_values(p)}
+def _tests(p: np.ndarray, two_sided: np.ndarray, step_down: np.ndarray) -> dict[str, np.ndarray]:
+    return {
+        "mantel_p": p,
+        "mantel_p_two_sided": two_sided,
+        "step_down_p": step_down,
+        "fdr_q": fdr_q_values(p),
+    }
 
 
 def whole_clusters(geometries: Geometries) -> list[str]:

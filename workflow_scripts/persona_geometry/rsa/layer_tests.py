@@ -65,6 +65,7 @@ class LayerTests:
         columns = {
             "spearman": self.mantel.observed,
             "mantel_p": p,
+            "mantel_p_two_sided": self.two_sided_p,
             "family_wise_p": self.mantel.family_wise_p_values(),
             "step_down_p": step_down_p_values(self.mantel),
             "fdr_q": fdr_q_values(p),

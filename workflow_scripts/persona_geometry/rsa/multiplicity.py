@@ -37,7 +37,7 @@ def fdr_q_values(p: np.ndarray) -> np.ndarray:
 
 def p_values_of_families(
     fixed: Sequence[Rdm], moved: Rdm, permutations: Permutations, families: Sequence[slice]
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(K,) p-values of `mantel`, and adjusted ones, each within its family, for many RDMs.
 
     Args:
@@ -45,21 +45,23 @@ def p_values_of_families(
         families: which of the K belong together; every one to one family.
 
     Returns:
-        One-sided p-values, and step-down max-T ones.
+        One-sided p-values, two-sided ones, and one-sided step-down max-T ones.
     """
     observed, chunks = correlations(fixed, moved, permutations)
     orders = [family.start + _descending(observed[family]) for family in families]
-    alone, taken = np.zeros(len(fixed), dtype=int), 0
+    alone, either, taken = *np.zeros((2, len(fixed)), dtype=int), 0
     reached = [np.zeros(len(order), dtype=int) for order in orders]
     for permuted in chunks:
         taken += permuted.shape[1]
         alone += (permuted >= observed[:, None] - ROUNDING).sum(1)
+        either += (np.abs(permuted) >= np.abs(observed)[:, None] - ROUNDING).sum(1)
         for order, of_family in zip(orders, reached, strict=True):
             of_family += _reached(permuted[order], observed[order])
     p = np.full(len(observed), np.nan)
     for order, of_family in zip(orders, reached, strict=True):
         p[order] = np.maximum.accumulate(share(of_family, taken, observed[order], permutations))
-    return share(alone, taken, observed, permutations), p
+    one, two = (share(count, taken, observed, permutations) for count in (alone, either))
+    return one, two, p
 
 
 def _descending(observed: np.ndarray) -> np.ndarray:

@@ -64,7 +64,7 @@ def _of_layers(
 def _difference(own: Jackknife, main: Jackknife, smallest: float | None) -> dict[str, Any]:
     value = own.rho - main.rho
     spread = spreads({"personas": own.without["personas"] - main.without["personas"]})["personas"]
-    interval = no_interval(spread) if isinstance(spread, str) else t_interval(value, spread)
+    interval = no_interval(spread) if isinstance(spread, str) else t_interval(value, spread, 2.0)
     return {
         "value": value,
         **interval,

@@ -25,6 +25,7 @@ CHUNK_LABELS = 50_000  # so that what a chunk gathers stays in a core's cache
 CHUNK_PAIRS = 450_000
 QUANTILES = (0.025, 0.25, 0.5, 0.75, 0.95, 0.975)
 ROUNDING = 1e-10
+_ROUNDED = 1e-10  # of squares: what rounding leaves where a covariate explains all
 LARGEST = 2**53
 
 
@@ -239,10 +240,9 @@ def relabeled(triangle: np.ndarray, permutations: Permutations) -> Iterator[np.n
 def _center_and_scale(x: np.ndarray, y: np.ndarray) -> tuple[float, np.ndarray]:
     """What to take off products of doubled ranks, and (K,) what to divide by, for correlations."""
     n_pairs = len(y)
-    total = n_pairs * (n_pairs + 1.0)  # sum of doubled ranks
-    spread_x = (x * x).sum(1) - total**2 / n_pairs
-    spread_y = (y * y).sum() - total**2 / n_pairs
-    return total**2 / n_pairs, np.sqrt(spread_x * spread_y)
+    center = n_pairs * (n_pairs + 1.0) ** 2  # whole numbers, exact to some 100,000 pairs
+    spread_x, spread_y = (x * x).sum(1) - center, (y * y).sum() - center
+    return center, np.sqrt(spread_x * spread_y)
 
 
 def share(
@@ -274,12 +274,13 @@ def partial_mantel(
     y = y - y.mean()
     inner = np.vstack([x_rest, basis.T])
     norm_x, norm_y = x_rest @ x_rest, y @ y
+    varies = norm_x > _ROUNDED * ((x - x.mean()) ** 2).sum()
 
     def partial(products: np.ndarray) -> np.ndarray:
         rest = norm_y - (products[:, 1:] ** 2).sum(1)
-        scale = norm_x * np.maximum(rest, 0.0)
+        there = varies & (rest > _ROUNDED * norm_y)
         with np.errstate(divide="ignore", invalid="ignore"):
-            return np.where(scale > 1e-18 * norm_y**2, products[:, 0] / np.sqrt(scale), np.nan)
+            return np.where(there, products[:, 0] / np.sqrt(norm_x * rest), np.nan)
 
     observed = partial((inner @ y)[None, :])
     permuted = partial(permuted_products(inner, y, permutations))

@@ -27,7 +27,7 @@ import numpy as np
 
 from persona_geometry.rdms.rdm import Rdm
 from persona_geometry.rdms.triangle import doubled_ranks, vectorize
-from persona_geometry.rsa.permutation import Null, Permutations, relabeled
+from persona_geometry.rsa.permutation import LARGEST, Null, Permutations, relabeled
 
 LEVEL = 0.05
 TARGET = 0.8
@@ -57,7 +57,8 @@ def stratified_power(
         p: that the test gave, to say whether it found what was there; None where it is not known.
 
     Returns:
-        `n_admissible` permutations (the identity included), `smallest_p` the test can give,
+        `n_admissible` permutations (the identity included; None beyond 2^53), `smallest_p` the
+        test can give,
         `within_pairs` and `moving_pairs`, `power_curve` (`planted` r, `rho` the mean within-cluster
         correlation it makes, `power` at the 0.05 level), `detectable_rho` (the within-cluster
         correlation found with 80 % power, None where none is), `observed_rho` (None without
@@ -73,7 +74,7 @@ def stratified_power(
             cosine, test if test.enumerated else sampled, simulations, np.random.default_rng(seed)
         )
     result = {
-        "n_admissible": test.possible,
+        "n_admissible": test.possible if test.possible <= LARGEST else None,
         "smallest_p": test.smallest_p,
         "within_pairs": sum(len(group) * (len(group) - 1) // 2 for group in test.groups),
         "moving_pairs": int(_Blocks(test).moving.sum()),

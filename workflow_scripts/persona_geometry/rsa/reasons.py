@@ -6,29 +6,40 @@ from typing import Any
 from persona_geometry.rsa.bootstrap import CONSTANT
 
 OTHERWISE = "What it is computed from does not vary, or there is too little of it."
+NO_PREDICTOR = "The study does not have this predictor, or it is the same for every pair."
 NO_COVARIATE = "Whether two personas share a cluster is the same for every pair."
+TOO_FEW_PAIRS = "There are too few pairs for so many covariates: fewer than 3 more than these."
+UNREACHED = "No correlation is found with 80 % power, or the test has too few permutations."
 EXPLAINED = "Cluster membership explains all that varies in one of the geometries."
 
+COVARIATES_EXPLAIN = "The covariates explain all that varies in one of the geometries."
 
-def layer_reasons(
-    statistics: Mapping[str, Any], covariates_vary: Mapping[str, bool]
-) -> dict[str, str]:
+
+def layer_reasons(statistics: Mapping[str, Any], of_partials: Mapping[str, str]) -> dict[str, str]:
     """Why numbers of a layer are null that have no `reason` beside them, by their names.
 
     Args:
         statistics: of the layer.
-        covariates_vary: partial statistic to whether a covariate of it varies; without clusters
-            there are none.
+        of_partials: partial statistic to why it would be null; without clusters there are none.
     """
-    return dict(_reasons(statistics, covariates_vary))
+    return dict(_reasons(statistics, of_partials))
 
 
 def _reasons(
-    statistics: Mapping[str, Any], covariates_vary: Mapping[str, bool]
+    statistics: Mapping[str, Any], of_partials: Mapping[str, str]
 ) -> Iterator[tuple[str, str]]:
-    for name, varies in covariates_vary.items():
+    for name, reason in of_partials.items():
         if statistics[name] is None:
-            yield name, EXPLAINED if varies else NO_COVARIATE
+            yield name, reason
+    power = statistics.get("stratified_power")
+    if power and power["detectable_rho"] is None:
+        yield "stratified_power.detectable_rho", UNREACHED
+    explained = statistics.get("commonality") or {"r2": None}
+    if explained["r2"] is not None:
+        for kind in ("alone", "unique", "shared"):
+            for name, value in explained[kind].items():
+                if value is None:
+                    yield f"commonality.{kind}.{name}", NO_PREDICTOR
     cutoffs = statistics["cutoffs"]
     if cutoffs["full"] is None:
         return

@@ -9,6 +9,8 @@ from persona_geometry.rdms.triangle import merged, vectorize
 from persona_geometry.rsa.permutation import orthonormal_basis
 from persona_geometry.rsa.ranks import correlation, rsa
 
+FEWEST_LEFT = 3
+"""Degrees of freedom that a regression must leave: with fewer it fits whatever is there."""
 OCCUPATIONAL, CIVILIAN = "occupational", "civilian"
 
 
@@ -34,11 +36,21 @@ def explained(values: np.ndarray, rest: np.ndarray) -> float | None:
 def partial_spearman(
     rank_x: np.ndarray, rank_y: np.ndarray, covariates: Sequence[np.ndarray]
 ) -> float | None:
-    """Pearson's correlation of two vectors of doubled ranks, each residualized on covariates."""
+    """Pearson's correlation of two vectors of doubled ranks, each residualized on covariates.
+
+    None where nothing is left that varies, or fewer than three degrees of freedom.
+    """
+    if saturated(covariates, len(rank_x)):
+        return None
     rest_x, rest_y = residualize(rank_x, covariates), residualize(rank_y, covariates)
     if min(np.ptp(rest_x), np.ptp(rest_y)) < 1e-8 * len(rest_x):
         return None
     return correlation(rest_x, rest_y)
+
+
+def saturated(covariates: Sequence[np.ndarray], n_pairs: int) -> bool:
+    """Whether a partial correlation given covariates has too few pairs to mean anything."""
+    return bool(n_pairs - 1 - orthonormal_basis(covariates, n_pairs).shape[1] < FEWEST_LEFT)
 
 
 def fine_clusters(personas: Sequence[str], clusters: Mapping[str, str]) -> list[str]:

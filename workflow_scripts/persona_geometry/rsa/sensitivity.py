@@ -26,7 +26,7 @@ def cluster_collapsed(x: Rdm, y: Rdm, fine: Sequence[str]) -> tuple[float | None
     weights = members / members.sum(1, keepdims=True)
     n_pairs = len(names) * (len(names) - 1) // 2
     of_x, of_y = (vectorize(weights @ rdm.square @ weights.T) for rdm in (x, y))
-    return spearman(of_x, of_y), n_pairs
+    return spearman(of_x, of_y) if n_pairs else None, n_pairs
 
 
 def jackknife(x: Rdm, y: Rdm) -> dict[str, Any]:
