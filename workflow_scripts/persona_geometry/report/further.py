@@ -6,35 +6,29 @@ Each part is silent where the study did not ask for it.
 from collections.abc import Iterable
 from typing import Any
 
+from persona_geometry.report.claims import claim
+from persona_geometry.report.counts import counted
+from persona_geometry.report.sourced import listed
 from persona_geometry.report.text import count, interval, number, words
-
-THRESHOLD = 0.05
+from persona_geometry.rsa.power import LEVEL
 
 
 def many_tests(alignment: dict[str, Any], layer: dict[str, Any]) -> Iterable[str]:
     """What is left of single p-values when there are many."""
-    curve = list(alignment["layer_curve"].values())
-    families = [
-        ("known layer", [row["step_down_p"] for row in curve], [row["fdr_q"] for row in curve])
-    ]
-    if layer["per_prompt"]:
-        prompts = layer["per_prompt"]
-        families.append(
-            ("prompt", [*prompts["step_down_p"].values()], [*prompts["fdr_q"].values()])
-        )
+    curve, prompts = alignment["layer_curve"], layer["per_prompt"]
+    step, fdr = counted("step_down_at_level", curve), counted("fdr_at_level", curve)
+    families = [(step, fdr, count(counted("entries", curve), "known layer"))]
+    if prompts:
+        step, fdr = (counted("at_level", prompts[name]) for name in ("step_down_p", "fdr_q"))
+        families.append((step, fdr, count(counted("entries", prompts["step_down_p"]), "prompt")))
     found = [
-        f"{_below(step)} of {count(len(step), noun)} by step-down max-T and {_below(fdr)} at a "
-        f"false discovery rate of {THRESHOLD}"
-        for noun, step, fdr in families
+        f"{step} of {tests} by step-down max-T and {fdr} at a false discovery rate of {LEVEL}"
+        for step, fdr, tests in families
     ]
     yield (
         f"The two-sided Mantel p is {number(layer['mantel_p_two_sided'])}. Corrected for many "
-        f"tests at {THRESHOLD}, agreement is found at {'; for '.join(found)}."
+        f"tests at {LEVEL}, agreement is found at {'; for '.join(found)}."
     )
-
-
-def _below(p_values: Iterable[float | None]) -> int:
-    return sum(p is not None and p <= THRESHOLD for p in p_values)
 
 
 def equality(alignment: dict[str, Any], layer: dict[str, Any]) -> Iterable[str]:
@@ -43,20 +37,14 @@ def equality(alignment: dict[str, Any], layer: dict[str, Any]) -> Iterable[str]:
     if not found:
         return
     smallest = number(found["smallest_effect"])
-    said = {
-        "equivalent": f"There is no agreement or disagreement beyond ρ = ±{smallest}",
-        "beyond": f"ρ lies beyond ±{smallest}, the smallest effect of interest",
-        "undecided": f"Whether ρ lies within or beyond ±{smallest} is undecided",
-        None: f"Whether ρ lies within ±{smallest} was not evaluated",
-    }[found["verdict"]]
-    yield f"{said} (equivalence p = {number(found['p'])})."
+    yield f"{claim('equivalence', found)} (equivalence p = {number(found['p'])})."
     rows = alignment["across_layers"]["contrasts"]
     for verdict, text in (
         ("equivalent", f"Layers whose ρ are equal, within {smallest}"),
         ("beyond", f"Layers whose ρ differ by more than {smallest}"),
     ):
         pairs = [
-            " and ".join(map(str, row["layers"]))
+            listed(row["layers"], " and ")
             for row in rows
             if row["equivalence"] and row["equivalence"]["verdict"] == verdict
         ]
@@ -121,8 +109,9 @@ def explained(layer: dict[str, Any]) -> Iterable[str]:
         for name, alone in found["alone"].items()
         if alone is not None
     ]
+    there = count(counted("known", found["alone"]), "predictor")
     text = (
-        f"Together, {count(len(parts), 'predictor')} explain R² = {number(found['r2'])} of the "
+        f"Together, {there} explain R² = {number(found['r2'])} of the "
         f"ranks of divergences: {', '.join(parts)}."
     )
     alone, unique = found["alone"]["cosine"], found["unique"]["cosine"]

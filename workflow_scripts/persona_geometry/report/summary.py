@@ -4,8 +4,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from persona_geometry.report import further
-from persona_geometry.report.text import count, direction, divergence_name, interval, number, words
-from persona_geometry.rsa.gates import verdict
+from persona_geometry.report.claims import claim
+from persona_geometry.report.counts import counted
+from persona_geometry.report.sourced import listed
+from persona_geometry.report.text import count, divergence_name, interval, number, words
 
 STATUS = {"pass": "pass", "fail": "**fail**", "not_evaluated": "not evaluated"}
 
@@ -28,20 +30,20 @@ def summarize(alignment: dict[str, Any], model: str = "") -> str:
         _by_layer(alignment),
         *_between_layers(alignment),
         f"## Layer {headline}",
-        *_mantel(layer),
+        *mantel(layer),
         *further.many_tests(alignment, layer),
         *further.equality(alignment, layer),
         *further.other_geometries(alignment, headline),
         *further.comparators(layer),
-        *_clusters(layer),
-        *_covariates(layer),
-        *_radial(layer),
+        *clusters(layer),
+        *covariates(layer),
+        *radial(layer),
         *further.explained(layer),
-        *_prompts(alignment, layer),
-        *_robustness(layer),
+        *prompts(alignment, layer),
+        *robustness(layer),
         "## Pairs",
         *_pairs(alignment, layer),
-        *_outcomes(layer),
+        *outcomes(layer),
         *further.asymmetry(alignment),
         *_warnings(alignment),
     ]
@@ -52,7 +54,7 @@ def _verdict(alignment: dict[str, Any]) -> str:
     prompts = alignment["n_prompts"]
     over = f" and {count(prompts, 'prompt')}" if prompts else ""
     return (
-        f"**{verdict(alignment['gates'])}** The cosine distances of "
+        f"**{claim('gates', alignment['gates'])}** The cosine distances of "
         f"{count(alignment['n_personas'], 'persona')} "
         f"({count(alignment['n_pairs'], 'pair')}{over}) were compared with the "
         + (
@@ -81,7 +83,6 @@ def _gates(alignment: dict[str, Any]) -> str:
 
 
 def _by_layer(alignment: dict[str, Any]) -> str:
-    ceiling = alignment["noise_ceiling"]
     rows = [
         "| layer | ρ | 95 % interval | Mantel p | family-wise p | stratified p | joint partial "
         "| residual |\n|---|---|---|---|---|---|---|---|"
@@ -97,27 +98,33 @@ def _by_layer(alignment: dict[str, Any]) -> str:
     text = "\n".join(rows)
     if any(layer["intervals"]["dual"]["low"] is not None for layer in alignment["layers"].values()):
         text += "\n\nFor the intervals, prompts and personas are both taken for samples."
+    return f"{text}\n\n{noise_ceiling(alignment)}"
+
+
+def noise_ceiling(alignment: dict[str, Any]) -> str:
+    """How far prompts alone let the two geometries agree."""
+    ceiling = alignment["noise_ceiling"]
     if not ceiling:
-        return f"{text}\n\nThe divergences' noise ceiling was not computed."
+        return "The divergences' noise ceiling was not computed."
     over = f"over {count(ceiling['splits'], 'split')} of the prompts"
     if ceiling["rho_ceiling"] is None:
         return (
-            f"{text}\n\nThe divergences have no noise ceiling: the mean correlation of halves "
+            f"The divergences have no noise ceiling: the mean correlation of halves "
             f"{over} is {number(ceiling['split_half'], beside=0.0)}. {ceiling['reason']}"
         )
     return (
-        f"{text}\n\nThe divergences' noise ceiling is ρ = {number(ceiling['rho_ceiling'])} "
+        f"The divergences' noise ceiling is ρ = {number(ceiling['rho_ceiling'])} "
         f"(split-half reliability {number(ceiling['reliability'])} {over})."
     )
 
 
 def _between_layers(alignment: dict[str, Any]) -> Iterable[str]:
-    peak, known = alignment["across_layers"]["peak"], len(alignment["layer_curve"])
+    peak, known = alignment["across_layers"]["peak"], counted("entries", alignment["layer_curve"])
     if peak["layer"] is not None:
         kept = peak["confidence_set"]
         others = (
             f"The 95 % confidence set of the best layer, personas taken for a sample, holds "
-            f"{count(len(kept), 'layer')}: {', '.join(map(str, kept))}."
+            f"{count(counted('entries', kept), 'layer')}: {listed(kept)}."
             if kept
             else f"A confidence set of the best layer was not computed: {peak['reason']}"
         )
@@ -138,7 +145,8 @@ def _between_layers(alignment: dict[str, Any]) -> Iterable[str]:
         )
 
 
-def _mantel(layer: dict[str, Any]) -> Iterable[str]:
+def mantel(layer: dict[str, Any]) -> Iterable[str]:
+    """The test of ρ, its intervals, the spread of cosine distances, and ρ with the anchor."""
     null = layer["mantel_null"]
     yield (
         f"Spearman's correlation is ρ = {number(layer['spearman'])}. Under "
@@ -196,7 +204,8 @@ def _permutations(null: dict[str, Any]) -> str:
     return count(null["permutations"], "random relabeling")
 
 
-def _clusters(layer: dict[str, Any]) -> Iterable[str]:
+def clusters(layer: dict[str, Any]) -> Iterable[str]:
+    """What is left of ρ within clusters, and with clusters taken out."""
     null = layer["stratified_mantel_null"]
     if null is None:
         yield "No test within clusters was made: no cluster has two members."
@@ -216,7 +225,8 @@ def _clusters(layer: dict[str, Any]) -> Iterable[str]:
     )
 
 
-def _covariates(layer: dict[str, Any]) -> Iterable[str]:
+def covariates(layer: dict[str, Any]) -> Iterable[str]:
+    """The partial Mantel test."""
     partial = layer["partial_mantel"]
     if partial:
         yield (
@@ -225,7 +235,8 @@ def _covariates(layer: dict[str, Any]) -> Iterable[str]:
         )
 
 
-def _radial(layer: dict[str, Any]) -> Iterable[str]:
+def radial(layer: dict[str, Any]) -> Iterable[str]:
+    """What is left of ρ where some personas are far from all others."""
     r2 = layer["residual_mean_marginal_r2"]
     yield (
         f"How far two personas are from all others explains {number(r2['cosine'])} of the variance "
@@ -239,18 +250,20 @@ def _radial(layer: dict[str, Any]) -> Iterable[str]:
     )
 
 
-def _prompts(alignment: dict[str, Any], layer: dict[str, Any]) -> Iterable[str]:
+def prompts(alignment: dict[str, Any], layer: dict[str, Any]) -> Iterable[str]:
+    """ρ over single prompts, halves of them, and shorter responses."""
     prompts = layer["per_prompt"]
     known = [rho for rho in prompts["values"].values() if rho is not None] if prompts else []
     if len(known) == 1:
         yield f"Over its one prompt with a correlation ρ = {number(known[0], beside=0.5)}."
     elif known:
-        above = sum(rho > 0.5 for rho in known)
+        above = counted("above_half", prompts["values"])
+        there = counted("known", prompts["values"])
         yield (
             f"Over single prompts the median is ρ = {number(prompts['median'])} (interquartile "
             f"range {number(prompts['iqr'])}, from {number(prompts['min'], beside=0.5)} to "
             f"{number(prompts['max'], beside=0.5)}); {above} of "
-            f"{count(len(known), 'prompt')} {'is' if above == 1 else 'are'} above 0.5."
+            f"{count(there, 'prompt')} {'is' if above == 1 else 'are'} above 0.5."
         )
     else:
         yield f"The correlation over single prompts was {number(None)}."
@@ -280,7 +293,7 @@ def _prompts(alignment: dict[str, Any], layer: dict[str, Any]) -> Iterable[str]:
     cutoffs = layer["cutoffs"]
     if cutoffs["ratio"]:
         parts = [
-            f"ρ = {number(cutoffs[c])} over the first {count(int(c), 'token')}"
+            f"ρ = {number(cutoffs[c])} over the first {count(c, 'token')}"
             + (f" ({number(ratio)} of the whole)" if ratio is not None else "")
             for c, ratio in cutoffs["ratio"].items()
         ]
@@ -291,7 +304,8 @@ def _prompts(alignment: dict[str, Any], layer: dict[str, Any]) -> Iterable[str]:
         yield f"On shorter responses: {'; '.join(parts)}.{because}"
 
 
-def _robustness(layer: dict[str, Any]) -> Iterable[str]:
+def robustness(layer: dict[str, Any]) -> Iterable[str]:
+    """ρ without single personas, and CKA."""
     left = layer["jackknife"]
     known = {name: rho for name, rho in left["values"].items() if rho is not None}
     if known:
@@ -327,7 +341,7 @@ def _pairs(alignment: dict[str, Any], layer: dict[str, Any]) -> Iterable[str]:
             f"| {row['pair'][0]}, {row['pair'][1]} | {words(row['relation'])} "
             f"| {number(row['cosine'], 4)} | {row['cosine_rank']:g} "
             f"| {number(row['js'], 4)} | {row['js_rank']:g} | {number(row['magnitude'], 2)} "
-            f"| {direction(row)} | {found_in.get(frozenset(row['pair']), 0)} |"
+            f"| {claim('direction', row)} | {found_in.get(frozenset(row['pair']), 0)} |"
             for row in layer[key]
         ]
         if rows:
@@ -337,22 +351,21 @@ def _pairs(alignment: dict[str, Any], layer: dict[str, Any]) -> Iterable[str]:
                 f"|---|---|---|---|---|---|---|---|---|\n" + "\n".join(rows)
             )
     yield from _decoupling(layer["decoupling"])
+    yield from prediction(layer)
+
+
+def prediction(layer: dict[str, Any]) -> Iterable[str]:
+    """Whether the pairs that were named in advance are among the top, and how each deviates."""
     predictions = layer["predictions"]
     if predictions:
-        held = predictions["all_in_top_k"]
         names = "; ".join(
             f"{row['pair'][0]} and {row['pair'][1]} ({'in' if row['in_top_k'] else 'not in'} it; "
-            f"{direction(row)})"
+            f"{claim('direction', row)})"
             for row in predictions["pairs"]
         )
-        outcome = {
-            True: "holds",
-            False: "does not hold",
-            None: f"was not evaluated, as {predictions['reason']}",
-        }[held]
         yield (
             f"The prediction that the top {predictions['top_k']} contain every named pair "
-            f"{outcome}" + (f": {names}." if names else ".")
+            f"{claim('prediction', predictions)}" + (f": {names}." if names else ".")
         )
 
 
@@ -363,7 +376,8 @@ def _decoupling(found: dict[str, Any]) -> Iterable[str]:
         return
     rows = [
         f"| {row['pair'][0]}, {row['pair'][1]} | {row['z_cos']:z.2f} | {row['z_js']:z.2f} "
-        f"| {row['z_difference']:z.2f} | {direction(row)} | {number(row['share_in_top'], 2)} |"
+        f"| {row['z_difference']:z.2f} | {claim('direction', row)} "
+        f"| {number(row['share_in_top'], 2)} |"
         for row in pairs
     ]
     apart = sum(row["decoupled"] for row in pairs)
@@ -384,17 +398,11 @@ def _decoupling(found: dict[str, Any]) -> Iterable[str]:
     yield f"{said.get(apart, f'{apart} of them are decoupled')} (opposite signs). {stable}"
 
 
-def _outcomes(layer: dict[str, Any]) -> Iterable[str]:
+def outcomes(layer: dict[str, Any]) -> Iterable[str]:
+    """Which of the two goes with directed outcomes."""
     outcomes = layer["outcomes"]
     if outcomes:
         difference = outcomes["difference"]
-        stronger = {
-            "js": "The divergence predicts them better.",
-            "cosine": "The cosine distance predicts them better.",
-            "undecided": "Which of the two predicts them better is undecided.",
-            "equal": "The two predict them equally well, within the smallest effect of interest.",
-            None: "Which of the two predicts them better was not evaluated.",
-        }
         yield (
             f"Of {count(outcomes['n_outcomes'], 'directed outcome')} among "
             f"{count(outcomes['n_personas'], 'persona')}, ρ with cosine distance is "
@@ -402,7 +410,7 @@ def _outcomes(layer: dict[str, Any]) -> Iterable[str]:
             f"{interval(outcomes['cosine'])}) and with divergence "
             f"{number(outcomes['js']['spearman'])} ({interval(outcomes['js'])}); the difference in "
             f"strength is {number(difference['value'])} ({interval(difference)}). "
-            f"{stronger[outcomes['stronger']]}"
+            f"{claim('outcomes', outcomes)}"
         )
 
 

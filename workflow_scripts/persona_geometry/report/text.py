@@ -3,17 +3,19 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from persona_geometry.report.sourced import mark
+
 DIVERGENCES = {"js": "JS divergence", "half_jeffreys": "half-Jeffreys divergence"}
 """What each `divergence.estimator` is called."""
 
 IMPORTED = "imported divergence"
 
-_SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def words(name: str) -> str:
     """A name with blanks for its underscores."""
-    return name.replace("_", " ")
+    return mark(name.replace("_", " "), name)
 
 
 def number(value: float | None, digits: int = 3, beside: float | None = None) -> str:
@@ -27,6 +29,10 @@ def number(value: float | None, digits: int = 3, beside: float | None = None) ->
     """
     if value is None:
         return "not computed"
+    return mark(_digits(float(value), digits, beside), value)
+
+
+def _digits(value: float, digits: int, beside: float | None) -> str:
     small = value != 0 and abs(value) < 10**-digits
     for more in range(16):
         text = f"{value:.{1 + more}e}" if small else f"{value:.{digits + more}f}"
@@ -34,7 +40,7 @@ def number(value: float | None, digits: int = 3, beside: float | None = None) ->
             break
     if small:
         mantissa, exponent = text.split("e")
-        return f"{mantissa} × 10{str(int(exponent)).translate(_SUPERSCRIPT)}"
+        return f"{mantissa} × 10{str(int(exponent)).translate(SUPERSCRIPT)}"
     return text
 
 
@@ -42,9 +48,9 @@ def _side(value: float, threshold: float) -> tuple[bool, bool]:
     return value < threshold, value > threshold
 
 
-def count(n: int, noun: str) -> str:
+def count(n: int | str, noun: str) -> str:
     """A number of things, in the singular for one."""
-    return f"{n:,} {noun}{'' if n == 1 else 's'}"
+    return f"{mark(f'{int(n):,}', n)} {noun}{'' if int(n) == 1 else 's'}"
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
