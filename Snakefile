@@ -34,6 +34,7 @@ else:
     include: "rules/summary.smk"
     include: "rules/probe.smk"
     include: "rules/provenance.smk"
+    include: "rules/report.smk"
 
     rule all:
         default_target: True
@@ -41,6 +42,7 @@ else:
             results("alignment.json"),
             results("summary.md"),
             results("run.json"),
+            results("report.html"),
             figures(),
             probe_files(),
 

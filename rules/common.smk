@@ -16,7 +16,10 @@ try:
     from persona_geometry.probe import METHOD as PROBE_METHOD
     from persona_geometry.rdms import METHOD as RDMS_METHOD
     from persona_geometry.report import METHOD as REPORT_METHOD
+    from persona_geometry.report.closing import closing
+    from persona_geometry.report.described import describe
     from persona_geometry.rsa import METHOD as RSA_METHOD
+    from persona_geometry.rsa.results import read_alignment
     from persona_geometry.store.store import Store
     from persona_geometry.study.config import read_study
     from persona_geometry.study.config_files import check_config_files

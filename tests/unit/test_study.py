@@ -4,10 +4,14 @@ import copy
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 
 from persona_geometry.errors import InputError
+from persona_geometry.rdms.files import write_rdm_table
+from persona_geometry.rdms.rdm import Rdm
+from persona_geometry.report.described import describe
 from persona_geometry.study.config import read_study
 from persona_geometry.study.sections import Divergence
 
@@ -40,6 +44,25 @@ def test_good_study_is_read_with_defaults(config: dict[str, Any]) -> None:
     assert study.response_system_prompt == ""
     assert study.divergence == Divergence(estimator="js", cutoffs=[8, 32])
     assert study.model.revision is None and study.generation.max_new_tokens == 256
+
+
+@pytest.mark.parametrize(
+    ("own", "label"),
+    [
+        ({}, "Imported divergence"),
+        ({"name": "Surprise"}, "Surprise"),
+        ({"name": "Surprise", "unit": "bits"}, "Surprise (bits)"),
+    ],
+)
+def test_an_imported_divergence_has_a_name_and_a_unit_of_its_own(
+    config: dict[str, Any], own: dict[str, str], label: str
+) -> None:
+    assert read_study(config).divergence_label == "JS divergence (nats)"
+    rdm = Rdm(tuple("abcd"), np.arange(1.0, 7.0) / 10)
+    write_rdm_table("js.tsv", rdm)
+    study = read_study(config | {"rdm": {"js": {"file": "js.tsv", **own}}})
+    assert study.divergence_label == label
+    assert describe(study)["divergence"] == {"name": own.get("name"), "unit": own.get("unit")}
 
 
 CHANGES = [

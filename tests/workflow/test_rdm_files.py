@@ -80,7 +80,7 @@ def test_whole_study_from_files_matches_names_and_needs_no_model(files: Workspac
     write_divergences(js, rng.permutation(others).tolist(), rng)
     files.config["rdm"] = {
         "cosine": {"file": "cosine.json", "sha256": sha256(cosine)},
-        "js": {"file": "js.tsv", "sha256": sha256(js)},
+        "js": {"file": "js.tsv", "sha256": sha256(js), "name": "Surprise", "unit": "bits"},
     }
     output = files.run("--show-failed-logs")
     assert "teacher_force" not in output and not (files.folder / "results" / "store").exists()
@@ -100,6 +100,9 @@ def test_whole_study_from_files_matches_names_and_needs_no_model(files: Workspac
     assert personas["method"] and headline["intervals"]["prompts"]["low"] is None
     assert alignment["gates"][1]["status"] == "not_evaluated"
     assert alignment["all_gates_pass"] is False
+
+    page = files.result("report.html").read_text()
+    assert "Surprise" in page and '"unit":"bits"' in page and "No model was run" in page
 
     figures = {path.name for path in files.result("figures").iterdir()}
     names = ["heatmaps", "layers", "layer_curve", "scatter_layer_2", "scatter_layer_5"]

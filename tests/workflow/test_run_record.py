@@ -95,12 +95,11 @@ def test_record_is_written_anew_when_what_it_describes_is(study: Workspace) -> N
     assert study.jobs(*OVERRIDE) == {}
     assert study.jobs()["write_run_record"] == 1
     assert study.jobs(*OVERRIDE, "--forcerun", "write_summary") == {
-        "write_summary": 1,
-        "write_run_record": 1,
+        **{"write_summary": 1, "write_run_record": 1, "write_report": 1},
     }
     content = study.folder / "more.yaml"
     content.write_text(content.read_text() + "# A remark\n")
-    assert study.jobs(*OVERRIDE) == {"write_run_record": 1}
+    assert study.jobs(*OVERRIDE) == {"write_run_record": 1, "write_report": 1}
 
 
 def test_seconds_of_removed_layers_and_prompts_are_left_out(study: Workspace) -> None:

@@ -27,7 +27,7 @@ RECORDED = ("config", "model", "inputs_sha256", "results_sha256")
 ALIGNED = ("personas", "headline_layer", "estimator", "n_prompts", "gates", "layer_curve")
 """What of their records is read."""
 
-SETTINGS = ("model", "generation", "scoring", "divergence", "geometry")
+SETTINGS = ("model", "generation", "scoring", "divergence", "geometry", "intervention")
 NOT_COMPARED = {
     *(f"model.{key}" for key in ("path", "gguf", "name", "revision", "adapter", "gpus")),
     *("generation.gpu_memory_utilization", "scoring.keep_states", "divergence.cutoffs"),

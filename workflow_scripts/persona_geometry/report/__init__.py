@@ -1,7 +1,7 @@
 """A study's results for readers: sentences, figures, and where the numbers come from."""
 
 METHOD = 4
-"""Version of figures, summary and run.json.
+"""Version of figures, summary, run.json and report.html.
 
 Raised when a change to it changes what they show: those of finished studies are then made anew at
 their next run.

@@ -6,23 +6,17 @@ Each part is silent where the study did not ask for it.
 from collections.abc import Iterable
 from typing import Any
 
+from persona_geometry.report.claims import claim
+from persona_geometry.report.counts import counted
+from persona_geometry.report.sourced import listed
 from persona_geometry.report.text import count, interval, number, p_value, words
 from persona_geometry.rsa.power import LEVEL
-
-ADJUSTED = ("step_down_p", "fdr_q")
 
 
 def many_tests(alignment: dict[str, Any], layer: dict[str, Any]) -> Iterable[str]:
     """What is left of single p-values when there are many."""
     if layer["mantel_p_two_sided"] is not None:
         yield f"The two-sided Mantel p is {p_value(layer['mantel_p_two_sided'])}."
-    families = {
-        "known layer": [
-            [row[name] for row in alignment["layer_curve"].values()] for name in ADJUSTED
-        ]
-    }
-    if layer["per_prompt"]:
-        families["prompt"] = [list(layer["per_prompt"][name].values()) for name in ADJUSTED]
     smallest = layer["mantel_null"]["smallest_p"]
     if smallest > LEVEL:
         yield (
@@ -30,31 +24,29 @@ def many_tests(alignment: dict[str, Any], layer: dict[str, Any]) -> Iterable[str
             f"personas no p can be below {p_value(smallest)}."
         )
         return
-    tested = {noun: tests for noun, tests in families.items() if _known(tests[0])}
+    curve, prompts = alignment["layer_curve"], layer["per_prompt"]
+    # What is tested, where its p-values are, and what kinds of counts take them.
+    families = [("known layer", curve, curve, "step_down_", "fdr_")]
+    if prompts:
+        families.append(("prompt", prompts["step_down_p"], prompts["fdr_q"], "", ""))
     found = [
-        f"{_below(step)} of {count(len(_known(step)), noun)} by step-down max-T and {_below(fdr)} "
-        f"at a false discovery rate of {LEVEL}"
-        for noun, (step, fdr) in tested.items()
+        f"{counted(f'{of_step}at_level', step)} of "
+        f"{count(counted(f'{of_step}known', step), noun)} by step-down max-T and "
+        f"{counted(f'{of_fdr}at_level', fdr)} at a false discovery rate of {LEVEL}"
+        for noun, step, fdr, of_step, of_fdr in families
+        if counted(f"{of_step}known", step)
     ]
     if found:
         yield (
             f"Corrected for many tests at {LEVEL}, agreement is found at {'; for '.join(found)}; "
             f"no p could have been below {p_value(smallest)}."
         )
-    for noun, (step, _) in families.items():
-        if lacking := len(step) - len(_known(step)):
+    for noun, step, _, of_step, _ in families:
+        if lacking := counted(f"{of_step}lacking", step):
             yield (
-                f"{count(lacking, noun)} of {len(step)} "
+                f"{count(lacking, noun)} of {counted('entries', step)} "
                 f"{'has' if lacking == 1 else 'have'} no correlation to test."
             )
-
-
-def _known(p_values: Iterable[float | None]) -> list[float]:
-    return [p for p in p_values if p is not None]
-
-
-def _below(p_values: Iterable[float | None]) -> int:
-    return sum(p <= LEVEL for p in _known(p_values))
 
 
 def equality(alignment: dict[str, Any], layer: dict[str, Any]) -> Iterable[str]:
@@ -63,12 +55,7 @@ def equality(alignment: dict[str, Any], layer: dict[str, Any]) -> Iterable[str]:
     if not found:
         return
     smallest = number(found["smallest_effect"])
-    said = {
-        "equivalent": f"There is no agreement or disagreement beyond ρ = ±{smallest}",
-        "beyond": f"ρ lies beyond ±{smallest}, the smallest effect of interest",
-        "undecided": f"Whether ρ lies within or beyond ±{smallest} is undecided",
-        None: f"Whether ρ lies within ±{smallest} was not evaluated",
-    }[found["verdict"]]
+    said = claim("equivalence", found)
     yield f"{said}." if found["p"] is None else f"{said} (equivalence p = {p_value(found['p'])})."
     rows = alignment["across_layers"]["contrasts"]
     for verdict, text in (
@@ -76,7 +63,7 @@ def equality(alignment: dict[str, Any], layer: dict[str, Any]) -> Iterable[str]:
         ("beyond", f"Layers whose ρ differ by more than {smallest}"),
     ):
         pairs = [
-            " and ".join(map(str, row["layers"]))
+            listed(row["layers"], " and ")
             for row in rows
             if row["equivalence"] and row["equivalence"]["verdict"] == verdict
         ]
@@ -149,8 +136,9 @@ def explained(layer: dict[str, Any]) -> Iterable[str]:
         f"{names[name]} {number(alone)} ({number(found['unique'][name])} on its own account)"
         for name, alone in there.items()
     ]
+    known = count(counted("known", found["alone"]), "predictor")
     text = (
-        f"Together, {count(len(parts), 'predictor')} explain R² = {number(found['r2'])} of the "
+        f"Together, {known} explain R² = {number(found['r2'])} of the "
         f"ranks of divergences ({number(found['r2_adjusted'])} adjusted for their number): "
         f"{', '.join(parts)}."
     )

@@ -4,10 +4,12 @@ from collections.abc import Iterable
 from typing import Any
 
 from persona_geometry.report import further
+from persona_geometry.report.claims import claim
+from persona_geometry.report.counts import counted
+from persona_geometry.report.sourced import listed
 from persona_geometry.report.text import (
     ROUNDING,
     count,
-    direction,
     divergence_name,
     interval,
     number,
@@ -15,7 +17,6 @@ from persona_geometry.report.text import (
     table,
     words,
 )
-from persona_geometry.rsa.gates import verdict
 
 STATUS = {"pass": "pass", "fail": "**fail**", "not_evaluated": "not evaluated"}
 
@@ -38,20 +39,20 @@ def summarize(alignment: dict[str, Any], model: str = "") -> str:
         _by_layer(alignment),
         *_between_layers(alignment),
         f"## Layer {headline}",
-        *_mantel(layer),
+        *mantel(layer),
         *further.many_tests(alignment, layer),
         *further.equality(alignment, layer),
         *further.other_geometries(alignment, headline),
         *further.comparators(layer),
-        *_clusters(layer),
-        *_covariates(layer),
-        *_radial(layer),
+        *clusters(layer),
+        *covariates(layer),
+        *radial(layer),
         *further.explained(layer),
-        *_prompts(alignment, layer),
-        *_robustness(layer),
+        *prompts(alignment, layer),
+        *robustness(layer),
         "## Pairs",
         *_pairs(alignment, layer),
-        *_outcomes(layer),
+        *outcomes(layer),
         *further.asymmetry(alignment),
         *_warnings(alignment),
     ]
@@ -62,7 +63,7 @@ def _verdict(alignment: dict[str, Any]) -> str:
     prompts = alignment["n_prompts"]
     over = f" and {count(prompts, 'prompt')}" if prompts else ""
     return (
-        f"**{verdict(alignment['gates'])}** The cosine distances of "
+        f"**{claim('gates', alignment['gates'])}** The cosine distances of "
         f"{count(alignment['n_personas'], 'persona')} "
         f"({count(alignment['n_pairs'], 'pair')}{over}) were compared with the "
         + (
@@ -109,7 +110,7 @@ def _by_layer(alignment: dict[str, Any]) -> str:
         samples = {"dual": "prompts and personas are both taken for samples"}
         said = samples.get(over, "personas are taken for a sample")
         text += f"\n\nFor the intervals, {said}."
-    return f"{text}\n\n{_noise_ceiling(alignment)}"
+    return f"{text}\n\n{noise_ceiling(alignment)}"
 
 
 def _kind_of_intervals(layers: Iterable[dict[str, Any]]) -> str:
@@ -123,7 +124,8 @@ def _has_clusters(layer: dict[str, Any]) -> bool:
     return bool(partial) and "same_fine_cluster" in partial["covariates"]
 
 
-def _noise_ceiling(alignment: dict[str, Any]) -> str:
+def noise_ceiling(alignment: dict[str, Any]) -> str:
+    """How far prompts alone let the two geometries agree, and where they agree more."""
     ceiling, prompts = alignment["noise_ceiling"], alignment["n_prompts"]
     if not ceiling:
         because = "alignment.noise_ceiling_splits is zero, or halves of the prompts do not vary"
@@ -156,12 +158,12 @@ def _noise_ceiling(alignment: dict[str, Any]) -> str:
 
 
 def _between_layers(alignment: dict[str, Any]) -> Iterable[str]:
-    peak, known = alignment["across_layers"]["peak"], len(alignment["layer_curve"])
+    peak, known = alignment["across_layers"]["peak"], counted("entries", alignment["layer_curve"])
     if peak["layer"] is not None and known > 1:
         kept = peak["confidence_set"]
         others = (
             f"The 95 % confidence set of the best layer, personas taken for a sample, holds "
-            f"{count(len(kept), 'layer')}: {', '.join(map(str, kept))}."
+            f"{count(counted('entries', kept), 'layer')}: {listed(kept)}."
             if kept
             else f"A confidence set of the best layer was not computed: {peak['reason']}"
         )
@@ -172,7 +174,7 @@ def _between_layers(alignment: dict[str, Any]) -> Iterable[str]:
         ]
         yield (
             f"Among {count(known, 'known layer')}, ρ is largest at "
-            f"{'layers' if len(best) > 1 else 'layer'} {' and '.join(best)} "
+            f"{'layers' if len(best) > 1 else 'layer'} {listed(best, ' and ')} "
             f"({number(peak['spearman'])}). {others}"
         )
     rows = [
@@ -188,7 +190,8 @@ def _between_layers(alignment: dict[str, Any]) -> Iterable[str]:
         )
 
 
-def _mantel(layer: dict[str, Any]) -> Iterable[str]:
+def mantel(layer: dict[str, Any]) -> Iterable[str]:
+    """The test of ρ, its intervals, the spread of cosine distances, and ρ with the anchor."""
     null = layer["mantel_null"]
     if layer["spearman"] is None:
         yield (
@@ -264,7 +267,8 @@ def _permutations(null: dict[str, Any]) -> str:
     return count(null["permutations"], "random relabeling")
 
 
-def _clusters(layer: dict[str, Any]) -> Iterable[str]:
+def clusters(layer: dict[str, Any]) -> Iterable[str]:
+    """What is left of ρ within clusters, and with clusters taken out."""
     if not _has_clusters(layer):
         yield "The study has no clusters to test within or to take out."
         return
@@ -287,7 +291,8 @@ def _clusters(layer: dict[str, Any]) -> Iterable[str]:
     )
 
 
-def _covariates(layer: dict[str, Any]) -> Iterable[str]:
+def covariates(layer: dict[str, Any]) -> Iterable[str]:
+    """The partial Mantel test."""
     partial = layer["partial_mantel"]
     if partial:
         yield (
@@ -296,7 +301,8 @@ def _covariates(layer: dict[str, Any]) -> Iterable[str]:
         )
 
 
-def _radial(layer: dict[str, Any]) -> Iterable[str]:
+def radial(layer: dict[str, Any]) -> Iterable[str]:
+    """What is left of ρ where some personas are far from all others."""
     r2 = layer["residual_mean_marginal_r2"]
     if None in r2.values():
         yield "How far personas are from all others was not taken out: a geometry does not vary."
@@ -314,10 +320,11 @@ def _radial(layer: dict[str, Any]) -> Iterable[str]:
         )
 
 
-def _prompts(alignment: dict[str, Any], layer: dict[str, Any]) -> Iterable[str]:
+def prompts(alignment: dict[str, Any], layer: dict[str, Any]) -> Iterable[str]:
+    """ρ over single prompts, halves of them, and shorter responses."""
     prompts = layer["per_prompt"]
     known = [rho for rho in prompts["values"].values() if rho is not None] if prompts else []
-    lacking = (len(prompts["values"]) if prompts else 0) - len(known)
+    lacking = counted("lacking", prompts["values"]) if prompts else 0
     others = (
         f" {count(lacking, 'other prompt')} {'has' if lacking == 1 else 'have'} no correlation."
         if lacking
@@ -326,12 +333,13 @@ def _prompts(alignment: dict[str, Any], layer: dict[str, Any]) -> Iterable[str]:
     if len(known) == 1:
         yield f"Over its one prompt with a correlation ρ = {number(known[0], beside=0.5)}.{others}"
     elif known:
-        above = sum(rho > 0.5 for rho in known)
+        above = counted("above_half", prompts["values"])
+        there = counted("known", prompts["values"])
         yield (
             f"Over single prompts the median is ρ = {number(prompts['median'])} (interquartile "
             f"range {number(prompts['iqr'])}, from {number(prompts['min'], beside=0.5)} to "
             f"{number(prompts['max'], beside=0.5)}); {above} of "
-            f"{count(len(known), 'prompt')} {'is' if above == 1 else 'are'} above 0.5.{others}"
+            f"{count(there, 'prompt')} {'is' if above == 1 else 'are'} above 0.5.{others}"
         )
     else:
         yield f"The correlation over single prompts was {number(None)}."
@@ -360,7 +368,7 @@ def _prompts(alignment: dict[str, Any], layer: dict[str, Any]) -> Iterable[str]:
     cutoffs = layer["cutoffs"]
     if cutoffs["ratio"]:
         parts = [
-            f"ρ = {number(cutoffs[c])} over the first {count(int(c), 'token')}"
+            f"ρ = {number(cutoffs[c])} over the first {count(c, 'token')}"
             + (f" ({number(ratio)} of the whole)" if ratio is not None else "")
             for c, ratio in cutoffs["ratio"].items()
         ]
@@ -381,7 +389,8 @@ def _corrected(rho: float) -> str:
     )
 
 
-def _robustness(layer: dict[str, Any]) -> Iterable[str]:
+def robustness(layer: dict[str, Any]) -> Iterable[str]:
+    """ρ without single personas, and CKA."""
     left = layer["jackknife"]
     known = {name: rho for name, rho in left["values"].items() if rho is not None}
     if known:
@@ -418,7 +427,7 @@ def _pairs(alignment: dict[str, Any], layer: dict[str, Any]) -> Iterable[str]:
             f"| {row['pair'][0]}, {row['pair'][1]} | {words(row['relation'])} "
             f"| {number(row['cosine'], 4)} | {row['cosine_rank']:g} "
             f"| {number(row['js'], 4)} | {row['js_rank']:g} | {number(row['magnitude'], 2)} "
-            f"| {direction(row)} | {found_in.get(frozenset(row['pair']), 0)} |"
+            f"| {claim('direction', row)} | {found_in.get(frozenset(row['pair']), 0)} |"
             for row in layer[key]
         ]
         if rows:
@@ -428,22 +437,21 @@ def _pairs(alignment: dict[str, Any], layer: dict[str, Any]) -> Iterable[str]:
                 f"|---|---|---|---|---|---|---|---|---|\n" + "\n".join(rows)
             )
     yield from _decoupling(layer["decoupling"])
+    yield from prediction(layer)
+
+
+def prediction(layer: dict[str, Any]) -> Iterable[str]:
+    """Whether the pairs that were named in advance are among the top, and how each deviates."""
     predictions = layer["predictions"]
     if predictions:
-        held = predictions["all_in_top_k"]
         names = "; ".join(
             f"{row['pair'][0]} and {row['pair'][1]} ({'in' if row['in_top_k'] else 'not in'} it; "
-            f"{direction(row)})"
+            f"{claim('direction', row)})"
             for row in predictions["pairs"]
         )
-        outcome = {
-            True: "holds",
-            False: "does not hold",
-            None: f"was not evaluated, as {predictions['reason']}",
-        }[held]
         yield (
             f"The prediction that the top {predictions['top_k']} contain every named pair "
-            f"{outcome}" + (f": {names}." if names else ".")
+            f"{claim('prediction', predictions)}" + (f": {names}." if names else ".")
         )
 
 
@@ -454,7 +462,8 @@ def _decoupling(found: dict[str, Any]) -> Iterable[str]:
         return
     rows = [
         f"| {row['pair'][0]}, {row['pair'][1]} | {row['z_cos']:z.2f} | {row['z_js']:z.2f} "
-        f"| {row['z_difference']:z.2f} | {direction(row)} | {number(row['share_in_top'], 2)} |"
+        f"| {row['z_difference']:z.2f} | {claim('direction', row)} "
+        f"| {number(row['share_in_top'], 2)} |"
         for row in pairs
     ]
     apart = sum(row["decoupled"] for row in pairs)
@@ -475,17 +484,11 @@ def _decoupling(found: dict[str, Any]) -> Iterable[str]:
     yield f"{said.get(apart, f'{apart} of them are decoupled')} (opposite signs). {stable}"
 
 
-def _outcomes(layer: dict[str, Any]) -> Iterable[str]:
+def outcomes(layer: dict[str, Any]) -> Iterable[str]:
+    """Which of the two goes with directed outcomes."""
     outcomes = layer["outcomes"]
     if outcomes:
         difference = outcomes["difference"]
-        stronger = {
-            "js": "The divergence predicts them better.",
-            "cosine": "The cosine distance predicts them better.",
-            "undecided": "Which of the two predicts them better is undecided.",
-            "equal": "The two predict them equally well, within the smallest effect of interest.",
-            None: "Which of the two predicts them better was not evaluated.",
-        }
         yield (
             f"Of {count(outcomes['n_outcomes'], 'directed outcome')} among "
             f"{count(outcomes['n_personas'], 'persona')}, ρ with cosine distance is "
@@ -493,19 +496,8 @@ def _outcomes(layer: dict[str, Any]) -> Iterable[str]:
             f"{interval(outcomes['cosine'])}) and with divergence "
             f"{number(outcomes['js']['spearman'])} ({interval(outcomes['js'])}); the difference in "
             f"strength is {number(difference['value'])} ({interval(difference)}). "
-            f"{stronger[outcomes['stronger']]}{_too_small(outcomes)}"
+            f"{claim('outcomes', outcomes)}"
         )
-
-
-def _too_small(outcomes: dict[str, Any]) -> str:
-    """That a difference that was found is smaller than what would matter."""
-    test = outcomes["difference"]["equivalence"]
-    if outcomes["stronger"] not in ("js", "cosine") or not test or test["verdict"] != "equivalent":
-        return ""
-    return (
-        f" Yet the difference lies within ±{number(test['smallest_effect'])}, the smallest effect "
-        f"of interest (equivalence p = {p_value(test['p'])})."
-    )
 
 
 def _warnings(alignment: dict[str, Any]) -> Iterable[str]:

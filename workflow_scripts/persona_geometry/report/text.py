@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from persona_geometry.report.sourced import mark
 from persona_geometry.rsa.power import LEVEL
 
 DIVERGENCES = {"js": "JS divergence", "half_jeffreys": "half-Jeffreys divergence"}
@@ -13,12 +14,12 @@ IMPORTED = "imported divergence"
 ROUNDING = 1e-12
 """What is no farther from 0, or from another number, is so by rounding."""
 
-_SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def words(name: str) -> str:
     """A name with blanks for its underscores."""
-    return name.replace("_", " ")
+    return mark(name.replace("_", " "), name)
 
 
 def number(value: float | None, digits: int = 3, beside: float | None = None) -> str:
@@ -34,6 +35,10 @@ def number(value: float | None, digits: int = 3, beside: float | None = None) ->
     """
     if value is None:
         return "not computed"
+    return mark(_digits(float(value), digits, beside), value)
+
+
+def _digits(value: float, digits: int, beside: float | None) -> str:
     if beside is None and abs(value) <= ROUNDING:
         value = 0.0
     small = value != 0 and abs(value) < 10**-digits
@@ -43,7 +48,7 @@ def number(value: float | None, digits: int = 3, beside: float | None = None) ->
             break
     if small:
         mantissa, exponent = text.split("e")
-        return f"{mantissa} × 10{str(int(exponent)).translate(_SUPERSCRIPT)}"
+        return f"{mantissa} × 10{str(int(exponent)).translate(SUPERSCRIPT)}"
     return text
 
 
@@ -56,9 +61,9 @@ def p_value(p: float | None) -> str:
     return number(p, beside=LEVEL)
 
 
-def count(n: int, noun: str) -> str:
+def count(n: int | str, noun: str) -> str:
     """A number of things, in the singular for one."""
-    return f"{n:,} {noun}{'' if n == 1 else 's'}"
+    return f"{mark(f'{int(n):,}', n)} {noun}{'' if int(n) == 1 else 's'}"
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

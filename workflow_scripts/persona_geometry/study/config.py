@@ -75,8 +75,16 @@ class Study:
 
     @property
     def divergence_label(self) -> str:
-        """The divergence, as figures name it; one from a file may be any."""
-        return "Imported divergence" if "js" in self.rdm else self.divergence.label
+        """The divergence and its unit, as figures name them; one from a file may be any."""
+        if "js" not in self.rdm:
+            return f"{self.divergence.label} ({self.divergence_unit})"
+        name, unit = self.rdm["js"].name or "Imported divergence", self.divergence_unit
+        return f"{name} ({unit})" if unit else name
+
+    @property
+    def divergence_unit(self) -> str | None:
+        """The divergence's unit, where it is known."""
+        return self.rdm["js"].unit if "js" in self.rdm else "nats"
 
     @property
     def needs_model(self) -> bool:

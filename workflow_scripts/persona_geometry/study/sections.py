@@ -205,6 +205,8 @@ class RdmFile(Section):
     NAME = "rdm_file"
     file: str
     sha256: str | None
+    name: str | None
+    unit: str | None
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,7 @@ def heatmaps(
         clusters: fine cluster of every clustered persona.
         cosine, divergence: RDMs of the same N personas.
         layer: layer of the cosine distances.
-        measure: name of the divergence, for its color bar.
+        measure: name and unit of the divergence, for its color bar.
 
     Returns:
         The figure, and its values with one row a pair.
@@ -55,7 +55,7 @@ def heatmaps(
     }
     colors = cluster_colors(clusters)
     figure = empty_figure(PAGE, PAGE * 1.03 if n <= MOST_LABELS else PAGE * 0.9)
-    panels = ((cosine, f"Cosine distance, layer {layer}"), (divergence, f"{measure} (nats)"))
+    panels = ((cosine, f"Cosine distance, layer {layer}"), (divergence, measure))
     axes = figure.subplots(2, 2)
     for row, (rdm, name) in zip(axes, panels, strict=True):
         for axis, (title, order) in zip(row, orders.items(), strict=True):

@@ -42,7 +42,7 @@ def scatter(
         cosine, divergence: RDMs of the personas without the anchor.
         layer: layer of the cosine distances.
         statistics: `layers.{layer}` of alignment.json.
-        measure: name of the divergence, for its axis.
+        measure: name and unit of the divergence, for its axis.
     """
     table = pd.DataFrame(pair_table(clusters, cosine, divergence))
     figure = empty_figure(4.8, 3.7)
@@ -66,7 +66,7 @@ def scatter(
     if rho is not None:
         axis.set_title(f"ρ = {rho:z.2f}, {len(table)} pairs", loc="left")
     axis.set_xlabel(f"Cosine distance of centroids, layer {layer}")
-    axis.set_ylabel(f"{measure} (nats)")
+    axis.set_ylabel(measure)
     figure.legend(
         loc="outside lower center", ncols=3, fontsize=6, columnspacing=0.6, handletextpad=0.0
     )

@@ -1,0 +1,107 @@
+"""report.html of a study that has run, in a browser where there is one."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from persona_geometry.rdms.divergences import token_stack
+from persona_geometry.rdms.files import read_prompt_divergences
+from persona_geometry.results import open_study
+
+from .conftest import Workspace
+
+BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
+
+KINDS = {"js": ["js"], "half_jeffreys": ["kl_first_second", "kl_second_first"]}
+
+USE = """<script>
+addEventListener("load", () => setTimeout(() => {
+  const byId = (id) => document.getElementById(id), said = [];
+  const key = (id, name) => byId(id).dispatchEvent(new KeyboardEvent("keydown", { key: name }));
+  const select = (id, value) => {
+    byId(id).value = value; byId(id).dispatchEvent(new Event("change"));
+  };
+  select("layer", "0"); said.push(byId("rho").textContent);
+  select("cutoff", "8"); said.push(byId("rho").textContent);
+  key("heatmap-js", "ArrowDown"); said.push(byId("pointed").textContent);
+  key("heatmap-js", "Enter"); said.push(byId("chosen").textContent);
+  key("scatter", "ArrowRight"); said.push(byId("pointed").textContent);
+  key("tokens", "ArrowRight"); said.push(byId("chosen").textContent);
+  document.querySelector("#agreement thead button").click();
+  said.push(document.querySelector("#agreement th[aria-sort]").getAttribute("aria-sort"));
+  document.title = said.join("|");
+}, 500));
+</script>"""
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, random_model: Path) -> Workspace:
+    study = Workspace(tmp_path_factory.mktemp("study"), random_model)
+    study.output = study.run()
+    return study
+
+
+def page(study: Workspace) -> str:
+    return study.result("report.html").read_text()
+
+
+def test_a_study_ends_with_a_page_and_says_its_result(finished: Workspace) -> None:
+    closing = r"^Study test: .*\nLayer 1: ρ = .*\nRead results/test/report\.html$"
+    assert re.search(closing, finished.output, re.MULTILINE)
+    assert "Study test: do hidden states and behavior agree?" in re.sub(
+        r"<[^>]+>", "", page(finished)
+    )
+    assert finished.result("report.html").stat().st_size < 5_000_000
+
+
+def test_token_divergences_of_all_pairs_are_those_of_each(
+    finished: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(finished.folder)
+    study = open_study("results/test")
+    prompt = read_prompt_divergences(finished.result("prompts/q2.npz"))
+    for estimator, names in (
+        ("js", ["js"]),
+        ("half_jeffreys", ["kl_first_second", "kl_second_first"]),
+    ):
+        stack = token_stack(study.store, prompt, estimator)
+        assert stack.shape == (5, 5, prompt.n_tokens)
+        assert np.array_equal(stack, stack.transpose(1, 0, 2)) and not stack[2, 2].any()
+        i, j = prompt.personas.index("poet"), prompt.personas.index("nurse")
+        one = study.token_divergences("q2", "poet", "nurse")[names].mean(axis=1)
+        assert np.allclose(stack[i, j], one, atol=1e-7)
+
+
+def browser(path: Path, *arguments: str) -> subprocess.CompletedProcess:
+    assert BROWSER is not None
+    return subprocess.run(
+        [BROWSER, "--headless", "--no-sandbox", "--enable-logging=stderr", "--log-level=0",
+         f"--user-data-dir={path.parent / 'profile'}", "--virtual-time-budget=15000",
+         *arguments, path.as_uri()],
+        capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+
+
+@pytest.mark.skipif(BROWSER is None, reason="needs chromium, and none is installed here")
+def test_a_browser_shows_and_prints_it_without_a_complaint(
+    study: Workspace, tmp_path: Path
+) -> None:
+    used = tmp_path / "used.html"
+    used.write_text(page(study).replace("</body>", f"{USE}</body>"))
+    shown = browser(used, "--dump-dom")
+    assert "CONSOLE" not in shown.stderr, shown.stderr
+    title = re.search(r"<title[^>]*>(.*?)</title>", shown.stdout)
+    assert title, shown.stdout[-500:]
+    layer, cutoff, pointed, chosen, scattered, token, order = title[1].split("|")
+    assert layer.startswith("Layer 0, whole responses: ρ = ")
+    assert cutoff.startswith("Layer 0, first 8 tokens: ρ = ")
+    assert pointed == chosen and "cosine distance" in pointed and "nats (rank" in pointed
+    assert "(rank 1 of 6)" in scattered
+    assert re.match(r"Token 1 of \d+, “.*”: about ", token) and order == "ascending"
+    assert shown.stdout.count('class="main-svg"') >= 5
+    printed = browser(used, f"--print-to-pdf={tmp_path / 'page.pdf'}")
+    assert (tmp_path / "page.pdf").stat().st_size > 50_000, printed.stderr
