@@ -369,3 +369,37 @@ def test_the_plotting_library_is_the_one_that_is_named() -> None:
     vendor = Path(room.__file__).parent / "vendor"
     bundle = Path(room.__file__).parent / CHARTS
     assert hashlib.sha256(bundle.read_bytes()).hexdigest() in (vendor / "README.md").read_text()
+
+
+def test_sentences_at_the_edges_of_a_result_have_their_sources(
+    whole: dict[str, Any], study: dict[str, Any]
+) -> None:
+    alignment = copy.deepcopy(whole)
+    layer, peak = alignment["layers"]["2"], alignment["across_layers"]["peak"]
+    layer["per_prompt"]["values"]["q0"] = layer["per_prompt"]["step_down_p"]["q0"] = None
+    alignment["layer_curve"]["1"] |= dict.fromkeys(("step_down_p", "fdr_q"))
+    layer["split_prompts"] |= {"ceiling": 0.7, "disattenuated": 1.284, "reason": None}
+    layer["spearman"], peak["spearman"] = 0.99, 0.99
+    alignment["noise_ceiling"] |= {"rho_ceiling": 0.6, "reliability": 0.36, "reason": None}
+    layer["outcomes"]["stronger"] = "js"
+    layer["outcomes"]["difference"]["equivalence"] |= {"verdict": "equivalent", "p": 0.001}
+    layer["intervals"]["clusters"] |= {"low": None, "high": None, "reason": "Too few clusters."}
+    layer["partial_mantel"]["p"] = 29 / 576
+    page = render_study(sources(alignment, study), drawn(whole))
+    text = re.sub(r"<[^>]+>", "", without_scripts(page))
+    for words in (
+        *("1 known layer of 3 has no correlation", "1 prompt of 4 has no correlation"),
+        *("1 other prompt has no correlation", "lies above it at layer 2 (0.990)"),
+        *("would be 1.284, which no correlation can be", "Yet the difference lies within ±0.200"),
+        *("over new clusters: Too few clusters.", "p = 0.0503"),
+    ):
+        assert words in text
+    # Nothing of clusters or of tests, where there are none.
+    layer["partial_mantel"] = None
+    layer["mantel_null"]["smallest_p"] = 1 / 6
+    alone = layer["commonality"]["alone"]
+    alone |= dict.fromkeys(set(alone) - {"cosine"})
+    bare = render_study(sources(alignment, study), drawn(whole))
+    text = re.sub(r"<[^>]+>", "", without_scripts(bare))
+    assert "nothing can be told" in text and "There is no other predictor." in text
+    assert "The study has no clusters to test within" in text
