@@ -43,12 +43,15 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
+BOUND = {"difference": "within ±", "gates": "at least"}
+
+
 def _verdict(found: dict[str, Any]) -> str:
     said = SIGN.get(found["verdict"], "**cannot tell**")
     rows = [
         [
             one["criterion"].replace("_", " "),
-            f"{'within ±' if one['criterion'] == 'difference' else 'above'} {one['threshold']:g}",
+            f"{BOUND.get(one['criterion'], 'above')} {one['threshold']:g}",
             number(one["value"], beside=one["threshold"]),
             interval(one),
             one["outcome"] + (f": {one['reason']}" if one["reason"] else ""),
