@@ -1,6 +1,6 @@
 # make demo   run the embedded study
 # make real   fetch SmolLM2-135M-Instruct (93 MB) and run the full-size study with it
-# make test   run the tests of the library, and of what changes cost
+# make test   run the tests of the library, and of what a changed persona list costs
 # make test-workflow   run the other tests that go through the whole workflow
 # make test-clusters   run the tests that need a real Slurm or a real vLLM
 # make test-gpu   run what needs a CUDA device, and the kernels' tests on it
@@ -10,7 +10,7 @@
 PYTHON ?= .venv/bin/python
 SNAKEMAKE = $(PYTHON) -m snakemake
 PYTEST = OMP_NUM_THREADS=1 $(PYTHON) -m pytest -q -n 2 --dist loadscope
-COSTS = tests/workflow/test_costs.py tests/workflow/test_imports.py
+COSTS = tests/workflow/test_costs.py
 
 SMOLLM2 = resources/smollm2/SmolLM2-135M-Instruct.Q4_1.gguf
 
@@ -29,7 +29,7 @@ test: $(PYTHON) .venv/dev
 	$(PYTEST) tests/unit $(COSTS)
 
 test-workflow: $(PYTHON) .venv/dev
-	$(PYTEST) tests/workflow tests/runpod $(COSTS:%=--ignore=%)
+	$(PYTEST) tests/workflow tests/runpod --ignore=$(COSTS)
 
 test-clusters: $(PYTHON) .venv/dev
 	$(PYTHON) -m pytest -q tests/slurm tests/vllm

@@ -1,4 +1,4 @@
-"""What added, edited and removed personas and prompts cost, in GPU jobs, cells and pairs."""
+"""What added, edited and removed personas cost, in GPU jobs, cells and pairs."""
 
 from .conftest import PAIRS, TARGET, N, Q, Workspace
 
@@ -14,26 +14,16 @@ def test_added_and_edited_personas_cost_their_cells_and_pairs(study: Workspace) 
     before = {p: p.read_bytes() for p in study.folder.glob("results/store/items/*/*/*")}
     personas = list(study.personas)
     study.personas.insert(2, ("pirate", "", "You are a pirate."))
-    assert study.jobs(TARGET)["teacher_force"] == 1
     study.personas[1] = ("nurse", "medical", "You are a nurse. Be brief.")
     assert study.jobs(TARGET)["teacher_force"] == 1
     study.run(DIVERGENCES)
     assert study.stored() == (Q, Q * (N + 2), Q * (PAIRS + N + N - 1))
     assert {p: p.read_bytes() for p in before} == before
-    assert study.jobs(DIVERGENCES) == {}
     study.personas[:] = personas  # one removed, one as it was
     jobs = study.jobs(TARGET)
     assert "teacher_force" not in jobs and jobs["publish_prompt"] == Q
     study.run(DIVERGENCES)
     assert study.js() == whole
-
-
-def test_added_prompt_costs_that_prompt(study: Workspace) -> None:
-    study.prompts.insert(0, ("q0", "Who?"))
-    jobs = study.jobs(TARGET)
-    assert (jobs["teacher_force"], jobs["publish_prompt"]) == (1, 1)
-    study.run(DIVERGENCES)
-    assert study.stored() == (Q + 1, (Q + 1) * N, (Q + 1) * PAIRS)
 
 
 def test_removed_prompt_costs_no_gpu(study: Workspace) -> None:

@@ -1,9 +1,9 @@
-"""What costs no GPU job, and what costs all of them anew."""
+"""What costs no GPU job, what costs that of a prompt, and what costs all of them anew."""
 
 import numpy as np
 import pytest
 
-from .conftest import TARGET, Workspace
+from .conftest import PAIRS, TARGET, N, Q, Workspace
 
 DIVERGENCES = "results/test/js_matrix.json"
 
@@ -29,6 +29,14 @@ def test_renamed_reordered_or_reclustered_personas_cost_no_gpu(
         assert np.array_equal(np.array(after["cutoffs"]["full"]), matrix[::-1, ::-1])
     else:
         assert after["cutoffs"] == before["cutoffs"]
+
+
+def test_added_prompt_costs_that_prompt(study: Workspace) -> None:
+    study.prompts.insert(0, ("q0", "Who?"))
+    jobs = study.jobs(TARGET)
+    assert (jobs["teacher_force"], jobs["publish_prompt"]) == (1, 1)
+    study.run(DIVERGENCES)
+    assert study.stored() == (Q + 1, (Q + 1) * N, (Q + 1) * PAIRS)
 
 
 def test_gates_layers_cutoffs_and_shard_size_cost_no_gpu(study: Workspace) -> None:
