@@ -24,7 +24,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, random_model) -> Workspac
 
 def test_a_probe_costs_no_gpu_work_and_goes_with_its_section(study: Workspace) -> None:
     study.config["probe"] = {"personas": ["poet", "clown"], "components": 1}
-    jobs = {"probe": 1, "report_probe": 1, "write_run_record": 1}
+    jobs = {"probe": 1, "report_probe": 1, "write_run_record": 1, "write_report": 1}
     assert study.jobs() == jobs
     study.run()
     found = json.loads(study.result("probe.json").read_text())

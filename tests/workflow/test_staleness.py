@@ -13,7 +13,8 @@ from persona_geometry.rdms.rdm import Rdm
 
 from .conftest import PERSONAS, ROOT, Workspace
 
-NAMES = [name for name, *_ in PERSONAS]
+OTHERS = [("judge", "", "You are a judge."), ("pilot", "", "You fly.")]
+NAMES = [name for name, *_ in [*PERSONAS[:-1], *OTHERS, PERSONAS[-1]]]
 PEOPLE = NAMES[:-1]
 DRAWN = {"plot_layers": 1, "plot_scatter": 2, "write_summary": 1}
 TOLD = {"write_run_record": 1, "write_report": 1}
@@ -37,6 +38,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, random_model: Path) -> Wo
     study = Workspace(tmp_path_factory.mktemp("study"), random_model)
     study.config["alignment"] |= {"covariates": ["pay.tsv"], "outcomes": "habits.tsv"}
     study.config["alignment"]["bootstrap"] = 0
+    study.personas[-1:-1] = OTHERS
     distances(study.folder / "pay.tsv", 0)
     outcomes(study.folder / "habits.tsv", 1)
     study.run()
