@@ -39,6 +39,12 @@ def test_added_prompt_costs_that_prompt(study: Workspace) -> None:
     assert study.stored() == (Q + 1, (Q + 1) * N, (Q + 1) * PAIRS)
 
 
+def test_removed_prompt_costs_no_gpu(study: Workspace) -> None:
+    del study.prompts[1]
+    jobs = study.jobs(TARGET)
+    assert set(jobs) == {"js_matrix", "cosine_rdms", "align"}
+
+
 def test_gates_layers_cutoffs_and_shard_size_cost_no_gpu(study: Workspace) -> None:
     gates = study.copy()
     gates.config["alignment"]["gates"][0]["threshold"] = 0.9
