@@ -53,17 +53,11 @@ class LeftOut:
         A reason in words stands in the place of one that cannot be computed.
         """
         personas = spreads({"personas": of(self.personas)})["personas"]
-        prompts: Spread | str
-        groups = [spreads({"prompts": of(values)})["prompts"] for values in self.prompts]
-        lacking = [found for found in groups if isinstance(found, str)]
-        if self.reason or lacking or not groups:
-            prompts = self.reason or (lacking[0] if lacking else "No prompts were measured.")
-        else:
-            prompts = reduce(combined, [found for found in groups if isinstance(found, Spread)])
-        dual = next((found for found in (prompts, personas) if isinstance(found, str)), None)
-        if isinstance(prompts, Spread) and isinstance(personas, Spread):
-            return {"personas": personas, "prompts": prompts, "dual": combined(prompts, personas)}
-        return {"personas": personas, "prompts": prompts, "dual": dual}
+        prompts: Spread | str = self.reason or "No prompts were measured."
+        if self.prompts and not self.reason:
+            groups = [spreads({"prompts": of(values)})["prompts"] for values in self.prompts]
+            prompts = reduce(combined, groups)
+        return {"personas": personas, "prompts": prompts, "dual": combined(prompts, personas)}
 
 
 def correlation_intervals(found: LeftOut) -> dict[str, dict[str, Any]]:
@@ -75,10 +69,7 @@ def correlation_intervals(found: LeftOut) -> dict[str, dict[str, Any]]:
     with np.errstate(divide="ignore"):
         of = found.spreads(np.arctanh)
     return {
-        kind: (
-            no_interval(spread) if isinstance(spread, str) else fisher_interval(found.value, spread)
-        )
-        | {"method": METHOD}
+        kind: fisher_interval(found.value, spread) | {"method": METHOD}
         for kind, spread in of.items()
     }
 
@@ -88,20 +79,13 @@ def difference_intervals(found: LeftOut) -> dict[str, dict[str, Any]]:
     if not np.isfinite(found.value):
         return _none(CONSTANT)
     return {
-        kind: (no_interval(spread) if isinstance(spread, str) else t_interval(found.value, spread))
-        | {"method": METHOD}
+        kind: t_interval(found.value, spread) | {"method": METHOD}
         for kind, spread in found.spreads().items()
     }
 
 
 def _none(reason: str) -> dict[str, dict[str, Any]]:
     return {kind: no_interval(reason) | {"method": METHOD} for kind in KINDS}
-
-
-def widest(intervals: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """The interval over personas and prompts, or over personas where there is no such one."""
-    over = "dual" if intervals["dual"]["reason"] is None else "personas"
-    return {"over": over, **intervals[over]}
 
 
 def second_order(

@@ -9,10 +9,11 @@ from persona_geometry.comparison.config import Criterion
 from persona_geometry.comparison.matching import Strata, counterpart
 from persona_geometry.comparison.pair import of_layer
 from persona_geometry.comparison.reference import Reference
-from persona_geometry.comparison.repeats import difference, difference_intervals, widest
+from persona_geometry.comparison.repeats import difference, difference_intervals
 from persona_geometry.comparison.studies import Measured, Study
 from persona_geometry.comparison.verdict import UNTOLD, judge, verdict
 from persona_geometry.rsa.geometries import Geometries
+from persona_geometry.rsa.intervals import widest
 from persona_geometry.rsa.jackknife import Jackknife, intervals
 
 FLAT = "A geometry does not vary."

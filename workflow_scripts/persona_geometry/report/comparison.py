@@ -1,9 +1,10 @@
 """comparison.json in sentences. Every number is read from it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
-from persona_geometry.report.text import count, interval, number, words
+from persona_geometry.report.text import count, interval, number, table, words
+from persona_geometry.rsa.intervals import widest
 
 SIGN = {"held": "held", "partly held": "**partly held**", "failed": "**failed**"}
 VIEWS = {
@@ -35,12 +36,6 @@ def describe_comparison(comparison: dict[str, Any]) -> str:
         *_remarks(comparison),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
-
-
-def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table."""
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 BOUND = {"difference": "within ±", "gates": "at least"}
@@ -204,7 +199,7 @@ def _pair(pair: dict[str, Any]) -> Iterable[str]:
                 number(change["value"]) if change else "not computed",
                 interval(change["personas"]) if change else "not computed",
                 interval(change["dual"]) if change else "not computed",
-                f"{number(cosine['spearman'])} ({interval(_widest(cosine))})" if cosine else "–",
+                f"{number(cosine['spearman'])} ({interval(widest(cosine))})" if cosine else "–",
                 _decoupling(decoupling),
             ]
         )
@@ -215,11 +210,6 @@ def _pair(pair: dict[str, Any]) -> Iterable[str]:
         ]
         yield table(header, rows)
     yield "\n".join(reasons)
-
-
-def _widest(found: dict[str, Any]) -> dict[str, Any]:
-    widest: dict[str, Any] = found["personas" if found["dual"]["low"] is None else "dual"]
-    return widest
 
 
 def _second_order(what: str, found: dict[str, Any]) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from persona_geometry.rsa.equivalence import equivalence
-from persona_geometry.rsa.intervals import LEVEL, no_interval, t_interval
+from persona_geometry.rsa.intervals import LEVEL, t_interval, widest
 from persona_geometry.rsa.jackknife import Jackknife, spreads
 
 CONTRAST_METHOD = "jackknife: difference ± t · SE"
@@ -47,19 +47,15 @@ def _contrast(
     difference = one.rho - other.rho
     without = {kind: rho - other.without[kind] for kind, rho in one.without.items()}
     intervals = {
-        kind: (
-            no_interval(spread) if isinstance(spread, str) else t_interval(difference, spread, 2.0)
-        )
-        | {"method": CONTRAST_METHOD}
+        kind: t_interval(difference, spread, 2.0) | {"method": CONTRAST_METHOD}
         for kind, spread in spreads(without).items()
     }
     found = {"layers": list(pair), "difference": difference, **intervals}
     if smallest is None:
         return found | {"equivalence": None}
-    over = "dual" if intervals["dual"]["reason"] is None else "personas"
-    return found | {
-        "equivalence": {"over": over, **equivalence(difference, intervals[over], smallest)}
-    }
+    over = widest(intervals)
+    test = equivalence(difference, over, smallest)
+    return found | {"equivalence": {"over": over["over"], **test}}
 
 
 def peak(layers: Mapping[int, Jackknife], over: tuple[str, ...], seed: int) -> dict[str, Any]:

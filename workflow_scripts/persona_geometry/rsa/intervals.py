@@ -1,5 +1,6 @@
 """Confidence intervals from a standard error: on the correlation, and on Fisher's z of it."""
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,17 +18,20 @@ class Spread(NamedTuple):
     df: float
 
 
-def combined(one: Spread, other: Spread) -> Spread:
+def combined(one: Spread | str, other: Spread | str) -> Spread | str:
     """The sum of independent variances, with the degrees of Welch (1947) and Satterthwaite (1946).
 
-    No variance at all has the degrees of the part that has fewest.
+    No variance at all has the degrees of the part that has fewest. A reason in words, in the place
+    of a variance that cannot be computed, is the reason of the sum too; the first if there are two.
     """
+    if isinstance(one, str) or isinstance(other, str):
+        return one if isinstance(one, str) else other
     total = one.variance + other.variance
     squares = one.variance**2 / one.df + other.variance**2 / other.df
     return Spread(total, total**2 / squares if squares > 0 else min(one.df, other.df))
 
 
-def t_interval(estimate: float, spread: Spread, most: float = np.inf) -> dict[str, Any]:
+def t_interval(estimate: float, spread: Spread | str, most: float = np.inf) -> dict[str, Any]:
     """Student's t interval: `low`, `high`, `level`, `se`, `df`, and a `reason` of None.
 
     There is none without any spread: ranks of few pairs may stay as they are whatever is left out,
@@ -35,9 +39,11 @@ def t_interval(estimate: float, spread: Spread, most: float = np.inf) -> dict[st
 
     Args:
         estimate: what the interval is of.
-        spread: its variance.
+        spread: its variance, or why there is none.
         most: largest size that it can have; the interval is cut to it.
     """
+    if isinstance(spread, str):
+        return no_interval(spread)
     se = float(np.sqrt(max(spread.variance, 0.0)))
     if se <= _ROUNDED:
         return no_interval(NO_SPREAD)
@@ -57,16 +63,18 @@ def bounded_t_interval(rho: float, spread: Spread) -> dict[str, Any]:
     return t_interval(rho, spread, 1.0)
 
 
-def fisher_interval(rho: float, spread: Spread) -> dict[str, Any]:
+def fisher_interval(rho: float, spread: Spread | str) -> dict[str, Any]:
     """Interval of a correlation in (-1, 1) that is Student's t on Fisher's z = artanh ρ.
 
     Args:
-        rho: the correlation, in (-1, 1).
-        spread: of z.
+        rho: the correlation, in (-1, 1) where there is a spread.
+        spread: of z, or why there is none.
 
     Returns:
         `low` and `high`, inside (-1, 1); `se` is that of z.
     """
+    if isinstance(spread, str):
+        return no_interval(spread)
     interval = t_interval(float(np.arctanh(rho)), spread)
     if interval["reason"]:
         return interval
@@ -89,3 +97,16 @@ def delta_interval(rho: float, spread: Spread) -> dict[str, Any]:
 def no_interval(reason: str) -> dict[str, Any]:
     """An interval that is not computed, and why."""
     return dict.fromkeys(("low", "high", "se", "df")) | {"level": LEVEL, "reason": reason}
+
+
+def widest(intervals: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """The interval over prompts and personas, or over personas where there is no such one.
+
+    Args:
+        intervals: "dual" and "personas".
+
+    Returns:
+        The interval, and `over`, which of the two it is.
+    """
+    over = "dual" if intervals["dual"]["reason"] is None else "personas"
+    return {"over": over, **intervals[over]}

@@ -20,7 +20,7 @@ from persona_geometry.rsa.bootstrap import (
     resampled_correlations,
     weighted_spearman,
 )
-from persona_geometry.rsa.intervals import Spread, combined, fisher_interval, no_interval
+from persona_geometry.rsa.intervals import Spread, combined, fisher_interval
 from persona_geometry.rsa.prompt_centroids import left_out_cosine_distances
 
 METHOD = "jackknife on Fisher's z"
@@ -95,10 +95,7 @@ def intervals(layer: Jackknife) -> dict[str, dict[str, Any]]:
         with np.errstate(divide="ignore"):
             found = spreads({kind: np.arctanh(rho) for kind, rho in layer.without.items()})
     return {
-        kind: (
-            no_interval(spread) if isinstance(spread, str) else fisher_interval(layer.rho, spread)
-        )
-        | {"method": METHOD}
+        kind: fisher_interval(layer.rho, spread) | {"method": METHOD}
         for kind, spread in found.items()
     }
 
@@ -110,13 +107,7 @@ def spreads(without: Mapping[str, np.ndarray]) -> dict[str, Spread | str]:
         without: the statistic without each unit of a kind, as in `Jackknife.without`.
     """
     found: dict[str, Spread | str] = {kind: _spread(kind, without) for kind in FEWEST}
-    prompts, personas = found["prompts"], found["personas"]
-    if isinstance(prompts, str):
-        found["dual"] = prompts
-    elif isinstance(personas, str):
-        found["dual"] = personas
-    else:
-        found["dual"] = combined(prompts, personas)
+    found["dual"] = combined(found["prompts"], found["personas"])
     return {kind: found[kind] for kind in KINDS}
 
 

@@ -18,6 +18,7 @@ from persona_geometry.rsa.comparators import compared
 from persona_geometry.rsa.decoupling import TopPairs, decoupled_pairs
 from persona_geometry.rsa.equivalence import EQUAL, UNDECIDED, equivalence
 from persona_geometry.rsa.geometries import Geometries
+from persona_geometry.rsa.intervals import widest
 from persona_geometry.rsa.layer_tests import LayerTests
 from persona_geometry.rsa.multiplicity import fdr_q_values, p_values_of_families
 from persona_geometry.rsa.outcomes import outcomes_comparison
@@ -119,10 +120,12 @@ class Layer:
             "outcomes": self._outcomes(),
         }
         kinds = {"partial_fine": ["fine"], "partial_joint": ["fine", "macro"]}
-        of_partials = {name: self._why_no_partial(of) for name, of in kinds.items()}
-        return found | {
-            "reasons": layer_reasons(found, of_partials if self.primary.clusters else {})
+        of_partials = {
+            name: self._why_no_partial(of)
+            for name, of in kinds.items()
+            if self.primary.clusters and found[name] is None
         }
+        return found | {"reasons": layer_reasons(found, of_partials)}
 
     def _why_no_partial(self, kinds: list[str]) -> str:
         """Why a partial correlation given clusters would be null."""
@@ -374,10 +377,9 @@ class Layer:
         smallest = self.settings.smallest_effect
         if smallest is None:
             return None
-        intervals = jackknife.intervals(self.jackknife)
-        over = "dual" if intervals["dual"]["reason"] is None else "personas"
-        rho = self.jackknife.rho
-        return {"over": over, **equivalence(rho, intervals[over], smallest, fisher=True)}
+        over = widest(jackknife.intervals(self.jackknife))
+        test = equivalence(self.jackknife.rho, over, smallest, fisher=True)
+        return {"over": over["over"], **test}
 
     def _cka(self) -> dict[str, Any] | None:
         """CKA of centroids and of JS similarities (1 - JS / ln 2), as features and as a kernel."""

@@ -5,7 +5,7 @@ from typing import Any
 
 from persona_geometry.rdms.rdm import Rdm
 from persona_geometry.rsa.equivalence import equivalence
-from persona_geometry.rsa.intervals import no_interval, t_interval
+from persona_geometry.rsa.intervals import t_interval
 from persona_geometry.rsa.jackknife import Jackknife, intervals, jackknife, spreads
 from persona_geometry.rsa.permutation import Permutations, mantel
 
@@ -64,7 +64,7 @@ def _of_layers(
 def _difference(own: Jackknife, main: Jackknife, smallest: float | None) -> dict[str, Any]:
     value = own.rho - main.rho
     spread = spreads({"personas": own.without["personas"] - main.without["personas"]})["personas"]
-    interval = no_interval(spread) if isinstance(spread, str) else t_interval(value, spread, 2.0)
+    interval = t_interval(value, spread, 2.0)
     return {
         "value": value,
         **interval,
