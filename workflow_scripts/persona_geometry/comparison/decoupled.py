@@ -10,8 +10,7 @@ import numpy as np
 
 from persona_geometry.comparison.repeats import LeftOut, correlation_intervals
 from persona_geometry.rdms.rdm import Rdm
-from persona_geometry.rdms.triangle import doubled_ranks
-from persona_geometry.rsa.decoupling import z_scores
+from persona_geometry.rsa.decoupling import largest, z_scores
 from persona_geometry.rsa.permutation import Null, Permutations, mantel, permuted_products
 from persona_geometry.rsa.ranks import spearman
 from persona_geometry.rsa.residual import radial_residuals
@@ -29,7 +28,7 @@ def decoupling(cosine: Rdm, divergence: Rdm) -> np.ndarray | None:
 def top(values: np.ndarray, k: int) -> np.ndarray:
     """(pairs,) 1 for the k largest in size, of equal ones the first, and 0 for the others."""
     chosen = np.zeros(len(values))
-    chosen[np.argsort(-doubled_ranks(np.abs(values)), kind="stable")[:k]] = 1
+    chosen[largest(values, k)] = 1
     return chosen
 
 

@@ -32,6 +32,11 @@ def _standardized(values: np.ndarray) -> np.ndarray:
     return np.where(np.abs(z) < 1e-10, 0.0, z)
 
 
+def largest(values: np.ndarray, k: int) -> np.ndarray:
+    """(..., k) places of the k largest in size of (..., pairs) values, of equal ones the first."""
+    return np.argsort(-doubled_ranks(np.abs(values)), axis=-1, kind="stable")[..., :k]
+
+
 def decoupled(row: dict[str, Any]) -> bool:
     """Whether a pair is nearer than expected in one geometry and farther in the other."""
     return bool(row["z_cos"] * row["z_js"] < 0)
@@ -53,8 +58,7 @@ def decoupled_pairs(
         the k; None without resamples), `resamples` (None without) and `reason`.
     """
     rows = [] if not table or table[0]["z_cos"] is None else list(enumerate(table))
-    sizes = doubled_ranks(np.array([abs(row["z_difference"]) for _, row in rows]))
-    leading = [rows[place] for place in np.argsort(-sizes, kind="stable")[:k]]
+    leading = [rows[p] for p in largest(np.array([row["z_difference"] for _, row in rows]), k)]
     if not rows:
         reason = "A geometry does not vary beyond its radial structure."
     elif k >= len(table):
@@ -92,9 +96,9 @@ class TopPairs:
         """Count (m, pairs) resampled distances of both geometries; (1, pairs) where one stays."""
         if self._n < 4 or self._k >= len(self.hits):
             return
-        difference = np.abs(self._z(divergence) - self._z(cosine))
+        difference = self._z(divergence) - self._z(cosine)
         difference = difference[np.isfinite(difference).all(axis=1)]
-        top = np.argsort(-doubled_ranks(difference), axis=1, kind="stable")[:, : self._k]
+        top = largest(difference, self._k)
         self.hits += np.bincount(top.ravel(), minlength=len(self.hits))
         self.taken += len(difference)
 
