@@ -165,10 +165,7 @@ def _with_table(one: Study, other: Study) -> dict[str, Any]:
         rows.append(
             {
                 "layers": [layer, found],
-                "depths": [
-                    depth(layer, one.n_layers),
-                    None if found is None else depth(found, other.n_layers),
-                ],
+                "depths": [depth(layer, one.n_layers), depth(found, other.n_layers)],
                 "reason": why,
                 "spearman": None if found is None else rho,
                 "difference": None

@@ -109,9 +109,12 @@ def _compared(mine: Any, theirs: Any) -> str | None:
     return "same" if mine == theirs else "other"
 
 
-def depth(layer: int, n_layers: int | None) -> float | None:
-    """Relative depth of a layer, counted from 0, among all of its model's, in [0, 1)."""
-    return None if n_layers is None else layer / n_layers
+def depth(layer: int | None, n_layers: int | None) -> float | None:
+    """Relative depth of a layer, counted from 0, among all of its model's, in [0, 1).
+
+    None where there is no such layer, or the number of layers is not known.
+    """
+    return None if layer is None or n_layers is None else layer / n_layers
 
 
 def counterpart(layer: int, one: Study, other: Study) -> tuple[int | None, str | None]:

@@ -125,13 +125,9 @@ class Pair:
     def _at(self, layer: int) -> dict[str, Any]:
         """A configured layer of the first study and its counterpart in the second."""
         other, reason = counterpart(layer, self.one, self.other)
-        n_layers = self.one.n_layers, self.other.n_layers
         found = {
             "layers": [layer, other],
-            "depths": [
-                depth(layer, n_layers[0]),
-                None if other is None else depth(other, n_layers[1]),
-            ],
+            "depths": [depth(layer, self.one.n_layers), depth(other, self.other.n_layers)],
             "reason": reason,
         }
         if other is None:

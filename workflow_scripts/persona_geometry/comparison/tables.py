@@ -51,6 +51,7 @@ def against(studies: Mapping[str, Study], table: Reference) -> dict[str, Any]:
         the words of `said`) and `measured`, by study; and `top_pairs`, each `in_top` or not.
     """
     others = names_of(studies)
+    known = {other: statistics_of(studies[other]) for other in others}
     given: list[tuple[int, str, float | None, str | None]] = []
     for layer, values in table.statistics.items():
         given += [(layer, name, value, None) for name, value in values.items()]
@@ -62,7 +63,10 @@ def against(studies: Mapping[str, Study], table: Reference) -> dict[str, Any]:
             "statistic": name,
             "published": value,
             "said": said,
-            "measured": {other: _measured(studies[other], table, layer, name) for other in others},
+            "measured": {
+                other: _measured(studies[other], known[other], table, layer, name)
+                for other in others
+            },
         }
         for layer, name, value, said in given
     ]
@@ -78,9 +82,16 @@ def against(studies: Mapping[str, Study], table: Reference) -> dict[str, Any]:
     return {"study": table.name, "source": table.source, "rows": rows, "top_pairs": pairs}
 
 
-def _measured(study: Study, table: Reference, layer: int, statistic: str) -> dict[str, Any]:
+def _measured(
+    study: Study,
+    known: Mapping[int, Mapping[str, float]],
+    table: Reference,
+    layer: int,
+    statistic: str,
+) -> dict[str, Any]:
+    """A statistic at the counterpart of a published layer; `known` are all of the study."""
     found, reason = counterpart(layer, table, study)
-    value = None if found is None else statistics_of(study)[found].get(statistic)
+    value = None if found is None else known[found].get(statistic)
     if found is not None and value is None:
         reason = (
             f"{study.name} has no {statistic} at layer {found}."
