@@ -1,7 +1,5 @@
 """Rule probe: chosen personas, layer by layer and token by token."""
 
-import numpy as np
-
 from persona_geometry.logs import job_log
 from persona_geometry.model.hub import model_folder
 from persona_geometry.probe.files import write_directions, write_probe
@@ -10,7 +8,7 @@ from persona_geometry.probe.probe import probe
 from persona_geometry.probe.tokens import scored_text
 from persona_geometry.published import read_published_response
 from persona_geometry.rdms.centroids import centroids_of_prompts
-from persona_geometry.rdms.divergences import token_stack
+from persona_geometry.rdms.divergences import token_pairs
 from persona_geometry.rdms.files import read_prompt_divergences
 from persona_geometry.store.store import Store
 from persona_geometry.study.sections import Model, Probe
@@ -25,11 +23,7 @@ with job_log(snakemake.log[0]):
     kept = [place for place, name in enumerate(names) if name != params.anchor]
     names = [names[place] for place in kept]
     centroids = centroids_of_prompts(store, prompts, [], params.token)[0][:, kept]
-    pairs = np.ix_(kept, kept)
-    divergences = {
-        name: token_stack(store, one, "js")[pairs][np.triu_indices(len(kept), 1)]
-        for name, one in prompts.items()
-    }
+    divergences = {name: token_pairs(store, one, "js", names) for name, one in prompts.items()}
     responses = map(read_published_response, inputs.responses)
     texts = {
         name: scored_text(folder, response.token_ids, divergences[name].shape[1])

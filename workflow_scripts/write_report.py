@@ -1,13 +1,11 @@
 """Rule write_report: the written result of a study, as one page."""
 
-import numpy as np
-
 from persona_geometry.files import write_text
 from persona_geometry.logs import job_log
 from persona_geometry.model.hub import model_folder
-from persona_geometry.model.token_texts import token_texts
+from persona_geometry.model.token_texts import scored_texts
 from persona_geometry.published import read_published_response, read_run
-from persona_geometry.rdms.divergences import token_stack
+from persona_geometry.rdms.divergences import token_pairs
 from persona_geometry.rdms.files import (
     read_cosine_rdms,
     read_divergence_rdms,
@@ -26,16 +24,11 @@ with job_log(snakemake.log[0]):
     alignment = read_alignment(inputs.alignment)
     responses = {r.prompt: r for r in map(read_published_response, inputs.responses)}
     model = model_folder(Model(**params.study["settings"]["model"])) if responses else None
-    prompts = []
+    store, prompts = Store(params.store), []
     for name, path in zip(responses, inputs.prompts, strict=True):
         prompt = read_prompt_divergences(path)
-        order = [prompt.personas.index(persona) for persona in alignment["personas"]]
-        stack = token_stack(Store(params.store), prompt, alignment["estimator"])
-        pairs = stack[np.ix_(order, order)][np.triu_indices(len(order), 1)]
-        ids = responses[name].token_ids
-        # A study may score the text tokenized anew, whose tokens are not recorded.
-        same = len(ids) == prompt.n_tokens
-        texts = token_texts(model, ids) if same else None
+        pairs = token_pairs(store, prompt, alignment["estimator"], alignment["personas"])
+        texts = scored_texts(model, responses[name].token_ids, prompt.n_tokens)
         prompts.append(TokenDivergences(name, texts, pairs))
     clusters = {
         name: persona["cluster"]

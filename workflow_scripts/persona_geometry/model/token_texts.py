@@ -6,6 +6,14 @@ from pathlib import Path
 TOKENIZER = "tokenizer.json"
 
 
+def scored_texts(folder: str | Path, token_ids: Sequence[int], n_scored: int) -> list[str] | None:
+    """`token_texts` of a response; None where other tokens than the generated were scored.
+
+    A study may score the text tokenized anew, whose tokens are not recorded.
+    """
+    return token_texts(folder, token_ids) if len(token_ids) == n_scored else None
+
+
 def token_texts(folder: str | Path, token_ids: Sequence[int]) -> list[str] | None:
     """What each token adds to the text of a response.
 

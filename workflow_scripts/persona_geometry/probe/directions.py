@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from persona_geometry.probe.groups import others_than
+
 
 def leading_components(centroids: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     """The mean of centroids and their leading principal components, layer by layer.
@@ -34,7 +36,7 @@ def shares_on(vectors: np.ndarray, directions: np.ndarray) -> np.ndarray:
 
 def shared_direction(chosen: np.ndarray, others: np.ndarray) -> np.ndarray:
     """(L, d) unit vectors from the mean of (L, M, d) other centroids to that of chosen ones."""
-    return _unit(chosen.mean(axis=1) - others.mean(axis=1))
+    return unit(chosen.mean(axis=1) - others.mean(axis=1))
 
 
 def projected_out(vectors: np.ndarray, directions: np.ndarray) -> np.ndarray:
@@ -62,7 +64,7 @@ def shares_without(centroids: np.ndarray, chosen: list[int], k: int) -> np.ndarr
     Returns:
         (L, N, k) shares, in [0, 1].
     """
-    others = [place for place in range(centroids.shape[1]) if place not in chosen]
+    others = others_than(chosen, centroids.shape[1])
 
     def measured(places: list[int], by: list[int]) -> np.ndarray:
         mean, components = leading_components(centroids[:, by], k)
@@ -92,14 +94,14 @@ def pulls(centroids: np.ndarray, chosen: list[int]) -> np.ndarray:
     cosines = np.empty(centroids.shape[:2])
     for place in range(n):
         group = [other for other in chosen if other != place]
-        rest = [other for other in range(n) if other not in (*chosen, place)]
+        rest = others_than((*chosen, place), n)
         direction = shared_direction(centroids[:, group], centroids[:, rest])
-        departure = _unit(centroids[:, place] - centroids[:, rest].mean(axis=1))
+        departure = unit(centroids[:, place] - centroids[:, rest].mean(axis=1))
         cosines[:, place] = (departure * direction).sum(axis=1)
     return cosines
 
 
-def _unit(vectors: np.ndarray) -> np.ndarray:
+def unit(vectors: np.ndarray) -> np.ndarray:
     """(L, d) vectors of length one, and of length zero where there is no direction."""
     lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
     zero = np.zeros_like(vectors)

@@ -3,12 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
+from persona_geometry.probe.groups import GROUPS, n_chosen_of
 from persona_geometry.rdms.rdm import RdmStack
-
-GROUPS = {"chosen": 2, "across": 1, "others": 0}
-"""How many of a pair are chosen personas."""
 
 
 def effect(before: RdmStack, after: RdmStack, chosen: Sequence[str]) -> dict[str, Any]:
@@ -23,7 +19,7 @@ def effect(before: RdmStack, after: RdmStack, chosen: Sequence[str]) -> dict[str
         `before` and `after`, the relative `change` of that mean, and `prompts_down`, the share of
         prompts in which the mean fell; and `pairs`, each with its group, `before` and `after`.
     """
-    n_chosen = np.array([len({*pair} & {*chosen}) for pair in before.mean().pairs])
+    n_chosen = n_chosen_of(before.mean().pairs, chosen)
     groups = {}
     for name, n in GROUPS.items():
         by_prompt = [stack.vectors[:, n_chosen == n].mean(axis=1) for stack in (before, after)]

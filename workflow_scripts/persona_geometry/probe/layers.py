@@ -12,7 +12,9 @@ from persona_geometry.probe.directions import (
     shared_direction,
     shares_with,
     shares_without,
+    unit,
 )
+from persona_geometry.probe.groups import GROUPS, n_chosen_of, places_of
 from persona_geometry.rdms.centroids import cosine_rdms
 from persona_geometry.rdms.rdm import Rdm
 
@@ -31,8 +33,7 @@ def probed_layers(
     Returns:
         `shares` on leading components, `pull` and `distances`; docs/probe.md explains them.
     """
-    places = [names.index(name) for name in chosen]
-    others = [place for place in range(len(names)) if place not in places]
+    places, others = places_of(names, chosen)
 
     def by_group(values: np.ndarray) -> dict[str, Any]:
         """Values of (L, N, ...): of each chosen persona, and the mean over the others."""
@@ -63,15 +64,13 @@ def directions_of(
         Name to (L, d) float64 unit vectors; but for `random` the chosen lie further up on them than
         the others.
     """
-    places = [names.index(name) for name in chosen]
-    others = [place for place in range(len(names)) if place not in places]
+    places, others = places_of(names, chosen)
     shared = shared_direction(centroids[:, places], centroids[:, others])
     components = leading_components(centroids, k)[1]
     up = np.where((components * shared[:, None]).sum(axis=2, keepdims=True) < 0, -1.0, 1.0)
     named = {f"component_{n + 1}": (components * up)[:, n] for n in range(k)}
     drawn = np.random.default_rng(0).normal(size=shared.shape)
-    random = drawn / np.linalg.norm(drawn, axis=1, keepdims=True)
-    return {"shared": shared, **named, "random": random}
+    return {"shared": shared, **named, "random": unit(drawn)}
 
 
 def views(
@@ -116,9 +115,9 @@ def grouped_distances(rdms: dict[int, Rdm], chosen: Sequence[str]) -> dict[str, 
         name: [] for name in ("chosen", "others", "across", "relative", "rank")
     }
     for rdm in rdms.values():
-        n_chosen = np.array([len({*pair} & {*chosen}) for pair in rdm.pairs])
-        among, apart, across = (rdm.vector[n_chosen == n].mean() for n in (2, 0, 1))
-        rank = (rdm.ranks[n_chosen == 2] / 2 - 1).mean() / (len(rdm.vector) - 1)
+        n_chosen = n_chosen_of(rdm.pairs, chosen)
+        among, across, apart = (rdm.vector[n_chosen == n].mean() for n in GROUPS.values())
+        rank = (rdm.ranks[n_chosen == GROUPS["chosen"]] / 2 - 1).mean() / (len(rdm.vector) - 1)
         for name, value in zip(rows, (among, apart, across, among / apart, rank), strict=True):
             rows[name].append(float(value))
     return rows

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from persona_geometry.probe.groups import GROUPS, n_chosen_of
 from persona_geometry.probe.layers import probed_layers, turning_layers
 from persona_geometry.probe.tokens import ScoredText, divergence_by_token, mean_by_token
 
@@ -31,7 +32,7 @@ def probe(
     """
     layers = probed_layers(names, centroids, chosen, components)
     pairs = list(combinations(names, 2))
-    n_chosen = np.array([len({*pair} & {*chosen}) for pair in pairs])
+    n_chosen = n_chosen_of(pairs, chosen)
 
     def by_token(of: np.ndarray) -> dict[str, Any]:
         series = {prompt: mean_by_token(rows, of) for prompt, rows in divergences.items()}
@@ -49,9 +50,9 @@ def probe(
         "tokens": {
             "pairs": [
                 {"personas": list(pairs[place]), **by_token(of_each[place])}
-                for place in np.flatnonzero(n_chosen == 2)
+                for place in np.flatnonzero(n_chosen == GROUPS["chosen"])
             ],
-            "chosen": by_token(n_chosen == 2),
-            "others": by_token(n_chosen == 0),
+            "chosen": by_token(n_chosen == GROUPS["chosen"]),
+            "others": by_token(n_chosen == GROUPS["others"]),
         },
     }

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from persona_geometry.model.token_texts import token_texts
+from persona_geometry.model.token_texts import scored_texts
 from persona_geometry.probe.words import KINDS, kinds
 
 TOP = 10
@@ -36,9 +36,7 @@ def scored_text(folder: Path, token_ids: Sequence[int], n_scored: int) -> Scored
     None where other tokens than the generated were scored, or the checkpoint in the folder has no
     tokenizer.json.
     """
-    if len(token_ids) != n_scored:
-        return None
-    added = token_texts(folder, token_ids)
+    added = scored_texts(folder, token_ids, n_scored)
     return None if added is None else ScoredText(added, kinds(added))
 
 

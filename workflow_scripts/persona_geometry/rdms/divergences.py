@@ -1,6 +1,6 @@
 """Divergences: of each prompt, stacked and averaged, and of one pair token by token."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -87,6 +87,16 @@ def token_stack(store: Store, prompt: PromptDivergences, estimator: str) -> np.n
     if np.isnan(found).any():
         raise _gone(store)
     return found
+
+
+def token_pairs(
+    store: Store, prompt: PromptDivergences, estimator: str, personas: Sequence[str]
+) -> np.ndarray:
+    """(N(N-1)/2, T) of `token_stack`: the pairs of N of the prompt's personas, row by row."""
+    order = np.array([prompt.personas.index(name) for name in personas])
+    first, second = np.triu_indices(len(order), 1)
+    pairs: np.ndarray = token_stack(store, prompt, estimator)[order[first], order[second]]
+    return pairs
 
 
 def token_divergences(
