@@ -35,7 +35,11 @@ try:
         prompts_key,
         with_unpacked,
     )
-    from persona_geometry.study.schedule import first_names, schedule_jobs
+    from persona_geometry.study.schedule import (
+        first_names,
+        planned_items,
+        schedule_jobs,
+    )
 except ImportError as error:
     raise WorkflowError(
         f"The workflow's library cannot be imported ({error}): run 'pip install -e .' in "
@@ -64,6 +68,8 @@ try:
             BEFORE = items(without_intervention(STUDY), FINGERPRINT)
             if workflow.is_main_process:
                 check_before(STUDY, STORE, BEFORE)
+        if workflow.is_main_process:
+            STORE.check_writable(planned_items(SCHEDULE))
         ITEMS = SCHEDULE.items
         SHARDS = SCHEDULE.cells
         RESPONSE_SHARDS = SCHEDULE.responses

@@ -1,4 +1,5 @@
-# The model: found, and its size known, before a GPU is asked for.
+# The model: found, and its size known, before a GPU is asked for. What is wrong with it is said once:
+# a profile's retries are for GPU jobs.
 
 if STUDY.needs_model:
 
@@ -15,6 +16,7 @@ if STUDY.needs_model:
                 log_path("unpack_gguf"),
             benchmark:
                 bench_path("unpack_gguf")
+            retries: 0
             conda:
                 "../envs/cpu.yaml"
             params:
@@ -36,6 +38,7 @@ if STUDY.needs_model:
             log_path("resolve_model"),
         benchmark:
             bench_path("resolve_model")
+        retries: 0
         conda:
             "../envs/cpu.yaml"
         params:
@@ -62,6 +65,7 @@ if STUDY.needs_model:
             log_path("check_prompts"),
         benchmark:
             bench_path("check_prompts")
+        retries: 0
         conda:
             "../envs/cpu.yaml"
         params:

@@ -1,5 +1,6 @@
 """A SLURM cluster of one node with two pretended H100s, and studies that run on it."""
 
+import contextlib
 import os
 import re
 import shutil
@@ -16,7 +17,7 @@ import pytest
 from ..workflow.conftest import ROOT, Workspace
 
 HERE = Path(__file__).parent
-PATIENCE = 600.0
+PATIENCE = float(os.environ.get("SLURM_TESTS_PATIENCE", 600))
 PROMPTS = [(f"q{number}", f"What is the number {number}?") for number in range(6)]
 
 
@@ -55,6 +56,15 @@ class Cluster:
         name = self.do("sinfo", "--noheader", "--partition", "h100", "--format", "%n").strip()
         self.do("scontrol", "update", f"NodeName={name}", f"State={state}", "Reason=test")
 
+    def stop_controller(self) -> None:
+        """Let the controller answer no more."""
+        pid = int((self.folder / "slurmctld.pid").read_text())
+        os.kill(pid, signal.SIGTERM)
+        wait_for(lambda: not Path(f"/proc/{pid}").exists(), "the end of the controller")
+
+    def start_controller(self) -> None:
+        self.do("slurmctld")
+
     def empty(self) -> None:
         """End every run and every job, also after a failed test, before the daemons go."""
         for process in self.runs:
@@ -77,16 +87,25 @@ class SlurmStudy(Workspace):
         self.config["generation"] = {"max_new_tokens": 200}
         self.config["execution"] = {"prompts_per_gpu_job": prompts_per_gpu_job}
         self.process: subprocess.Popen | None = None
+        self.requests = ["slurm_partition=h100"]
+        # Commands here stand before SLURM's own.
+        self.bin = folder / "bin"
+
+    def replace(self, command: str, script: str) -> None:
+        """Let a shell script take the place of one of SLURM's commands, named $real in it."""
+        self.bin.mkdir(exist_ok=True)
+        path = self.bin / command
+        path.write_text(f"#!/bin/bash\nreal={shutil.which(command)}\n{script}\n")
+        path.chmod(0o755)
 
     def command(self, *arguments: str) -> list[str]:
         self.write()
         return [
             *(sys.executable, str(HERE / "impatient_snakemake.py")),
-            *("--snakefile", str(ROOT / "Snakefile")),
+            *("--snakefile", str(self.snakefile)),
             *("--directory", str(self.folder), "--workflow-profile", "none"),
             *("--profile", str(ROOT / "profiles" / "h100"), "--configfile", "study.yaml"),
-            *("--default-resources", "slurm_partition=h100"),
-            *("--slurm-status-command", "squeue"),
+            *("--default-resources", *self.requests),
             *("--latency-wait", "10"),
             *arguments,
         ]
@@ -94,6 +113,19 @@ class SlurmStudy(Workspace):
     @property
     def output(self) -> str:
         return (self.folder / "output.txt").read_text()
+
+    @property
+    def snakefile(self) -> Path:
+        return ROOT / "Snakefile"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        paths = [str(ROOT / "profiles" / "h100"), os.environ.get("PYTHONPATH", "")]
+        return {
+            "OMP_NUM_THREADS": "1",
+            "PYTHONPATH": os.pathsep.join(filter(None, paths)),
+            "PATH": f"{self.bin}{os.pathsep}{os.environ['PATH']}",
+        }
 
     def begin(self, *targets: str) -> None:
         """Start a run; what it prints goes to a file."""
@@ -103,7 +135,7 @@ class SlurmStudy(Workspace):
                 cwd=self.folder,
                 stdout=stream,
                 stderr=subprocess.STDOUT,
-                env=os.environ | {"OMP_NUM_THREADS": "1"},
+                env=os.environ | self.environment,
             )
         self.cluster.runs.append(self.process)
 
@@ -111,6 +143,15 @@ class SlurmStudy(Workspace):
         """Wait for a run that must succeed."""
         assert self.process is not None
         assert self.process.wait(PATIENCE) == 0, self.output
+
+    def fail(self) -> None:
+        """Wait for a run that must fail."""
+        assert self.process is not None
+        assert self.process.wait(PATIENCE) != 0, self.output
+
+    def says(self, text: str) -> None:
+        """Wait until a run has said something."""
+        wait_for(lambda: text in self.output, f"'{text}'")
 
     def finish(self, *targets: str) -> None:
         self.begin(*targets)
@@ -158,6 +199,20 @@ class SlurmStudy(Workspace):
         return None
 
 
+def _end(pid_file: Path, seconds: float = 20.0) -> None:
+    """End a daemon: those that use another one before it."""
+    if not pid_file.exists():
+        return
+    pid = int(pid_file.read_text())
+    deadline = time.monotonic() + seconds
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGTERM)
+        while time.monotonic() < deadline:
+            os.kill(pid, 0)
+            time.sleep(0.2)
+        os.kill(pid, signal.SIGKILL)
+
+
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     missing = [tool for tool in ("slurmctld", "slurmd", "munged") if not shutil.which(tool)]
@@ -172,8 +227,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         yield cluster
         cluster.empty()
     finally:
-        for pid in folder.glob("*.pid"):
-            os.kill(int(pid.read_text()), signal.SIGTERM)
+        for daemon in ("slurmd", "slurmctld", "slurmdbd", "mariadbd"):
+            _end(folder / f"{daemon}.pid")
         for link in Path("/etc/slurm").iterdir():
             if link.is_symlink() and link.readlink().parent == folder:
                 link.unlink()

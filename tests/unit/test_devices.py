@@ -1,5 +1,6 @@
 """Concurrent jobs on one machine take different GPUs."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -154,3 +155,27 @@ def test_devices_are_counted_by_device_files_without_nvidia_smi(machine, tmp_pat
     machine.setenv("PATH", str(tmp_path))
     expected = len(list(Path("/dev").glob("nvidia[0-9]*")))
     assert visible_devices() == tuple(map(str, range(expected)))
+
+
+def refuse_locks(monkeypatch):
+    """A file system without locks, which this machine has not."""
+
+    def flock(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", flock)
+
+
+def test_without_locks_an_allocation_takes_its_own_devices(machine):
+    refuse_locks(machine)
+    machine.setenv("SLURM_JOB_ID", "7")
+    said = []
+    with claim_device(1, said.append) as claimed:
+        assert claimed == ("0",)
+    assert "No locks available" in said[0] and said[0].endswith("first GPUs: 0")
+
+
+def test_without_locks_or_an_allocation_the_remedy_is_named(machine, tmp_path):
+    refuse_locks(machine)
+    with pytest.raises(InputError, match=f"{tmp_path}.* let TMPDIR name a folder"), claim_device(1):
+        raise AssertionError("nothing was claimed")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from huggingface_hub import constants
 
 from persona_geometry.errors import InputError
 from persona_geometry.model.hub import (
@@ -205,8 +206,7 @@ def test_impossible_name_and_unwritable_cache_are_named(hub: Hub, tmp_path: Path
 @pytest.fixture
 def snapshot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A cached model, laid out by hand, with two of its two weight files."""
-    monkeypatch.setenv("HF_HOME", str(tmp_path))
-    monkeypatch.delenv("HF_HUB_CACHE", raising=False)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
     folder = tmp_path / "hub" / "models--owner--model" / "snapshots" / COMMIT
     folder.mkdir(parents=True)
     (folder / "config.json").write_bytes(FILES["config.json"])
@@ -234,11 +234,20 @@ def test_interrupted_download_counts_as_none(snapshot: Path, tmp_path: Path) -> 
     assert "is not whole in" in said and "the hub cannot be reached to finish it" in said
 
 
-def test_cache_folder_named_outright_wins(
-    snapshot: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "elsewhere"))
-    assert cached_snapshot("owner/model", COMMIT) is None
-    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
-    monkeypatch.setenv("HF_HOME", str(tmp_path / "nowhere"))
-    assert cached_snapshot("owner/model", COMMIT) == snapshot
+@pytest.mark.parametrize(
+    ("variable", "folder"),
+    [("HF_HOME", "hub"), ("HF_HUB_CACHE", ""), ("HUGGINGFACE_HUB_CACHE", "")],
+)
+def test_cache_folder_is_that_of_the_client(tmp_path: Path, variable: str, folder: str) -> None:
+    names = ("HF_HOME", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "XDG_CACHE_HOME")
+    environment = {name: value for name, value in os.environ.items() if name not in names}
+    shown = subprocess.run(
+        [
+            *(sys.executable, "-c"),
+            "from persona_geometry.model.hub import cache_folder; print(cache_folder())",
+        ],
+        env=environment | {variable: str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert Path(shown.stdout.strip()) == tmp_path / folder, shown.stderr

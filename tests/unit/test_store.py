@@ -1,5 +1,8 @@
 """The store: whole files or none, exact round trips, and damage found."""
 
+import contextlib
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -145,3 +148,32 @@ def test_prune_keeps_what_a_study_uses_and_never_brings_back_a_gpu_job(store: St
     assert left == Receipt(frozenset("ab"), "model", {"cells": 3})
     grown = Item(item.prompt, ITEM, "r", {"A": "a", "B": "b", "C": "c"})
     assert list(shard_cells([grown], 1, store.receipts()).planned) == [name]
+
+
+@contextlib.contextmanager
+def as_another_user() -> Iterator[None]:
+    """Root becomes nobody for a while; others are already not root, whom no mode stops."""
+    user = os.geteuid()
+    os.seteuid(65_534 if user == 0 else user)
+    try:
+        yield
+    finally:
+        os.seteuid(user)
+
+
+def test_a_folder_that_may_not_be_written_is_named_with_its_owner(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    store, cells = Store("store"), tmp_path / "store" / "items" / "old" / "cells"
+    cells.mkdir(parents=True)
+    for folder in (tmp_path, *tmp_path.glob("store/**")):
+        folder.chmod(0o777)
+    with as_another_user():
+        store.check_writable(["old", "new"])
+    cells.chmod(0o555)
+    expected = f"store/items/old/cells belongs to {cells.owner()}, .*umask 002"
+    with as_another_user():
+        store.check_writable(["new"])
+        with pytest.raises(InputError, match=expected):
+            store.check_writable(["old"])

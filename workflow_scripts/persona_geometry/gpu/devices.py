@@ -55,8 +55,11 @@ def claim_device(n: int = 1, report: Callable[[str], object] = print) -> Iterato
     ends. Only devices that `CUDA_VISIBLE_DEVICES` already shows are claimed, so an allocation is
     never left. Without a GPU this does nothing and yields no ids.
 
-    Raises InputError where the machine can never serve the job, and RuntimeError where CUDA has
-    started already, which would make the claim void.
+    Where the temporary folder takes no locks, an allocation of a scheduler, whose devices are its
+    own, is served without.
+
+    Raises InputError where the machine can never serve the job, or takes no locks, and RuntimeError
+    where CUDA has started already, which would make the claim void.
     """
     devices = visible_devices()
     if not devices or n == 0:
@@ -71,7 +74,10 @@ def claim_device(n: int = 1, report: Callable[[str], object] = print) -> Iterato
     if torch is not None and torch.cuda.is_initialized():
         raise RuntimeError("claim_device must be called before CUDA starts")
     with ExitStack() as held:
-        claimed = _lock(devices, n, held, report)
+        try:
+            claimed = _lock(devices, n, held, report)
+        except OSError as error:
+            claimed = _unlocked(devices[:n], error, report)
         before = os.environ.get("CUDA_VISIBLE_DEVICES")
         os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(claimed)
         try:
@@ -104,8 +110,25 @@ def _lock(
         time.sleep(POLL_SECONDS)
 
 
+def _unlocked(
+    devices: tuple[str, ...], error: OSError, report: Callable[[str], object]
+) -> tuple[str, ...]:
+    """The devices to take without locks, which only an allocation can."""
+    trouble = f"No file can be locked in the temporary folder {tempfile.gettempdir()} ({error})"
+    if _allocation() is None:
+        raise InputError(
+            f"{trouble}, so two jobs could take one GPU: let TMPDIR name a folder on a local disk."
+        ) from error
+    report(f"{trouble}; taking the allocation's first GPUs: {', '.join(devices)}")
+    return devices
+
+
+def _allocation() -> str | None:
+    return next((os.environ[name] for name in ALLOCATIONS if name in os.environ), None)
+
+
 def _lock_folder() -> Path:
-    allocation = next((os.environ[name] for name in ALLOCATIONS if name in os.environ), "machine")
+    allocation = _allocation() or "machine"
     name = f"persona-geometry-devices-{os.getuid()}"
     folder = Path(tempfile.gettempdir()) / name / re.sub(r"\W", "_", allocation)
     folder.parent.mkdir(mode=0o700, exist_ok=True)
@@ -117,8 +140,10 @@ def _try_lock(folder: Path, device: str, taken: ExitStack) -> bool:
     descriptor = os.open(folder / re.sub(r"\W", "_", device), os.O_CREAT | os.O_RDWR, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    except OSError as error:
         os.close(descriptor)
-        return False
+        if isinstance(error, BlockingIOError):
+            return False
+        raise
     taken.callback(os.close, descriptor)
     return True

@@ -5,7 +5,6 @@ that cannot be had is known before a GPU is asked for.
 """
 
 import contextlib
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,16 +20,19 @@ WANTED = ("*.safetensors", "*.json", "*.txt", "*.model", "*.tiktoken", "*.jinja"
 
 
 def cache_folder() -> Path:
-    """The local cache of hub models: where HF_HUB_CACHE, or else HF_HOME, says."""
-    general = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")) / "huggingface"
-    home = Path(os.environ.get("HF_HOME", general))
-    return Path(os.path.expandvars(os.environ.get("HF_HUB_CACHE", home / "hub"))).expanduser()
+    """The local cache of hub models, where the hub's own client keeps it.
+
+    Read from HF_HUB_CACHE, HUGGINGFACE_HUB_CACHE or HF_HOME when the process first asks.
+    """
+    from huggingface_hub import constants
+
+    return Path(constants.HF_HUB_CACHE)
 
 
 def cached_snapshot(name: str, revision: str) -> Path | None:
     """Folder of a hub model in the local cache, or None where it is not there or not whole.
 
-    Needs neither network nor imports.
+    Needs no network.
     """
     folder = cache_folder() / f"models--{name.replace('/', '--')}" / "snapshots" / revision
     return folder if _has_weights(folder) else None

@@ -30,6 +30,7 @@ from persona_geometry.store.packing import pack, unpack
 
 DIVERGENCES = ("js", "kl_pq", "kl_qp")
 RECEIPTS = {"cells": "receipts", "responses": "response_receipts"}
+KINDS = ("cells", "pairs")
 Certified = Literal["cells", "responses"]
 
 REPAIR = (
@@ -283,6 +284,25 @@ class Store:
         """
         return _read_object(self.model_path(key))
 
+    # Another user's
+
+    def check_writable(self, items: Iterable[str]) -> None:
+        """Check that this user may add results of these items, before they are computed.
+
+        Raises:
+            InputError: a folder belongs to another user, who does not let this one write.
+        """
+        folders = [self.root / name for name in ("responses", "models", *RECEIPTS.values())]
+        folders += [self.root / "items" / item / kind for item in items for kind in KINDS]
+        for folder in folders:
+            there = next(filter(os.path.exists, (folder, *folder.parents)))
+            if not os.access(there, os.W_OK | os.X_OK, effective_ids=True):
+                raise InputError(
+                    f"{there} belongs to {_owner(there)}, and you may not write in it: let its "
+                    f"owner run 'chmod -R g+rwX {self.root.resolve()}' and work under umask 002, "
+                    f"in a group that you share, or keep a store of your own."
+                )
+
     # What is missing
 
     def missing(self, item: str, cells: Sequence[str]) -> tuple[list[str], np.ndarray]:
@@ -385,6 +405,13 @@ def _pairs_in(path: Path) -> tuple[list[str], np.ndarray]:
             return json.loads(stream.metadata()["cells"]), stream.get_tensor("pairs")
     except SafetensorError as error:
         raise _damaged(path) from error
+
+
+def _owner(path: Path) -> str:
+    try:
+        return path.owner()
+    except KeyError:
+        return f"user {path.stat().st_uid}"
 
 
 def _finished(folder: Path) -> list[Path]:

@@ -76,6 +76,11 @@ def schedule_jobs(
     return Schedule(by_prompt, shard_cells(items, per_job, cell_receipts), responses)
 
 
+def planned_items(schedule: Schedule) -> list[str]:
+    """Keys of the items whose cells are still to be computed."""
+    return [item.key for group in schedule.cells.planned.values() for item in group]
+
+
 def first_names(items: Sequence[Item], most: int = 5) -> str:
     """The prompts of some items, the first few by name, for a message."""
     names = [item.prompt.name for item in items]

@@ -1,0 +1,38 @@
+"""What a refused sbatch means: no, or not now."""
+
+import itertools
+import re
+from collections.abc import Iterator
+
+# Words of refusals that asking again does not change.
+FOR_GOOD = re.compile(
+    r"invalid (account|partition|qos|generic resource|wckey|feature|constraint|job array"
+    r"|reservation|user|numeric|node|number|gpu|--|\w+ specification)"
+    r"|requested node configuration is not available"
+    r"|requested gres|requested time limit is invalid|requested partition configuration"
+    r"|more processors requested|memory specification can not be satisfied"
+    r"|unrecognized option|unknown option|permission denied|not permitted|can ?not be run"
+    r"|command not found",
+    re.IGNORECASE,
+)
+LONGEST_PAUSE = 300
+
+
+def is_for_good(refusal: str) -> bool:
+    """Whether the same request would be refused again: an account, a partition, a limit is wrong.
+
+    Whatever else a refusal says (a controller that does not answer, too many jobs, words that are
+    not known here) may pass.
+    """
+    return bool(FOR_GOOD.search(refusal))
+
+
+def said(report: str) -> str:
+    """What sbatch itself said, out of the plugin's report of it."""
+    quoted = re.search(r"The error message was '(.*?)'\.?\n", report + "\n", re.DOTALL)
+    return " ".join((quoted[1] if quoted else report).split())
+
+
+def pauses() -> Iterator[int]:
+    """Seconds until the next attempts: 10, 20, 40, and 300 in the end."""
+    return (min(10 * 2**n, LONGEST_PAUSE) for n in itertools.count())

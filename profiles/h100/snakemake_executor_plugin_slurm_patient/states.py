@@ -1,0 +1,82 @@
+"""What SLURM knows of jobs, and what follows from it."""
+
+import subprocess
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+ANSWER_SECONDS = 60.0
+FAILED = ("CANCELLED", "DEADLINE", "FAILED", "OUT_OF_MEMORY", "TIMEOUT")
+TAKEN_AWAY = ("PREEMPTED", "NODE_FAIL", "BOOT_FAIL", "REVOKED")
+# A job that goes back to the queue may be seen in one of those states on its way.
+REQUEUE_SECONDS = 30.0
+# Reasons of a queue that moves.
+ORDINARY = ("", "None", "Priority", "Resources", "BeginTime", "Cleaning", "Prolog")
+
+Verdict = Literal["done", "failed", "taken away", "waiting", "active"]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A job's state, in SLURM's long words, and why it waits, if it does."""
+
+    state: str
+    reason: str = ""
+
+    def verdict(self, seconds: float) -> Verdict:
+        """What to do about a job that has been seen so for some seconds."""
+        if self.state == "COMPLETED":
+            return "done"
+        if self.state in FAILED:
+            return "failed"
+        if self.state in TAKEN_AWAY and seconds >= REQUEUE_SECONDS:
+            return "taken away"
+        return "waiting" if self.state == "PENDING" else "active"
+
+
+def queued(run: str) -> list[str]:
+    """The question for all jobs of a run that SLURM's controller remembers."""
+    return ["squeue", "--noheader", "--states=all", f"--name={run}", "--format=%i|%T|%r"]
+
+
+def accounted(jobs: Iterable[str]) -> list[str]:
+    """The question for jobs by number, finished long ago or not."""
+    return [
+        *("sacct", "--noheader", "--parsable2", "--allocations", "--format=JobIDRaw,State"),
+        f"--jobs={','.join(jobs)}",
+    ]
+
+
+def ask(question: Sequence[str]) -> dict[str, Seen] | str:
+    """Jobs by number or, where the question was refused, why."""
+    try:
+        ran = subprocess.run(question, capture_output=True, text=True, timeout=ANSWER_SECONDS)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return str(error)
+    if ran.returncode != 0:
+        return f"{question[0]}: {ran.stderr.strip() or f'exit status {ran.returncode}'}"
+    seen = {}
+    for line in ran.stdout.splitlines():
+        job, state, reason = (*line.strip().split("|"), "", "")[:3]
+        if job and state:
+            # "CANCELLED by 1000"
+            seen[job] = Seen(state.split()[0], reason)
+    return seen
+
+
+def ask_both(run: str, jobs: Sequence[str], accounting: bool) -> tuple[dict[str, Seen], str]:
+    """What squeue says of jobs, and sacct of those that squeue does not know (any more).
+
+    Returns:
+        Jobs by number, and why a question was refused, if one was.
+    """
+    seen = ask(queued(run))
+    refused = seen if isinstance(seen, str) else ""
+    known = {} if isinstance(seen, str) else seen
+    unknown = [job for job in jobs if job not in known]
+    if unknown and accounting:
+        also = ask(accounted(unknown))
+        if isinstance(also, str):
+            return known, also
+        return known | also, refused if set(unknown) - set(also) else ""
+    return known, refused
