@@ -78,6 +78,7 @@ def test_one_gpu_job_a_prompt_where_asked_for(workspace: Workspace) -> None:
     workspace.config["execution"]["prompts_per_gpu_job"] = 1
     assert workspace.jobs(TARGET)["teacher_force"] == len(workspace.prompts)
 
+
 def test_a_layer_that_the_model_lacks_is_refused_before_any_gpu_job(workspace: Workspace) -> None:
     workspace.config["geometry"] = {"layers": [0, 99], "headline_layer": 0}
     said = workspace.run(DIVERGENCES, fails=True)
