@@ -16,13 +16,14 @@ from whole_study import aligned
 from persona_geometry.rdms.triangle import square
 from persona_geometry.report.summary import summarize
 from persona_geometry.report.text import direction, interval, number
-from persona_geometry.rsa import gates
+from persona_geometry.rsa import gates, significance
 from persona_geometry.rsa.catalogue import Scope
 from persona_geometry.rsa.intervals import Spread, t_interval
 from persona_geometry.rsa.noise_ceiling import noise_ceiling
 from persona_geometry.rsa.pairs import check_predictions
 from persona_geometry.rsa.power import statement
 from persona_geometry.rsa.reasons import layer_reasons
+from persona_geometry.rsa.significance import significant
 from persona_geometry.study.sections import Gate
 
 COMPARISONS = (">", ">=", "<", "<=")
@@ -300,6 +301,19 @@ def test_a_p_is_written_on_its_side_of_the_level(alignment: dict[str, Any], p: f
     ]
     assert len(shown) == 9
     assert {x <= 0.05 for x in shown} == {p <= 0.05}
+
+
+def test_one_rule_says_whether_a_p_is_small() -> None:
+    p = np.array([0.0499, 0.05, np.nextafter(0.05, 1), np.nan])
+    assert (
+        significant(p).tolist() == [bool(significant(x)) for x in p] == [True, True, False, False]
+    )
+    assert significant(None) is False
+    folder = Path(significance.__file__).parents[1]
+    by_hand = re.compile(r"[<>]=? *(?:[a-z.]*LEVEL\b|ALPHA\b|THRESHOLD\b|0?\.05\b)")
+    files = [f for f in folder.rglob("*.[pj]*") if "vendor" not in f.parts and f.suffix != ".pyc"]
+    compared = {f.name for f in files if by_hand.search(f.read_text())}
+    assert len(files) > 100 and compared == {"significance.py"}
 
 
 @pytest.mark.parametrize("above", [0, 1, 2, 3])

@@ -75,11 +75,12 @@ def correlation_intervals(found: LeftOut) -> dict[str, dict[str, Any]]:
 
 
 def difference_intervals(found: LeftOut) -> dict[str, dict[str, Any]]:
-    """95 % intervals of a difference, Student's t, over personas, prompts and both."""
+    """95 % intervals of a difference of correlations, Student's t, cut to [-2, 2], over personas,
+    prompts and both."""
     if not np.isfinite(found.value):
         return _none(CONSTANT)
     return {
-        kind: t_interval(found.value, spread) | {"method": METHOD}
+        kind: t_interval(found.value, spread, 2.0) | {"method": METHOD}
         for kind, spread in found.spreads().items()
     }
 

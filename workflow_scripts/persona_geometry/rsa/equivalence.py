@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from scipy.stats import t as student_t
 
-ALPHA = 0.05
+from persona_geometry.rsa.significance import significant
+
 EQUAL, BEYOND, UNDECIDED = "equivalent", "beyond", "undecided"
 
 
@@ -40,6 +41,8 @@ def equivalence(
     inner, outer = (float(sign * abs(value) + bound) for sign in (-1, 1))
     # The nearer bound decides; with a wide spread the other one may too.
     p = float(max(student_t.sf(inner / se, df), student_t.sf(outer / se, df)))
-    beyond = bool(student_t.cdf(inner / se, df) <= ALPHA / 2)
-    verdict = EQUAL if p <= ALPHA else BEYOND if beyond else UNDECIDED
+    beyond = significant(
+        2 * float(student_t.cdf(inner / se, df))
+    )  # at half the level on either side
+    verdict = EQUAL if significant(p) else BEYOND if beyond else UNDECIDED
     return result | {"p": p, "verdict": verdict}

@@ -141,7 +141,7 @@
   const drawCurve = () => {
     const layers = Object.keys(data.curve).map(Number).sort((a, b) => a - b);
     const rho = layers.map((l) => data.curve[l].spearman);
-    const found = layers.map((l) => data.curve[l].family_wise_p !== null && data.curve[l].family_wise_p < data.level);
+    const found = layers.map((l) => data.found[l]);
     const held = layers.filter((l) => data.intervals[l] && data.intervals[l].low !== null);
     const shapes = [{ type: "line", xref: "x", yref: "paper", x0: data.headline, x1: data.headline, y0: 0, y1: 1, line: { dash: "dash", width: 2, color: color("bad") } }];
     const notes = [];
