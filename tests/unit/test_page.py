@@ -27,6 +27,8 @@ from persona_geometry.report.page.prose import html as prose
 from persona_geometry.report.page.render import CHARTS, render_study
 from persona_geometry.report.sourced import mark, plain, sourced
 from persona_geometry.report.text import count, number
+from persona_geometry.rsa.noise_ceiling import noise_ceiling
+from persona_geometry.rsa.reliability import split_prompts
 from persona_geometry.study.config import read_study
 
 ROOT = Path(__file__).parents[2]
@@ -195,10 +197,12 @@ def test_an_unfounded_report_is_not_written(study: dict[str, Any], whole: dict[s
 
 def bare(alignment: dict[str, Any]) -> None:
     """As where both matrices are from files, without clusters, anchor or prompts."""
-    alignment |= {"n_prompts": None, "anchor": None, "noise_ceiling": None, "geometries": {}}
+    alignment |= {"n_prompts": None, "anchor": None, "geometries": {}}
+    alignment["noise_ceiling"] = noise_ceiling(None, 5, 0)
     for layer in alignment["layers"].values():
         layer |= dict.fromkeys(("stratified_mantel_p", "stratified_mantel_null", "with_anchor"))
-        layer |= dict.fromkeys(("stratified_power", "per_prompt", "split_prompts", "predictions"))
+        layer |= dict.fromkeys(("stratified_power", "per_prompt", "predictions"))
+        layer["split_prompts"] = split_prompts(None, None, 5, 0)
         layer |= dict.fromkeys(("partial_fine", "partial_joint", "residual_anchor", "cka"))
 
 

@@ -22,7 +22,7 @@ from persona_geometry.rsa.intervals import Spread, t_interval
 from persona_geometry.rsa.noise_ceiling import noise_ceiling
 from persona_geometry.rsa.pairs import check_predictions
 from persona_geometry.rsa.power import statement
-from persona_geometry.rsa.reasons import layer_reasons
+from persona_geometry.rsa.reasons import reasons
 from persona_geometry.rsa.significance import significant
 from persona_geometry.study.sections import Gate
 
@@ -159,7 +159,7 @@ def test_a_gate_on_a_p_that_cannot_be_so_small_is_not_evaluated(
 def test_a_ratio_to_what_is_not_positive_is_not_evaluated(whole_rho: float | None) -> None:
     cutoffs = {"8": 0.4, "full": whole_rho, "ratio": {"8": 0.8 if whole_rho == 0.5 else None}}
     statistics = {"spearman": whole_rho, "cutoffs": cutoffs}
-    statistics["reasons"] = layer_reasons(statistics, {})
+    statistics["reasons"] = reasons(statistics, {})
     gate = {"statistic": "cutoffs.ratio.8", "comparison": ">=", "threshold": 0.3}
     found = evaluated(gate, statistics)
     assert found["passed"] is (True if whole_rho == 0.5 else None)

@@ -14,7 +14,7 @@ import numpy as np
 
 from persona_geometry.comparison.matching import Strata
 from persona_geometry.rdms.rdm import Rdm
-from persona_geometry.rsa.bootstrap import CONSTANT, weighted_spearman
+from persona_geometry.rsa.bootstrap import weighted_spearman
 from persona_geometry.rsa.intervals import (
     Spread,
     combined,
@@ -24,6 +24,7 @@ from persona_geometry.rsa.intervals import (
 )
 from persona_geometry.rsa.jackknife import Jackknife, jackknife, spreads
 from persona_geometry.rsa.permutation import ROUNDING, Permutations, mantel, share
+from persona_geometry.rsa.reasons import CONSTANT
 
 METHOD = "paired jackknife"
 KINDS = ("personas", "prompts", "dual")

@@ -12,9 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from persona_geometry.rsa.bootstrap import CONSTANT
 from persona_geometry.rsa.permutation import orthonormal_basis
-from persona_geometry.rsa.reasons import TOO_FEW_PAIRS
+from persona_geometry.rsa.reasons import CONSTANT, TOO_FEW_PAIRS
 from persona_geometry.rsa.residual import FEWEST_LEFT
 
 PREDICTORS = ("cosine", "clusters", "radial", "lexical")

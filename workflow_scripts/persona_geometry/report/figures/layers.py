@@ -142,7 +142,7 @@ def layer_curve(alignment: dict[str, Any]) -> tuple[Figure, pd.DataFrame]:
                 label=label,
             )
     ceiling = alignment["noise_ceiling"]
-    if ceiling and ceiling["rho_ceiling"] is not None:
+    if ceiling["rho_ceiling"] is not None:
         axis.axhspan(ceiling["low"], ceiling["high"], color=NEUTRAL, alpha=0.35, lw=0)
         axis.axhline(ceiling["rho_ceiling"], color=NEUTRAL, lw=0.9, label="Noise ceiling")
     headline = alignment["headline_layer"]
