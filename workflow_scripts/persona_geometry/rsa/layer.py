@@ -80,7 +80,7 @@ class Layer:
     def divergence(self) -> Rdm:
         return self.primary.divergence["full"]
 
-    @property
+    @cached_property
     def vectors(self) -> np.ndarray | None:
         """(Q, N, d) vectors per prompt and persona, where there are any."""
         return (self.primary.vectors or {}).get(self.number)
