@@ -431,7 +431,7 @@ def contrast_row(kind: str, agreements: tuple[float, ...], seed: int) -> str:
             equal.append(edge == EQUAL)
             beyond.append(edge == BEYOND)
             near.append(within == EQUAL)
-    cells = [", ".join(map(str, agreements)), kind, f"{np.mean(truths):.2f}"]
+    cells = [", ".join(map(str, agreements)), kind, f"{np.mean(truths):z.2f}"]
     cells += [f"{np.std(errors):.3f}", rate(held), f"{np.mean(widths):.3f}"]
     cells += map(rate, (equal, beyond)) if agreements[0] != agreements[1] else ["", ""]
     return f"| {' | '.join([*cells, rate(near)])} |"
@@ -475,7 +475,7 @@ def equality_table() -> None:
             cells = list(map(rate, map(list, zip(*found, strict=True))))
             if number == 0:
                 cells[:2] = "", ""
-            cells = [SCENARIOS[number].name, str(prompts), f"{truth:.2f}", *cells]
+            cells = [SCENARIOS[number].name, str(prompts), f"{truth:z.2f}", *cells]
             print(f"| {' | '.join(cells)} |", flush=True)
 
 
