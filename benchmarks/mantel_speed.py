@@ -6,17 +6,20 @@ Needs scikit-bio (`pip install scikit-bio==0.7.4`). Both sides get the same matr
 process, take turns, and are timed by wall clock and by processor time of all threads; the fastest
 turn of each counts. The alignments, each in a process of its own, are of 20 personas and 20
 prompts (four layers in full, 28 as a curve), of 20 personas and 1,000 prompts (one layer in full,
-and four, 28 as a curve), and of 200 personas without prompts (28 layers as a curve: their tests,
+and four, 28 as a curve), of 20 personas and 20 prompts with all that a config can ask for beside,
+and of 200 personas without prompts (28 layers as a curve: their tests,
 jackknives and the set of their peak; and with one of them in full). Vectors of single prompts are
 read from a file, as in a study. Prints Markdown tables.
 """
 
 import argparse
+import itertools
 import multiprocessing
 import resource
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +44,7 @@ ALIGNMENT_SIZES = {  # personas, prompts, layers in full
 WIDTH = 3584
 MANTEL_SIZES = ((19, 28, 100_000), (200, 4, 10_000))
 CLUSTER_SIZES = (4, 3, 2, 2)
+ASKED = {"comparators": ["rho_a", "tau_a", "whitened_cosine"], "smallest_effect": 0.2}
 SETTINGS = {
     "permutations": 100_000,
     "seed": 42,
@@ -157,10 +161,30 @@ def compare(n: int, layers: int, permutations: int, repeats: int) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
-def measure_alignment(n: int, prompts: int, layers: tuple[int, ...], path: Path) -> tuple:
+def with_everything(whole: Geometries) -> Geometries:
+    """The same with outcomes, KL, the words of system prompts, and three other geometries."""
+    rng, names = np.random.default_rng(2), whole.personas
+    pairs = list(itertools.permutations([n for n in names if n != whole.anchor], 2))
+    values = rng.standard_normal(len(pairs)).tolist()
+    return replace(
+        whole,
+        others=dict.fromkeys(
+            ("mean_centered", "components_removed", "response_mean"), whole.cosine
+        ),
+        lexical=whole.divergence["full"],
+        kl=rng.random((len(names), len(names))),
+        outcomes=[(*pair, value) for pair, value in zip(pairs, values, strict=True)],
+    )
+
+
+def measure_alignment(
+    n: int, prompts: int, layers: tuple[int, ...], path: Path, everything: bool = False
+) -> tuple:
     """Wall-clock and processor seconds of an alignment, and MB at its peak and before it."""
     whole = study(n, prompts, read_layer_vectors(path).layers if prompts else {})
-    settings = Alignment.of(**SETTINGS)
+    if everything:
+        whole = with_everything(whole)
+    settings = Alignment.of(**SETTINGS | (ASKED if everything else {}))
     before = peak_mb()
     wall, processor = timed(
         lambda: align(whole, settings, layers, layers[0], "speed", "js", lambda _line: None)
@@ -211,6 +235,9 @@ def main() -> None:
             if prompts:
                 alone(write_vectors, path, n, prompts, layers)
             show(name, alone(measure_alignment, n, prompts, layers, path))
+            if prompts == n:
+                found = alone(measure_alignment, n, prompts, layers, path, True)
+                show(f"{name}, with all that can be asked for", found)
     show("200 personas, curve alone", alone(measure_curve, 200))
     print()
     print(
