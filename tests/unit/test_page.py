@@ -14,7 +14,7 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from named import named
+from named import named, stacked
 from whole_study import CLUSTERS, NAMES, PROMPTS, aligned
 
 from persona_geometry.model.token_texts import token_texts
@@ -216,12 +216,19 @@ def single(alignment: dict[str, Any]) -> None:
     alignment["n_prompts"] = 1
 
 
+def unsplit(alignment: dict[str, Any]) -> None:
+    js = stacked(np.random.default_rng(0).random((2, 4, 4)))
+    alignment["noise_ceiling"] = noise_ceiling(js, 0, 0)
+    for layer in alignment["layers"].values():
+        layer["split_prompts"] = split_prompts(np.ones((2, 4, 3)), js, 0, 0)
+
+
 def named_by_numbers(alignment: dict[str, Any]) -> None:
     alignment["study"] = "7B-2nd_run"
     alignment["warnings"] = ["At layer 2 every cosine is 0.97 or more & so on <i>."]
 
 
-@pytest.mark.parametrize("kind", [bare, failing, single, named_by_numbers])
+@pytest.mark.parametrize("kind", [bare, failing, single, unsplit, named_by_numbers])
 def test_every_kind_of_study_has_a_page(
     whole: dict[str, Any], study: dict[str, Any], kind: Any
 ) -> None:

@@ -145,6 +145,8 @@ def test_every_null_says_why_and_no_reason_is_given_for_what_has_a_value(name: s
         ("no anchor", "with_anchor", NEEDS["anchor"]),
         ("no bootstrap", "bootstrap", NEEDS["bootstrap"]),
         ("no clusters", "stratified_mantel_p", NEEDS["strata"]),
+        ("no clusters", "leave_out.p1.partial_joint", NEEDS["clusters"]),
+        ("a flat layer", "leave_out.p1.spearman", "does not vary"),
         ("no outcomes", "kl_asymmetry", NEEDS["outcomes"]),
         ("no smallest effect", "equivalence", NEEDS["smallest effect"]),
         ("no comparators", "comparators.rho_a", "alignment.comparators names none."),

@@ -36,7 +36,7 @@ WHY = {
     "decoupling": RADIAL,
     "dispersion": "The cosine distances do not vary.",
     "jackknife": "Without a persona fewer than three pairs are left, or they do not vary.",
-    "leave_out": "Without the persona too little is left that varies.",
+    "leave_out": "Without the persona a geometry does not vary beyond what is taken out.",
     "predictions": "alignment.predictions names no pairs.",
     "stratified_power.detectable_rho": UNREACHED,
     "stratified_power.observed_rho": "A geometry does not vary within clusters.",
@@ -113,7 +113,7 @@ def _unexplained(found: Any, path: tuple[str, ...] = ()) -> Iterator[str]:
 
 def _is_unit(key: str, path: tuple[str, ...]) -> bool:
     """Whether a key is the number of a layer or quantile, or the name of a prompt or persona."""
-    of_units = path == ("leave_out",) or path[-1:] == ("quantiles",)
+    of_units = path[-1:] == ("quantiles",)
     of_units |= path[:1] in (("per_prompt",), ("jackknife",)) and len(path) == 2
     of_layers = path[:1] in (("layer_curve",), ("across_layers",), ("geometries",))
     return of_units or (of_layers and key.isdigit())
