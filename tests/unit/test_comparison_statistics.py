@@ -128,6 +128,16 @@ def test_a_difference_leaves_the_same_out_of_both(theirs: list[str]) -> None:
     assert interval["prompts"]["se"] == pytest.approx(np.sqrt(sum(map(spread, groups))))
 
 
+@pytest.mark.parametrize("value", [-1.9, 0.0, 1.9])
+def test_intervals_of_differences_end_within_what_a_difference_can_be(value: float) -> None:
+    wide = value + np.array([-0.5, 0.5, -0.5, 0.5, -0.5, 0.5])
+    found = difference_intervals(LeftOut(value, wide, (wide,)))
+    for kind in ("personas", "prompts", "dual"):
+        low, high = found[kind]["low"], found[kind]["high"]
+        assert -2 <= low < value < high <= 2
+        assert (low, high) == (-2, 2) if value == 0 else -2 in (low, high) or 2 in (low, high)
+
+
 def cosine(vectors: np.ndarray) -> np.ndarray:
     unit = vectors.mean(0) / np.linalg.norm(vectors.mean(0), axis=1, keepdims=True)
     return 1 - unit @ unit.T

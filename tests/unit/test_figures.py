@@ -309,7 +309,11 @@ def test_figures_are_written_in_three_forms(tmp_path: Path) -> None:
 
 
 POINT = {"spearman": 0.5, "mantel_p": 0.01, "family_wise_p": 0.01}
-CURVE = {"layer_curve": {"0": POINT, "1": POINT}, "noise_ceiling": None, "headline_layer": 0}
+CURVE = {
+    "layer_curve": {"0": POINT, "1": POINT},
+    "noise_ceiling": {"rho_ceiling": None},
+    "headline_layer": 0,
+}
 
 
 def test_importing_and_drawing_change_nothing_of_matplotlib(tmp_path: Path) -> None:

@@ -16,13 +16,14 @@ from whole_study import aligned
 from persona_geometry.rdms.triangle import square
 from persona_geometry.report.summary import summarize
 from persona_geometry.report.text import direction, interval, number
-from persona_geometry.rsa import gates
+from persona_geometry.rsa import gates, significance
 from persona_geometry.rsa.catalogue import Scope
 from persona_geometry.rsa.intervals import Spread, t_interval
 from persona_geometry.rsa.noise_ceiling import noise_ceiling
 from persona_geometry.rsa.pairs import check_predictions
 from persona_geometry.rsa.power import statement
-from persona_geometry.rsa.reasons import layer_reasons
+from persona_geometry.rsa.reasons import reasons
+from persona_geometry.rsa.significance import significant
 from persona_geometry.study.sections import Gate
 
 COMPARISONS = (">", ">=", "<", "<=")
@@ -158,7 +159,7 @@ def test_a_gate_on_a_p_that_cannot_be_so_small_is_not_evaluated(
 def test_a_ratio_to_what_is_not_positive_is_not_evaluated(whole_rho: float | None) -> None:
     cutoffs = {"8": 0.4, "full": whole_rho, "ratio": {"8": 0.8 if whole_rho == 0.5 else None}}
     statistics = {"spearman": whole_rho, "cutoffs": cutoffs}
-    statistics["reasons"] = layer_reasons(statistics, {})
+    statistics["reasons"] = reasons(statistics, {})
     gate = {"statistic": "cutoffs.ratio.8", "comparison": ">=", "threshold": 0.3}
     found = evaluated(gate, statistics)
     assert found["passed"] is (True if whole_rho == 0.5 else None)
@@ -300,6 +301,19 @@ def test_a_p_is_written_on_its_side_of_the_level(alignment: dict[str, Any], p: f
     ]
     assert len(shown) == 9
     assert {x <= 0.05 for x in shown} == {p <= 0.05}
+
+
+def test_one_rule_says_whether_a_p_is_small() -> None:
+    p = np.array([0.0499, 0.05, np.nextafter(0.05, 1), np.nan])
+    assert (
+        significant(p).tolist() == [bool(significant(x)) for x in p] == [True, True, False, False]
+    )
+    assert significant(None) is False
+    folder = Path(significance.__file__).parents[1]
+    by_hand = re.compile(r"[<>]=? *(?:[a-z.]*LEVEL\b|ALPHA\b|THRESHOLD\b|0?\.05\b)")
+    files = [f for f in folder.rglob("*.[pj]*") if "vendor" not in f.parts and f.suffix != ".pyc"]
+    compared = {f.name for f in files if by_hand.search(f.read_text())}
+    assert len(files) > 100 and compared == {"significance.py"}
 
 
 @pytest.mark.parametrize("above", [0, 1, 2, 3])

@@ -15,7 +15,7 @@ import numpy as np
 from persona_geometry.comparison.matching import Strata
 from persona_geometry.rdms.rdm import Rdm
 from persona_geometry.rdms.triangle import doubled_ranks
-from persona_geometry.rsa.bootstrap import CONSTANT, weighted_spearman
+from persona_geometry.rsa.bootstrap import weighted_spearman
 from persona_geometry.rsa.intervals import (
     Spread,
     combined,
@@ -25,6 +25,7 @@ from persona_geometry.rsa.intervals import (
 )
 from persona_geometry.rsa.jackknife import Jackknife, jackknife, spreads
 from persona_geometry.rsa.permutation import ROUNDING, Permutations, mantel, share
+from persona_geometry.rsa.reasons import CONSTANT
 
 METHOD = "paired jackknife"
 KINDS = ("personas", "prompts", "dual")
@@ -76,11 +77,12 @@ def correlation_intervals(found: LeftOut) -> dict[str, dict[str, Any]]:
 
 
 def difference_intervals(found: LeftOut) -> dict[str, dict[str, Any]]:
-    """95 % intervals of a difference, Student's t, over personas, prompts and both."""
+    """95 % intervals of a difference of correlations, Student's t, cut to [-2, 2], over personas,
+    prompts and both."""
     if not np.isfinite(found.value):
         return _none(CONSTANT)
     return {
-        kind: t_interval(found.value, spread) | {"method": METHOD}
+        kind: t_interval(found.value, spread, 2.0) | {"method": METHOD}
         for kind, spread in found.spreads().items()
     }
 

@@ -5,9 +5,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from persona_geometry.errors import InputError
 from persona_geometry.model.attention import attention_kernel
 from persona_geometry.model.hub import known_config
+from persona_geometry.probe.files import read_directions
 from persona_geometry.study.checks import check_study
 from persona_geometry.study.form import check_form
 from persona_geometry.study.sections import (
@@ -56,6 +59,16 @@ class Study:
     def clusters(self) -> dict[str, str]:
         """Fine cluster of every persona that has one."""
         return {p.name: p.cluster for p in self.personas if p.cluster is not None}
+
+    @cached_property
+    def directions(self) -> tuple[dict[str, np.ndarray], list[str]] | None:
+        """What the intervention's file holds (`probe.files.read_directions`), read once.
+
+        Raises:
+            InputError: the file is missing, damaged, or holds no directions.
+        """
+        path = self.intervention.directions
+        return None if path is None else read_directions(path)
 
     @property
     def persona_names(self) -> list[str]:

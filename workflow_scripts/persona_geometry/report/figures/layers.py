@@ -17,7 +17,7 @@ from persona_geometry.report.figures.style import (
     in_house_style,
 )
 from persona_geometry.report.text import p_value
-from persona_geometry.rsa.power import LEVEL
+from persona_geometry.rsa.significance import LEVEL, significant
 
 STATISTICS = {
     "spearman": "Raw",
@@ -127,8 +127,8 @@ def layer_curve(alignment: dict[str, Any]) -> tuple[Figure, pd.DataFrame]:
     axis.plot(table["layer"], table["spearman"].astype(float), color=PALETTE[0], lw=1.2, zorder=2)
     p = table["family_wise_p"].astype(float)  # nan where there is none
     for chosen, fill, label in (
-        (p <= LEVEL, PALETTE[0], f"Family-wise p ≤ {LEVEL}"),
-        (p > LEVEL, "white", f"Family-wise p > {LEVEL}"),
+        (significant(p), PALETTE[0], f"Family-wise p ≤ {LEVEL}"),
+        (p.notna() & ~significant(p), "white", f"Family-wise p > {LEVEL}"),
     ):
         if chosen.any():
             axis.scatter(
@@ -142,7 +142,7 @@ def layer_curve(alignment: dict[str, Any]) -> tuple[Figure, pd.DataFrame]:
                 label=label,
             )
     ceiling = alignment["noise_ceiling"]
-    if ceiling and ceiling["rho_ceiling"] is not None:
+    if ceiling["rho_ceiling"] is not None:
         axis.axhspan(ceiling["low"], ceiling["high"], color=NEUTRAL, alpha=0.35, lw=0)
         axis.axhline(ceiling["rho_ceiling"], color=NEUTRAL, lw=0.9, label="Noise ceiling")
     headline = alignment["headline_layer"]
