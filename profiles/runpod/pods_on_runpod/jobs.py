@@ -290,7 +290,10 @@ class Jobs:
             try:
                 # The shared list is enough to see that there is no room.
                 for fresh in (False, True):
-                    living = len(self.living(fresh)) + self._coming()
+                    pods = self.living(fresh)
+                    if any(pod["name"] == record.name for pod in pods):
+                        return None
+                    living = len(pods) + self._coming()
                     if living >= settings.max_pods:
                         most = settings.max_pods
                         return self._say(record, f"waiting: {living} of at most {most} pods live.")
