@@ -211,13 +211,13 @@ class _Grid:
 
     def bar(self, place: int, scale: ScalarMappable, label: str) -> None:
         """One of the two color bars below the panels: of both ranks, or of their difference."""
-        side, step = self.side, 2 * (self.side + GAP + self.strip)
+        left, side, step = self.left, self.side, 2 * (self.side + GAP + self.strip)
         if self.down == 3:
-            side = (self.width - self.left - EDGE - 0.4) / 2
-            step = side + 0.4
+            left, side = EDGE, (self.width - 2 * EDGE - 0.3) / 2
+            step = side + 0.3
         bottom = EDGE + self.legend_rows * LINE + 0.3
         # Labels of its ends are wider than it is.
-        axis = self._axes(self.left + place * step + 0.06, bottom, side - 0.12, 0.07)
+        axis = self._axes(left + place * step + 0.06, bottom, side - 0.12, 0.07)
         bar = self.figure.colorbar(scale, cax=axis, orientation="horizontal")
         bar.set_label(label, fontsize=6.5, labelpad=1)
         bar.outline.set_linewidth(0.4)

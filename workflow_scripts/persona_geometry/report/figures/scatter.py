@@ -157,7 +157,10 @@ def _mark(
     freeze(figure)
     points = axis.transData.transform(table[["cosine", "js"]].to_numpy())
     scale = figure.dpi / 72
-    taken: list[Bbox] = []
+    marked = [(row["cosine"], row["js"]) for rows in marks.values() for _, row in rows]
+    radius = 4 * scale
+    circled = axis.transData.transform(np.array(marked).reshape(-1, 2))
+    taken = [Bbox([place - radius, place + radius]) for place in circled]
     for rows in marks.values():
         for sign, row in rows:
             place = axis.transData.transform((row["cosine"], row["js"]))

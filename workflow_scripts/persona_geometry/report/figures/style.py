@@ -167,8 +167,11 @@ def text_width(figure: Figure, texts: Sequence[str], size: float) -> float:
 
 def columns_of(figure: Figure, labels: Sequence[str], most: int = 6) -> int:
     """How many columns of a legend with these labels a figure is wide enough for."""
-    entry = text_width(figure, labels, STYLE["legend.fontsize"]) + 0.34
-    return int(np.clip(figure.get_figwidth() // entry, 1, max(1, min(most, len(labels)))))
+    size, marks = STYLE["legend.fontsize"], 0.33
+    widths = [text_width(figure, [label], size) + marks for label in labels] or [marks]
+    if len(widths) <= most and sum(widths) < figure.get_figwidth():
+        return len(widths)
+    return int(np.clip(figure.get_figwidth() // max(widths), 1, most))
 
 
 def legend_below(figure: Figure, *groups: Sequence[Any], bottom: float = 0.0) -> None:
