@@ -44,6 +44,7 @@ else:
         input:
             results("alignment.json"),
             results("summary.md"),
+            results("summary.html"),
             results("run.json"),
             results("report.html"),
             figures(),

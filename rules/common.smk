@@ -258,9 +258,16 @@ def probe_files():
     """What a probe and an intervention write, where the study has them."""
     names = []
     if STUDY.probe.personas:
-        names += ["probe.json", "directions.npz", "probe.md", "figures/probe.png"]
+        names += [
+            "probe.json",
+            "directions.npz",
+            "probe.md",
+            "probe.html",
+            "figures/probe.png",
+        ]
     if STUDY.intervention.directions:
-        names += ["intervention.json", "intervention.md", "figures/intervention.png"]
+        names += ["intervention.json", "intervention.md", "intervention.html"]
+        names += ["figures/intervention.png"]
     return list(map(results, names))
 
 

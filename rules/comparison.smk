@@ -14,6 +14,7 @@ rule compare:
     input:
         compared("comparison.json"),
         compared("comparison.md"),
+        compared("comparison.html"),
         compared("results.csv"),
         expand(compared("figures/{figure}.png"), figure=COMPARISON_FIGURES),
 
