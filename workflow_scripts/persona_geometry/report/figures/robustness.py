@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from persona_geometry.report.figures.shown import Shown
 from persona_geometry.report.figures.style import (
@@ -58,6 +59,7 @@ def jackknife_dots(shown: Shown) -> Drawing:
     axis.set_yticks(y, [readable(name) for name in drawn["persona"]])
     axis.tick_params(axis="y", length=0)
     axis.set_ylim(-0.7, len(drawn) - 0.3)
+    axis.xaxis.set_major_locator(MaxNLocator(5))
     axis.set_xlabel(f"ρ without the persona, layer {shown.headline}")
     handles = [marker("|", "ρ of all", color=DARK, ms=8, mew=0.8)]
     if ends["low"] is not None:
@@ -192,6 +194,7 @@ def prompt_strips(shown: Shown) -> Drawing:
     axis.axvline(0, color="black", lw=0.5, zorder=0)
     low, high = axis.get_xlim()
     axis.set_xlim(min(low, -0.02), max(high, 0.02))
+    axis.xaxis.set_major_locator(MaxNLocator(6))
     axis.set_xlabel("Spearman's ρ of a single prompt's divergences")
     legend_below(
         figure,
