@@ -1,10 +1,12 @@
 """Figures of any study: drawn, readable at both widths, and their tables hold what is drawn."""
 
 import copy
+import re
 import subprocess
 import sys
 from dataclasses import replace
 from functools import cache
+from html import unescape
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,8 @@ from typing import Any
 import matplotlib
 import numpy as np
 import pytest
+from docutils.core import publish_parts
+from jinja2 import Environment
 from matplotlib.axes import Axes
 from matplotlib.colors import rgb_to_hsv, to_rgb
 from matplotlib.figure import Figure
@@ -37,6 +41,7 @@ from persona_geometry.report.figures.style import (
     SMALLEST,
     TALLEST,
     Drawing,
+    as_template,
     cluster_colors,
     freeze,
     readable,
@@ -459,9 +464,15 @@ def test_captions_have_the_numbers_of_their_study() -> None:
         caption = drawn().caption
         if "Not drawn" not in caption:
             assert caption.startswith("Study trial, 9 personas, 36 pairs."), name
-            assert not {"|", "*", "`", "{"} & set(caption), name  # they mean something to reST
     layer = shown.layers[4]
     assert f"layer 4: ρ = {layer['spearman']:.3f}" in draw(shown, "heatmaps").caption
+
+
+def test_a_caption_says_to_a_report_what_it_says_here() -> None:
+    text = "Study my_, *two*, a|b|c, `d`, {{ e }} and {% f %}: 3 < 5"
+    rendered = Environment().from_string(as_template(text)).render()
+    body = publish_parts(rendered, writer="html", settings_overrides={"report_level": 5})
+    assert unescape(re.sub("<[^>]+>", "", body["body"])).strip() == text
 
 
 @pytest.mark.filterwarnings("error")

@@ -69,7 +69,7 @@ def jackknife_dots(shown: Shown) -> Drawing:
     caption = (
         f"{shown.whom}. ρ with each persona left out, beside ρ of all; "
         f"{shown.agreement(shown.headline)}. "
-        f"{readable(most['persona']).capitalize()} matters most: without it, ρ is "
+        f"Of all, {readable(most['persona'])} matters most: without it, ρ is "
         f"{number(float(most['rho_without']))}."
         + (f" The {len(drawn)} that matter most are drawn." if len(drawn) < len(table) else "")
     )

@@ -6,6 +6,7 @@ backend or settings change. A figure is drawn at the width it is printed at: no 
 """
 
 import io
+import re
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -121,7 +122,16 @@ def save(drawing: Drawing, stem: str | Path) -> None:
         drawing.figure.savefig(stream, format=ending, metadata=metadata)
         write_atomically(f"{stem}.{ending}", stream.getvalue())
     write_table(f"{stem}.tsv", drawing.table)
-    write_text(f"{stem}.rst", textwrap.fill(drawing.caption, 100) + "\n")
+    write_text(f"{stem}.rst", as_template(drawing.caption) + "\n")
+
+
+def as_template(text: str) -> str:
+    """Text as a template of reStructuredText, which a caption is to Snakemake's report.
+
+    What these take for their own is escaped; in a name it is a character like others.
+    """
+    escaped = re.sub(r"([\\*`|_])", r"\\\1", text)
+    return textwrap.fill(escaped, 100, break_on_hyphens=False).replace("{", "{{ '{' }}")
 
 
 def freeze(figure: Figure) -> None:
