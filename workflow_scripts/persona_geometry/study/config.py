@@ -17,6 +17,7 @@ from persona_geometry.study.sections import (
     Alignment,
     Divergence,
     Execution,
+    Figures,
     Generation,
     Geometry,
     Intervention,
@@ -52,6 +53,7 @@ class Study:
     intervention: Intervention
     alignment: Alignment
     rdm: dict[str, RdmFile]
+    figures: Figures
     execution: Execution
     remarks: tuple[str, ...] = ()
 
@@ -150,6 +152,7 @@ def read_study(config: dict[str, Any], source: str = "the config") -> Study:
         intervention=Intervention.of(**config.get("intervention", {})),
         alignment=Alignment.of(**{**config["alignment"], "gates": gates}),
         rdm={kind: RdmFile.of(**file) for kind, file in config.get("rdm", {}).items()},
+        figures=Figures.of(**config.get("figures", {})),
         execution=Execution.of(**config.get("execution", {})),
     )
     study = replace(study, remarks=check_study(study, config))

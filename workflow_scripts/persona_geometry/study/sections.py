@@ -210,6 +210,14 @@ class RdmFile(Section):
 
 
 @dataclass(frozen=True)
+class Figures(Section):
+    """How figures are drawn."""
+
+    NAME = "figures"
+    width: Literal["column", "page"]
+
+
+@dataclass(frozen=True)
 class Execution(Section):
     """How the work is cut and placed; changes no result."""
 
