@@ -45,6 +45,8 @@ else:
             results("report.html"),
             figures(),
             probe_files(),
+        message:
+            "The results of the study"
 
     rule compare:
         input:

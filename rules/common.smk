@@ -1,6 +1,7 @@
 # The study, its recipes and the names of its files: what the rules ask of the library.
 
 import os
+import sys
 from dataclasses import asdict, replace
 
 from snakemake.exceptions import WorkflowError
