@@ -48,6 +48,8 @@ else:
         message:
             "The results of the study"
 
+    include: "rules/bundle.smk"
+
     rule compare:
         input:
             no_comparison,
