@@ -6,10 +6,13 @@ import sys
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 from huggingface_hub import DatasetCard
 from rocrate.rocrate import ROCrate
+
+from persona_geometry.report.outputs import ARRAYS, FILES, OBJECTS, RUN
 
 from .conftest import Workspace
 
@@ -71,3 +74,23 @@ def test_a_bundle_is_the_same_when_made_again(bundled: Workspace) -> None:
     path.unlink()
     bundled.run("bundle")
     assert path.read_bytes() == first
+
+
+def test_the_reference_tells_every_file_array_and_field(bundled: Workspace) -> None:
+    folder = bundled.result("")
+    files = [p.relative_to(folder) for p in folder.rglob("[!.]*") if p.is_file()]
+    assert [str(f) for f in files if not any(f.match(form) for form in FILES)] == []
+    for name, arrays in ARRAYS.items():
+        with np.load(folder / name.format(prompt="q1")) as stored:
+            assert {key: stored[key].ndim for key in stored} == {
+                key: len(shape.split(" × ")) if shape else 0 for key, (shape, _) in arrays.items()
+            }
+    for name, fields in OBJECTS.items():
+        content = json.loads((folder / name.format(prompt="q1")).read_text())
+        if "layer_0" in content:
+            assert {f"layer_N.{key}" for key in content["layer_0"]} == set(fields)
+        else:
+            assert set(content) == set(fields)
+    run = json.loads((folder / "run.json").read_text())
+    assert set(run) == {name.split(".")[0] for name in RUN}
+    assert set(run["gpu_work"]) == {n.split(".")[1] for n in RUN if n.startswith("gpu_work.")}
