@@ -12,8 +12,6 @@ from documents import ROOT, Block, blocks, inline
 
 sys.path.insert(0, str(ROOT / "docs"))
 
-MARKS = ("needs a GPU", "needs a cluster", "needs RunPod", "needs the hub", "needs ")
-
 
 def words(line: str) -> list[str]:
     """The words of a command, without its comment and the variables that it sets."""

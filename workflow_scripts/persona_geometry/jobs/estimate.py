@@ -6,7 +6,7 @@ scheduler is asked for has it (`size`).
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from persona_geometry.model.tensors import (
@@ -114,14 +114,17 @@ class Work:
 
 @dataclass(frozen=True)
 class Seconds:
-    """Seconds of GPU jobs, one after another, by stage; `source` says where the rates are from."""
+    """Seconds of GPU jobs, one after another, by stage.
+
+    `source` says where the rates are from, `at_most` whether they are an upper bound.
+    """
 
     start: float
     generate: float
     force: float
     diverge: float
     source: str
-    at_most: bool = field(default=False)
+    at_most: bool = False
 
     @property
     def total(self) -> float:
