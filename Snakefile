@@ -49,6 +49,10 @@ else:
             results("report.html"),
             figures(),
             probe_files(),
+        message:
+            "The results of the study"
+
+    include: "rules/bundle.smk"
 
     rule compare:
         input:

@@ -1,6 +1,7 @@
 # The study, its recipes and the names of its files: what the rules ask of the library.
 
 import os
+import sys
 from dataclasses import asdict, replace
 
 from snakemake.exceptions import WorkflowError
@@ -23,7 +24,7 @@ try:
     from persona_geometry.rsa.results import read_alignment
     from persona_geometry.store.store import Store
     from persona_geometry.study.config import read_study
-    from persona_geometry.study.config_files import check_config_files
+    from persona_geometry.study.config_files import check_config_files, with_typed
     from persona_geometry.study.intervention import (
         check_before,
         chosen_personas,
@@ -49,6 +50,7 @@ CONFIG_FILES = [os.path.relpath(path) for path in workflow.configfiles]
 
 try:
     merged = check_config_files(CONFIG_FILES)
+    config = with_typed(config, workflow.config_settings.config)
     STUDY = read_study(config, source=" and ".join(CONFIG_FILES))
     if STUDY.needs_model:
         FINGERPRINT = fingerprint(STUDY, cache=STORE.models)

@@ -17,6 +17,8 @@ rule compare:
         compared("comparison.html"),
         compared("results.csv"),
         expand(compared("figures/{figure}.png"), figure=COMPARISON_FIGURES),
+    message:
+        "The comparison of the studies"
 
 
 rule compare_studies:

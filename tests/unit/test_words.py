@@ -3,6 +3,7 @@
 import copy
 import re
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import numpy as np

@@ -225,3 +225,12 @@ class Execution(Section):
     prompts_per_gpu_job: int
     device: Literal["auto", "cpu", "cuda"]
     batch_tokens: int
+
+
+@dataclass(frozen=True)
+class Bundle(Section):
+    """What a bundle says of the results beside them."""
+
+    NAME = "bundle"
+    license: str | None
+    authors: list[str]
