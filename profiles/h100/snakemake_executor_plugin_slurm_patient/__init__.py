@@ -6,6 +6,7 @@ for jobs that were preempted without being requeued, or cancelled under accounti
 job waits, and counts a refused sbatch as a failed job.
 """
 
+import contextlib
 import os
 import shlex
 import subprocess
@@ -219,11 +220,12 @@ class Executor(SlurmExecutor):
             return False
         if verdict == "done":
             self.report_job_success(info)
-            info.aux["slurm_logfile"].unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                info.aux["slurm_logfile"].unlink()
         elif verdict == "failed":
             message = f"SLURM-job '{number}' failed, SLURM status is: '{state.state}'. "
             self.report_job_error(info, msg=message, aux_logs=[str(info.aux["slurm_logfile"])])
-        elif verdict == "taken away":
+        elif verdict == "taken away" and not self._stopping.is_set():
             self.logger.warning(
                 f"SLURM ended job {number} ({state.state}) and has not put it back into the queue: "
                 f"submitting it again. This counts as no attempt."

@@ -50,14 +50,16 @@ def accounted(jobs: Iterable[str]) -> list[str]:
 def ask(question: Sequence[str]) -> dict[str, Seen] | str:
     """Jobs by number or, where the question was refused, why."""
     try:
-        ran = subprocess.run(question, capture_output=True, text=True, timeout=ANSWER_SECONDS)
+        ran = subprocess.run(
+            question, capture_output=True, text=True, errors="replace", timeout=ANSWER_SECONDS
+        )
     except (OSError, subprocess.TimeoutExpired) as error:
         return str(error)
     if ran.returncode != 0:
         return f"{question[0]}: {ran.stderr.strip() or f'exit status {ran.returncode}'}"
     seen = {}
     for line in ran.stdout.splitlines():
-        job, state, reason = (*line.strip().split("|"), "", "")[:3]
+        job, state, reason = (part.strip() for part in (*line.split("|"), "", "")[:3])
         if job and state:
             # "CANCELLED by 1000"
             seen[job] = Seen(state.split()[0], reason)

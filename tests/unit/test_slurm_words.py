@@ -1,0 +1,67 @@
+"""What the executor of profiles/h100 makes of SLURM's words."""
+
+import itertools
+
+import pytest
+
+from snakemake_executor_plugin_slurm_patient.refusals import is_for_good, pauses, said
+from snakemake_executor_plugin_slurm_patient.states import REQUEUE_SECONDS, Seen, ask
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        "Batch job submission failed: Invalid account or account/partition combination specified",
+        "invalid partition specified: gpus",
+        "Batch job submission failed: Invalid qos specification",
+        "Invalid generic resource (gres) specification",
+        "Requested node configuration is not available",
+        "Requested time limit is invalid (missing or exceeds some limit)",
+        "Memory specification can not be satisfied",
+        "User's group not permitted to use this partition",
+        "sbatch: unrecognized option '--gpus=h100:1'",
+    ],
+)
+def test_refusals_that_would_come_again_are_for_good(refusal: str) -> None:
+    assert is_for_good(refusal)
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        "Unable to contact slurm controller (connect failure)",
+        "Socket timed out on send/recv operation",
+        "QOSMaxSubmitJobPerUserLimit",
+        "Job violates accounting/QOS policy (job submit limit, user's size and/or time limits)",
+        "Slurm temporarily unable to accept job, sleeping and retrying",
+        "words that nobody has heard",
+    ],
+)
+def test_other_refusals_may_pass(refusal: str) -> None:
+    assert not is_for_good(refusal)
+
+
+def test_the_words_of_sbatch_are_found_in_the_report_of_the_plugin() -> None:
+    report = "SLURM sbatch failed. The error message was 'a user's\n limit'.\n    sbatch call:\n  x"
+    assert said(report) == "a user's limit"
+    assert said("No report") == "No report"
+
+
+def test_pauses_grow_to_five_minutes() -> None:
+    assert list(itertools.islice(pauses(), 7)) == [10, 20, 40, 80, 160, 300, 300]
+
+
+def test_a_preempted_job_is_given_time_to_be_requeued() -> None:
+    assert Seen("PREEMPTED").verdict(REQUEUE_SECONDS - 1) == "active"
+    assert Seen("PREEMPTED").verdict(REQUEUE_SECONDS) == "taken away"
+    assert Seen("COMPLETING").verdict(1e9) == "active"
+
+
+def test_an_answer_is_read_and_a_refusal_is_kept() -> None:
+    lines = "7|CANCELLED by 1000\n8|PENDING|QOSMaxGRESPerUser\n\n"
+    assert ask(["printf", lines]) == {
+        "7": Seen("CANCELLED"),
+        "8": Seen("PENDING", "QOSMaxGRESPerUser"),
+    }
+    assert ask(["ls", "/nowhere"]).startswith("ls: ")
+    assert "No such file" in ask(["no-such-command"])
