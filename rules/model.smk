@@ -27,6 +27,7 @@ if STUDY.needs_model:
     localrules:
         resolve_model,
 
+    # It knows nothing of the study, so that every study of the model shares it.
     rule resolve_model:
         input:
             checkpoint=ancient(STUDY.model.path) if STUDY.model.gguf else [],
@@ -42,9 +43,7 @@ if STUDY.needs_model:
             store=store_root,
             model=asdict(STUDY.model),
             model_key=MODEL_KEY,
-            layers=STUDY.layers,
             fingerprint=FINGERPRINT,
-            source=STUDY.source,
         message:
             finding_message(STUDY.model)
         script:
@@ -67,6 +66,8 @@ if STUDY.needs_model:
         params:
             store=store_root,
             prompts_key=PROMPTS_KEY,
+            layers=STUDY.layers,
+            source=STUDY.source,
             settings=asdict(Settings.of_study(STUDY)),
             texts=asdict(study_texts(STUDY, config["personas"], config["prompts"])),
         message:
