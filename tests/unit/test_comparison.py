@@ -80,7 +80,7 @@ def test_a_comparison_holds_what_its_parts_say(three: dict[str, Any]) -> None:
     assert curve[1]["spearman"] == pytest.approx(at["spearman"][0])
     assert curve[1]["shared"]["spearman"] == pytest.approx(at["spearman"][0])
     for draw in FIGURES.values():
-        assert len(draw(found)[1])
+        assert len(draw(found, 3.5).table)
 
 
 def test_every_criterion_is_about_the_number_that_it_names(studies: Path) -> None:

@@ -429,16 +429,3 @@ def test_rounding_is_written_as_nothing(alignment: dict[str, Any]) -> None:
     text = summarize(alignment)
     assert "10⁻¹⁶" not in text and "10⁻¹⁷" not in text
     assert "(0.000 on its own account)" in text and "mean 0.000 and" in text
-
-
-CAPTIONS = Path(__file__).parents[2] / "report" / "captions"
-
-
-def test_captions_are_true_of_imported_rdms_and_of_studies_without_a_ceiling() -> None:
-    heatmaps, curve, bars = (
-        " ".join((CAPTIONS / f"{name}.rst").read_text().split())
-        for name in ("heatmaps", "layer_curve", "layers")
-    )
-    assert "as measured between next-token distributions or read from a file" in heatmaps
-    assert "The gray band, where there is one, is the noise ceiling" in curve
-    assert "p ≤ 0.05" in curve and "each over its own layer" in bars

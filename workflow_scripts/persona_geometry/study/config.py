@@ -15,8 +15,10 @@ from persona_geometry.study.checks import check_study
 from persona_geometry.study.form import check_form
 from persona_geometry.study.sections import (
     Alignment,
+    Bundle,
     Divergence,
     Execution,
+    Figures,
     Generation,
     Geometry,
     Intervention,
@@ -52,7 +54,9 @@ class Study:
     intervention: Intervention
     alignment: Alignment
     rdm: dict[str, RdmFile]
+    figures: Figures
     execution: Execution
+    bundle: Bundle
     remarks: tuple[str, ...] = ()
 
     @cached_property
@@ -133,8 +137,6 @@ def read_study(config: dict[str, Any], source: str = "the config") -> Study:
         InputError: one sentence naming the file, the row or key, and the remedy.
     """
     check_form(config, source)
-    geometry = Geometry.of(**config["geometry"])
-    gates = [{"layer": geometry.headline_layer, **g} for g in config["alignment"]["gates"]]
     study = Study(
         name=config["study"],
         source=source,
@@ -145,15 +147,24 @@ def read_study(config: dict[str, Any], source: str = "the config") -> Study:
         generation=Generation.of(**config.get("generation", {})),
         scoring=Scoring.of(**config.get("scoring", {})),
         divergence=Divergence.of(**config.get("divergence", {})),
-        geometry=geometry,
+        geometry=Geometry.of(**config["geometry"]),
         probe=Probe.of(**config.get("probe", {})),
         intervention=Intervention.of(**config.get("intervention", {})),
-        alignment=Alignment.of(**{**config["alignment"], "gates": gates}),
+        alignment=alignment_of(config),
         rdm={kind: RdmFile.of(**file) for kind, file in config.get("rdm", {}).items()},
+        figures=Figures.of(**config.get("figures", {})),
         execution=Execution.of(**config.get("execution", {})),
+        bundle=Bundle.of(**config.get("bundle", {})),
     )
     study = replace(study, remarks=check_study(study, config))
     return replace(study, model=_with_kernel(study)) if study.needs_model else study
+
+
+def alignment_of(config: dict[str, Any]) -> Alignment:
+    """The `alignment` section of a config, each gate with its layer."""
+    layer = config["geometry"]["headline_layer"]
+    gates = [{"layer": layer, **gate} for gate in config["alignment"]["gates"]]
+    return Alignment.of(**{**config["alignment"], "gates": gates})
 
 
 def _on_topics(config: dict[str, Any], source: str) -> list[Prompt]:
