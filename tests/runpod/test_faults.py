@@ -34,17 +34,18 @@ def test_a_pod_that_may_not_delete_itself_for_long_ends_and_is_deleted(study, se
 
 
 def test_a_quota_that_others_used_up(study: Study, service: RunPod, script):
-    jobs = study.jobs()
-    name = jobs.submit(script("sleep 2"))
+    jobs, go = study.jobs(), study.volume / "go"
+    name = jobs.submit(script(f"until [ -e {go} ]; do sleep 0.1; done"))
     wait_for(Record(jobs.folder / name).claimed_by)
-    service.quota = (20, 4.0)
+    service.quota = (20, 6.0)
     other = Client(service.address, service.key, retry_seconds=0)
     with pytest.raises(NotNow):
         while True:
             other.pods()
+    go.touch()
+    wait_for(lambda: 429 in service.answers("DELETE"))
     assert settle(jobs, name) == "success"
     study.nothing_is_left()
-    assert 429 in service.answers("DELETE")
 
 
 def test_deleting_is_refused_for_a_while(study: Study, service: RunPod, script):
