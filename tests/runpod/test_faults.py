@@ -1,5 +1,6 @@
 """What RunPod, its network and its clocks can do wrong: each time no pod is left over."""
 
+import shutil
 import stat
 import subprocess
 import sys
@@ -263,4 +264,14 @@ def test_a_guard_that_died_is_replaced(study: Study, service: RunPod, script):
     jobs.look(name)
     wait_for(lambda: len(study.guards()) == 1)
     Record(jobs.folder / name).cancel()
+    study.nothing_is_left()
+
+
+def test_a_record_that_someone_removes(study: Study, service: RunPod, script):
+    service.start_seconds = 1000
+    jobs = study.jobs()
+    jobs.submit(script())
+    wait_for(lambda: len(service.requests) > 5)  # the guard looks around
+    shutil.rmtree(jobs.folder)
+    wait_for(lambda: not service.pods)
     study.nothing_is_left()
