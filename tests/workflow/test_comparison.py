@@ -8,6 +8,8 @@ import pandas as pd
 import pytest
 import yaml
 
+from persona_geometry.report.figures import COMPARISON_FIGURES, ENDINGS
+
 from .conftest import PROMPTS, Workspace
 
 RULES = {"compare", "compare_studies", "write_comparison", "plot_comparison"}
@@ -59,10 +61,18 @@ def test_finished_studies_are_compared_without_work_of_theirs(study: Workspace) 
     ).read_text(encoding="utf-8")
     table = pd.read_csv(folder / "results.csv")
     assert set(table["study"]) == {"one", "other", "published"}
-    for name in ("depth", "second_order", "differences", "replication"):
-        for ending in ("png", "pdf", "tsv"):
+    for name in COMPARISON_FIGURES:
+        for ending in ENDINGS:
             assert (folder / "figures" / f"{name}.{ending}").stat().st_size > 100
     assert study.jobs("compare") == {}
+    study.run("compare", "--report", "report.html")
+    shown = (study.folder / "report.html").read_text()
+    assert all(f"comparisons/both/{name}" in shown for name in ("figures/depth.png", "results.csv"))
+    config = yaml.safe_load((study.folder / "compare.yaml").read_text())
+    (study.folder / "compare.yaml").write_text(
+        yaml.safe_dump(config | {"figures": {"width": "page"}})
+    )
+    assert study.jobs("compare") == {"plot_comparison": 1, "compare": 1}
 
 
 def test_an_unfinished_study_is_one_sentence_with_what_finishes_it(study: Workspace) -> None:

@@ -3,8 +3,9 @@
 from collections.abc import Iterable
 from typing import Any
 
-from persona_geometry.report.text import count, interval, number, table, words
+from persona_geometry.report.text import count, interval, number, p_value, table, words
 from persona_geometry.rsa.intervals import widest
+from persona_geometry.rsa.significance import LEVEL, significant
 
 SIGN = {"held": "held", "partly held": "**partly held**", "failed": "**failed**"}
 VIEWS = {
@@ -224,7 +225,7 @@ def _second_order(what: str, found: dict[str, Any]) -> str:
     ]
     text = (
         f"{what} correlate with ρ = {number(found['spearman'])} (one-sided p = "
-        f"{number(found['p'])})"
+        f"{p_value(found['p'])})"
     )
     text += f"; its 95 % interval is {', '.join(parts)}." if parts else "."
     reasons = dict.fromkeys(found[kind]["reason"] for kind in ("personas", "prompts"))
@@ -243,11 +244,11 @@ def _best_layers(pair: dict[str, Any]) -> str:
         return "No two layers have a correlation of their cosine distances."
     rho, i, j = max(known)
     p = cosine["family_wise_p"][i][j]
-    significant = sum(q is not None and q < 0.05 for row in cosine["family_wise_p"] for q in row)
+    found = sum(significant(q) for row in cosine["family_wise_p"] for q in row)
     return (
         f"Of {count(len(known), 'pair')} of layers, cosine distances correlate most at layers "
         f"{cosine['layers'][0][i]} and {cosine['layers'][1][j]} (ρ = {number(rho)}, family-wise "
-        f"p = {number(p)}); at a family-wise 0.05 they do at {significant:,}."
+        f"p = {p_value(p)}); at a family-wise {LEVEL} they do at {found:,}."
     )
 
 
