@@ -187,8 +187,8 @@ class Jobs:
 
     def _unsettled(self) -> list[dict[str, Any]]:
         """The requests of jobs that may have a pod, those long past their deadline left out."""
-        folders = self.folder.glob(f"{self.settings.name}-*-*")
-        requests = [Record(folder).request() for folder in folders]
+        files = self.folder.glob(f"{self.settings.name}-*-*/request.json")
+        requests = [Record(file.parent).request() for file in files]
         return [r for r in requests if not r.get("gone") and self._in_time(r)]
 
     def _listed(self, fresh: bool = False) -> list[Pod]:
