@@ -53,6 +53,7 @@ STUDY = {
     "noise_ceiling": "how well the divergences of half of the prompts tell those of the others",
     "geometries": "other geometry, to known layer, to its comparison",
     "kl_asymmetry": "whether the direction of a divergence goes with that of outcomes",
+    "reasons": "why single numbers of the study are null, by name",
     "warnings": "sentences on what a reader should know first",
 }
 """Fields of alignment.json beside the layers."""
