@@ -431,6 +431,10 @@ def test_cutoffs_and_prompts_are_those_of_every_layer() -> None:
         assert list(values.values()) in drawn
     best = max(shown.layers[4]["per_prompt"]["values"].items(), key=lambda item: item[1])
     assert readable(best[0]) in texts(strips.figure)
+    freeze(strips.figure)
+    axis = strips.figure.axes[0]
+    named = [Text.get_window_extent(note) for note in axis.texts]
+    assert len(named) == 2 and min(box.x0 for box in named) >= axis.get_window_extent().x0
 
 
 def test_token_profile_is_means_over_pairs_by_group() -> None:
