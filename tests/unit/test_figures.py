@@ -400,7 +400,7 @@ def test_curve_has_a_band_and_fills_what_is_significant_over_all_layers() -> Non
     assert row["partial_joint"] == pytest.approx(shown.layers[4]["partial_joint"])
     assert {"noise ceiling 0.700", "headline"} <= set(texts(drawing.figure))
     assert axis.get_ylim()[0] < table["low"].min()
-    shown.alignment["noise_ceiling"] = None
+    shown.alignment["noise_ceiling"] = {"rho_ceiling": None}
     assert not any("ceiling" in text for text in texts(layer_curve(shown).figure))
 
 
@@ -431,6 +431,10 @@ def test_cutoffs_and_prompts_are_those_of_every_layer() -> None:
         assert list(values.values()) in drawn
     best = max(shown.layers[4]["per_prompt"]["values"].items(), key=lambda item: item[1])
     assert readable(best[0]) in texts(strips.figure)
+    freeze(strips.figure)
+    axis = strips.figure.axes[0]
+    named = [Text.get_window_extent(note) for note in axis.texts]
+    assert len(named) == 2 and min(box.x0 for box in named) >= axis.get_window_extent().x0
 
 
 def test_token_profile_is_means_over_pairs_by_group() -> None:

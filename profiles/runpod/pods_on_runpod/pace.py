@@ -59,10 +59,9 @@ class Pace:
 
     def heed(self, headers: Message) -> None:
         """Take in what an answer says of the quota: the last requests of it are for deleting."""
+        why = "few requests are left of RunPod's quota"
         for method, reserve in (("any", 0), ("GET", RESERVE), ("POST", RESERVE)):
-            self.hold(
-                method, until_reset(headers, reserve), "few requests are left of RunPod's quota"
-            )
+            self.hold(method, until_reset(headers, reserve), why)
 
     def _holds(self) -> dict[str, list[Any]]:
         try:

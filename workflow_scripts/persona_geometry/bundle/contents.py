@@ -10,6 +10,7 @@ CARD = "README.md"
 DESCRIBED = {
     "alignment.json": "every statistic and gate, by layer",
     "summary.md": "the result in sentences",
+    "summary.html": "the same as a page",
     "report.html": "the result as a page to read and explore",
     "run.json": "where the numbers come from: commit, packages, config, model, device, seconds",
     "cosine_matrix.json": "cosine similarities of the personas' centroids at every layer",
@@ -20,11 +21,13 @@ DESCRIBED = {
     "kl_matrix.json": "directed divergences (KL) of the personas",
     "geometries/*.json": "cosine similarities of another geometry, at every layer",
     "responses/*.json": "the response to a prompt that all personas were scored on",
-    "figures/*": "a figure, or its data",
+    "figures/*": "a figure, its data or its caption",
     "probe.json": "a few personas looked at closely",
     "probe.md": "the same in sentences",
+    "probe.html": "the same as a page",
     "intervention.json": "what taking a direction out changed",
     "intervention.md": "the same in sentences",
+    "intervention.html": "the same as a page",
 }
 """Results of a study that are bundled, and what each is. Hidden states and vectors are not."""
 OWN = {

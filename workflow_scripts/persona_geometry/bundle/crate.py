@@ -19,6 +19,7 @@ FORMATS = {
     ".npz": "application/zip",
     ".pdf": "application/pdf",
     ".png": "image/png",
+    ".rst": "text/x-rst",
     ".svg": "image/svg+xml",
     ".tsv": "text/tab-separated-values",
     ".txt": "text/plain",

@@ -15,7 +15,7 @@ PATHS = frozenset(
     }
 )
 """Keys of a config, and of its record in run.json, that name files or folders."""
-TEXTS = frozenset((".json", ".md", ".html", ".tsv", ".yaml", ".svg", ".txt"))
+TEXTS = frozenset((".json", ".md", ".html", ".tsv", ".yaml", ".svg", ".rst", ".txt"))
 SECRET = re.compile(rb"\b(hf|rpa|sk|ghp|github_pat)_[A-Za-z0-9_]{20,}|\bAKIA[0-9A-Z]{16}\b")
 SECRET_VARIABLES = re.compile(r"TOKEN|API_KEY|SECRET|PASSWORD")
 LEAST_SECRET = 8

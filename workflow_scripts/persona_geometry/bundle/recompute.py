@@ -115,20 +115,26 @@ def _there(path: Path) -> Path | None:
 
 def compared(ours: Any, theirs: Any, place: str = "") -> Iterator[tuple[str, bool]]:
     """Place of each value, and whether both have the same there; what needs vectors is left out."""
-    if any(fnmatch(place, pattern) for pattern in NEED_VECTORS) or _gated(place, ours):
+    if _needs_vectors(place) or _gated(place, ours):
         return
     if isinstance(ours, Mapping) and isinstance(theirs, Mapping):
         for key in {**ours, **theirs}:
             inner = f"{place}.{key}" if place else key
             if key in ours and key in theirs:
                 yield from compared(ours[key], theirs[key], inner)
-            else:
+            elif not _needs_vectors(inner):
                 yield inner, False
     elif isinstance(ours, list) and isinstance(theirs, list) and len(ours) == len(theirs):
         for i, (mine, other) in enumerate(zip(ours, theirs, strict=True)):
             yield from compared(mine, other, f"{place}.{i}")
     else:
         yield place, ours == theirs
+
+
+def _needs_vectors(place: str) -> bool:
+    """Whether a place, or the reason of why it is null, is of what needs vectors."""
+    of = place.replace("reasons.", "")
+    return any(fnmatch(of, one) or fnmatch(of, f"{one}.*") for one in NEED_VECTORS)
 
 
 def _gated(place: str, gate: Any) -> bool:

@@ -22,6 +22,7 @@ from persona_geometry.report.figures.style import (
     marker,
     readable,
     refused,
+    text_width,
 )
 from persona_geometry.report.text import number
 from persona_geometry.rsa.intervals import widest
@@ -193,7 +194,13 @@ def prompt_strips(shown: Shown) -> Drawing:
     axis.set_ylim(-0.6, len(layers) - 0.3)
     axis.axvline(0, color="black", lw=0.5, zorder=0)
     low, high = axis.get_xlim()
-    axis.set_xlim(min(low, -0.02), max(high, 0.02))
+    low, high = min(low, -0.02), max(high, 0.02)
+    named = table[table["layer"] == shown.headline].dropna(subset="spearman")
+    if len(named) > 1:  # the name of the lowest stands left of it
+        lowest = named.loc[named["spearman"].idxmin()]
+        share = (text_width(figure, [readable(lowest["prompt"])], 6) + 0.1) / (0.8 * shown.width)
+        low = min(low, (lowest["spearman"] - share * high) / (1 - share))
+    axis.set_xlim(low, high)
     axis.xaxis.set_major_locator(MaxNLocator(6))
     axis.set_xlabel("Spearman's ρ of a single prompt's divergences")
     legend_below(
