@@ -27,8 +27,8 @@ addEventListener("load", () => setTimeout(() => {
   };
   select("layer", "0"); said.push(byId("rho").textContent);
   select("cutoff", "8"); said.push(byId("rho").textContent);
-  key("heatmap-js", "ArrowDown"); said.push(byId("pointed").textContent);
-  key("heatmap-js", "Enter"); said.push(byId("chosen").textContent);
+  key("heatmap-right", "ArrowDown"); said.push(byId("pointed").textContent);
+  key("heatmap-right", "Enter"); said.push(byId("chosen").textContent);
   key("scatter", "ArrowRight"); said.push(byId("pointed").textContent);
   key("tokens", "ArrowRight"); said.push(byId("chosen").textContent);
   document.querySelector("#agreement thead button").click();

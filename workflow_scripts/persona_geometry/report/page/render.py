@@ -55,7 +55,7 @@ def render_study(sources: Mapping[str, Any], charts: Mapping[str, Any]) -> str:
             settings=sections.SETTINGS,
             divergence=divergence,
             charts=script(charts),
-            **_assets(),
+            **_assets("study"),
         )
     )
     lint.check(page, plain(named))
@@ -108,8 +108,8 @@ def _environment(sources: Mapping[str, Any]) -> Environment:
 
 
 @cache
-def _assets() -> dict[str, Markup]:
-    """Style, script and plotting library, as the page holds them."""
+def _assets(kind: str) -> dict[str, Markup]:
+    """Style, script and plotting library, as a page of a kind holds them."""
     room = files("persona_geometry.report.page")
 
     def read(path: str) -> Markup:
@@ -117,6 +117,6 @@ def _assets() -> dict[str, Markup]:
 
     return {
         "style": read("templates/page.css"),
-        "code": read("templates/page.js"),
+        "code": read("templates/page.js") + read(f"templates/{kind}.js"),
         "plotly": read(CHARTS),
     }
