@@ -1,8 +1,6 @@
 """report.html of a study that has run, in a browser where there is one."""
 
 import re
-import shutil
-import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +10,7 @@ from persona_geometry.rdms.divergences import token_stack
 from persona_geometry.rdms.files import read_prompt_divergences
 from persona_geometry.results import open_study
 
-from .conftest import Workspace
-
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
+from .conftest import BROWSER, Workspace, browser
 
 KINDS = {"js": ["js"], "half_jeffreys": ["kl_first_second", "kl_second_first"]}
 
@@ -74,16 +70,6 @@ def test_token_divergences_of_all_pairs_are_those_of_each(
         i, j = prompt.personas.index("poet"), prompt.personas.index("nurse")
         one = study.token_divergences("q2", "poet", "nurse")[names].mean(axis=1)
         assert np.allclose(stack[i, j], one, atol=1e-7)
-
-
-def browser(path: Path, *arguments: str) -> subprocess.CompletedProcess:
-    assert BROWSER is not None
-    return subprocess.run(
-        [BROWSER, "--headless", "--no-sandbox", "--enable-logging=stderr", "--log-level=0",
-         f"--user-data-dir={path.parent / 'profile'}", "--virtual-time-budget=15000",
-         *arguments, path.as_uri()],
-        capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
 
 
 @pytest.mark.skipif(BROWSER is None, reason="needs chromium, and none is installed here")

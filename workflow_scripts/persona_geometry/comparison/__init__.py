@@ -1,4 +1,4 @@
 """Finished studies compared with one another: do their geometries, and what was found, repeat?"""
 
-METHOD = 1
+METHOD = 2
 """Version of the comparison of studies; raised when a change to it changes comparison.json."""

@@ -10,6 +10,7 @@ import numpy as np
 
 from persona_geometry.rdms.rdm import Rdm
 from persona_geometry.report.figures.heatmap import hierarchical_order
+from persona_geometry.rsa.intervals import widest
 from persona_geometry.rsa.power import LEVEL
 
 NAMED = ("top_residual_pairs", "agreeing_pairs", "disagreeing_pairs")
@@ -77,7 +78,7 @@ def charts(
         **distances(cosine, divergences, personas, list(map(int, alignment["layers"]))),
         "curve": alignment["layer_curve"],
         "ceiling": alignment["noise_ceiling"],
-        "intervals": {name: of["intervals"]["dual"] for name, of in alignment["layers"].items()},
+        "intervals": {name: widest(of["intervals"]) for name, of in alignment["layers"].items()},
         "rho": {
             name: {c: of["cutoffs"][c] for c in divergences if c in of["cutoffs"]}
             for name, of in alignment["layers"].items()
@@ -101,6 +102,7 @@ def distances(
     divergence: Mapping[str, Rdm],
     personas: Sequence[str],
     layers: Sequence[int],
+    n_studies: int = 1,
 ) -> dict[str, Any]:
     """Distances of all pairs, of every layer and cutoff that there is room for.
 
@@ -109,12 +111,13 @@ def distances(
         divergence: cutoff to its RDM.
         personas: N names, those that are compared.
         layers: the configured ones, which are held whatever the room.
+        n_studies: studies on the page, which share the room.
 
     Returns:
         `layers` and `cutoffs`, each name to N(N-1)/2 distances row by row.
     """
     n_pairs = len(personas) * (len(personas) - 1) // 2
-    room = max(0, DISTANCES // max(1, n_pairs) - len(divergence))
+    room = max(0, DISTANCES // max(1, n_pairs) // n_studies - len(divergence))
     wanted = [*layers, *(layer for layer in cosine if layer not in layers)]
     held = sorted(wanted[: max(room, len(layers))])
     return {

@@ -14,7 +14,12 @@ LIBRARY = {"interval": 0.95, "level": 0.05, "prompt": 0.5}
 
 _FIXED = (
     (re.compile(r"95 %(?= (?:interval|confidence))"), "interval"),
-    (re.compile(r"(?<=[dt] )0\.05(?=, agreement)|(?<=discovery rate of )0\.05"), "level"),
+    (
+        re.compile(
+            r"(?<=[dt] )0\.05(?=, agreement)|(?<=discovery rate of )0\.05|(?<=is at most )0\.05"
+        ),
+        "level",
+    ),
     (re.compile(r"(?<=(?:is|re) above )0\.5(?=\.)"), "prompt"),
 )
 _MARK = re.compile(f"{OPEN}([^{KIND}]*){KIND}([^{TEXT}]*){TEXT}([^{CLOSE}]*){CLOSE}")

@@ -110,4 +110,5 @@ if (studies.length) {
   [left.geometry, right.geometry, scale, order].forEach((control) => control.addEventListener("change", drawView));
   between.addEventListener("change", drawBetween);
   alive(() => { drawView(); drawDepth(); drawBetween(); });
+  showPair(0, 1);
 }
