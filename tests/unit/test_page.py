@@ -200,6 +200,9 @@ def bare(alignment: dict[str, Any]) -> None:
         layer |= dict.fromkeys(("stratified_mantel_p", "stratified_mantel_null", "with_anchor"))
         layer |= dict.fromkeys(("stratified_power", "per_prompt", "split_prompts", "predictions"))
         layer |= dict.fromkeys(("partial_fine", "partial_joint", "residual_anchor", "cka"))
+        layer["intervals"]["dual"] |= {"low": None, "high": None, "reason": "No single prompts."}
+    for row in alignment["across_layers"]["contrasts"]:
+        row["dual"] |= {"low": None, "high": None, "reason": "No single prompts."}
 
 
 def failing(alignment: dict[str, Any]) -> None:
@@ -230,6 +233,8 @@ def test_every_kind_of_study_has_a_page(
     if kind is bare:
         assert "was not tested, as no cluster has two members" in text
         assert "read from a file" in text
+        assert "over personas; one-sided" in text and "Intervals are over personas" in text
+        assert "with their intervals over personas." in text
         assert "cosine distances and the surprise" in text and "JS divergence" not in text
     if kind is failing:
         assert "were not found to agree" in text and "Confidence is low" in text
