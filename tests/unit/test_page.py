@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 from named import named
 from whole_study import CLUSTERS, NAMES, PROMPTS, aligned
 
-from persona_geometry.model.token_texts import token_texts
+from persona_geometry.model.token_texts import token_texts, word_texts
 from persona_geometry.report import page as room
 from persona_geometry.report.described import describe
-from persona_geometry.report.page.explore import TokenDivergences, charts, distances, tokens
+from persona_geometry.report.page.explore import TokenDivergences, charts, distances, tokens, words
 from persona_geometry.report.page.lint import UnfoundedReport, complaints
 from persona_geometry.report.page.prose import LIBRARY
 from persona_geometry.report.page.prose import html as prose
@@ -348,6 +348,51 @@ def test_tokens_come_back_and_those_named_first_have_room(monkeypatch: pytest.Mo
     assert tokens([], range(6)) is None
 
 
+def test_likely_words_come_back_with_their_probabilities(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(2)
+    ids = [rng.integers(0, 90, (4, length, 3), dtype=np.int32) for length in (5, 7)]
+    shares = [rng.uniform(0, 1, of.shape) for of in ids]
+    prompts = [
+        TokenDivergences("q", None, np.zeros((6, top[0].shape[1])), top)
+        for top in zip(ids, shares, strict=True)
+    ]
+    texts = {token: f"word {token}" for token in range(80)}
+    found = words(prompts, range(6), 4, texts)
+    assert found and found["personas"] == [0, 1, 2, 3] and found["k"] == 3
+    places, likely = (base64.b64decode(part) for part in found["prompts"][1])
+    told = [found["texts"][place] for place in np.frombuffer(places, "<u2")]
+    expected = [texts.get(token, f"token {token}") for token in ids[1].ravel().tolist()]
+    assert told == expected
+    back = (np.frombuffer(likely, np.uint8) / 255) ** 2
+    assert np.abs(back - shares[1].ravel()).max() < 1 / 255
+    monkeypatch.setattr("persona_geometry.report.page.explore.WORDS", 2 * 12 * 3)
+    less = words(prompts, [5, 0, 1, 2, 3, 4], 4, texts)
+    assert less and less["personas"] == [2, 3]
+    monkeypatch.setattr("persona_geometry.report.page.explore.MOST_TEXTS", 10)
+    few = words(prompts, range(6), 4, texts)
+    assert few and len(few["texts"]) == 10 and few["texts"][-1] == "another token"
+    assert words([TokenDivergences("q", None, np.zeros((6, 5)))], range(6), 4, texts) is None
+
+
+def test_the_page_says_whether_words_were_kept_and_how_to_have_them(
+    html: str, whole: dict[str, Any], study: dict[str, Any]
+) -> None:
+    assert "was not kept. Set <code>scoring.top_tokens</code>" in html
+    asked = copy.deepcopy(study)
+    asked["settings"]["scoring"]["top_tokens"] = 3
+    page = render_study(sources(whole, asked), drawn(whole))
+    assert "was not kept" not in page and '<dl id="words"' in page
+
+
+def test_a_token_alone_is_told_with_its_blank() -> None:
+    from tokenizers import Tokenizer
+
+    folder = ROOT / "resources" / "persona-lm"
+    ids = Tokenizer.from_file(str(folder / "tokenizer.json")).encode("So long").ids
+    assert word_texts(folder, ids) and "".join(word_texts(folder, ids) or []) == "So long"
+    assert word_texts(ROOT / "config", ids) is None
+
+
 def test_the_configured_layers_always_have_room(monkeypatch: pytest.MonkeyPatch) -> None:
     names = [f"p{k}" for k in range(7)]
     rdm = named(np.random.default_rng(0).random((7, 7)), names)
@@ -392,13 +437,13 @@ def test_sentences_at_the_edges_of_a_result_have_their_sources(
     layer["partial_mantel"]["p"] = 29 / 576
     page = render_study(sources(alignment, study), drawn(whole))
     text = re.sub(r"<[^>]+>", "", without_scripts(page))
-    for words in (
+    for phrase in (
         *("1 known layer of 3 has no correlation", "1 prompt of 4 has no correlation"),
         *("1 other prompt has no correlation", "lies above it at layer 2 (0.990)"),
         *("would be 1.284, which no correlation can be", "Yet the difference lies within ±0.200"),
         *("over new clusters: Too few clusters.", "p = 0.0503"),
     ):
-        assert words in text
+        assert phrase in text
     # Nothing of clusters or of tests, where there are none.
     layer["partial_mantel"] = None
     layer["mantel_null"]["smallest_p"] = 1 / 6

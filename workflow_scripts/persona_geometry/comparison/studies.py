@@ -30,7 +30,8 @@ ALIGNED = ("personas", "headline_layer", "estimator", "n_prompts", "gates", "lay
 SETTINGS = ("model", "generation", "scoring", "divergence", "geometry", "intervention")
 NOT_COMPARED = {
     *(f"model.{key}" for key in ("path", "gguf", "name", "revision", "adapter", "gpus")),
-    *("generation.gpu_memory_utilization", "scoring.keep_states", "divergence.cutoffs"),
+    *("generation.gpu_memory_utilization", "divergence.cutoffs"),
+    *("scoring.keep_states", "scoring.top_tokens"),
     *(f"geometry.{key}" for key in ("layers", "headline_layer", "also", "components")),
 }
 """What of them says which model it is, or changes none of the numbers that are compared."""

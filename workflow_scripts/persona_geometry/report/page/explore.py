@@ -4,6 +4,7 @@ import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -19,8 +20,11 @@ NAMED = ("top_residual_pairs", "agreeing_pairs", "disagreeing_pairs")
 DIGITS = 5
 """Significant digits of the distances."""
 
-DISTANCES, TOKENS = 120_000, 1_200_000
-"""How many distances and token divergences a page holds at most; a token's takes a byte."""
+DISTANCES, TOKENS, WORDS = 120_000, 1_000_000, 320_000
+"""How many distances, token divergences (a byte each) and likely words a page holds at most."""
+
+MOST_TEXTS = 1 << 16
+"""Different words that a page can name."""
 
 
 @dataclass(frozen=True)
@@ -31,11 +35,14 @@ class TokenDivergences:
         prompt: its name.
         tokens: the T tokens of the response as text, or None where the tokenizer is not there.
         values: (P, T) nats, in the order of the pairs of the compared personas.
+        top: ids and probabilities of the N compared personas' likeliest next tokens, each
+            (N, T, k), likeliest first; None where none are kept.
     """
 
     prompt: str
     tokens: list[str] | None
     values: np.ndarray
+    top: tuple[np.ndarray, np.ndarray] | None = None
 
 
 def charts(
@@ -47,6 +54,7 @@ def charts(
     cosine: Mapping[int, Rdm],
     divergences: Mapping[str, Rdm],
     prompts: Sequence[TokenDivergences],
+    texts: Mapping[int, str] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """Everything that a page's charts show.
 
@@ -58,6 +66,7 @@ def charts(
         cosine: layer to its RDM.
         divergences: cutoff to its RDM.
         prompts: their token divergences, where they were measured.
+        texts: of tokens, by id, as far as the tokenizer is there.
     """
     personas, headline = alignment["personas"], alignment["headline_layer"]
     layer = alignment["layers"][str(headline)]
@@ -65,6 +74,7 @@ def charts(
     told = [row["pair"] for name in NAMED for row in layer[name]]
     decoupled = [row["pair"] for row in layer["decoupling"]["pairs"]]
     predicted = [row["pair"] for row in (layer["predictions"] or {"pairs": []})["pairs"]]
+    interest = _by_interest([*decoupled, *predicted, *told], personas)
     first = (decoupled or told or [personas[:2]])[0]
     return {
         "personas": personas,
@@ -86,7 +96,8 @@ def charts(
         "decoupled": decoupled,
         "predicted": predicted,
         "shown": [personas.index(name) for name in first],
-        "tokens": tokens(prompts, _by_interest([*decoupled, *predicted, *told], personas)),
+        "tokens": tokens(prompts, interest),
+        "words": words(prompts, interest, len(personas), texts),
     }
 
 
@@ -152,9 +163,57 @@ def tokens(prompts: Sequence[TokenDivergences], order: Sequence[int]) -> dict[st
     }
 
 
+def words(
+    prompts: Sequence[TokenDivergences],
+    order: Sequence[int],
+    n_personas: int,
+    texts: Mapping[int, str],
+) -> dict[str, Any] | None:
+    """The words that each persona would rather have said, in three bytes each.
+
+    Args:
+        prompts: of the study.
+        order: places of pairs, those first whose personas matter most where not all have room.
+        n_personas: N that are compared.
+        texts: of tokens, by id; one that is not there is told by its id.
+
+    Returns:
+        `personas` (places), `k`, `texts`, and `prompts`, a pair of base64 each: of (personas, T, k)
+        places in `texts` as 16 bits, little-endian, and of the words' probabilities as bytes.
+        None where none are kept.
+    """
+    kept = [one.top for one in prompts if one.top is not None]
+    if not kept:
+        return None
+    k = kept[0][0].shape[-1]
+    pairs = list(combinations(range(n_personas), 2))
+    ranked = dict.fromkeys(persona for place in order for persona in pairs[place])
+    length = sum(ids.shape[1] for ids, _ in kept)
+    held = sorted(list(ranked)[: WORDS // (length * k)])
+    known, counts = np.unique(
+        np.concatenate([ids[held].ravel() for ids, _ in kept]), return_counts=True
+    )
+    often = known[np.argsort(-counts, kind="stable")][: MOST_TEXTS - 1]
+    place_of = np.full(int(known.max(initial=0)) + 1, len(often), dtype="<u2")
+    place_of[often] = np.arange(len(often))
+    return {
+        "personas": held,
+        "k": k,
+        "texts": [*(texts.get(int(token), f"token {token}") for token in often), "another token"],
+        "prompts": [
+            [_base64(place_of[ids[held]]), _bytes(probabilities[held])]
+            for ids, probabilities in kept
+        ],
+    }
+
+
+def _base64(values: np.ndarray) -> str:
+    return base64.b64encode(np.ascontiguousarray(values).tobytes()).decode()
+
+
 def _bytes(shares: np.ndarray) -> str:
     steps = np.rint(np.sqrt(np.clip(shares, 0, 1)) * 255).astype(np.uint8)
-    return base64.b64encode(steps.tobytes()).decode()
+    return _base64(steps)
 
 
 def _short(values: np.ndarray) -> list[float]:

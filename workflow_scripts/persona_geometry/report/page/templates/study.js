@@ -42,18 +42,18 @@ const [from, to] = data.shown;
 const first = fill("first", people, String(from)), second = fill("second", people, String(to));
 const prompt = fill("prompt", data.tokens ? data.tokens.prompts.map((p, k) => [String(k), readable(p.name)]) : [], "0");
 if (!data.tokens) byId("prompt-label").hidden = true;
-const decoded = (entry) => entry.decoded ||= Uint8Array.from(atob(entry.bytes), (c) => c.charCodeAt(0));
-let spans = [], values = [], current = -1;
+const bytesOf = memoized((text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0)));
+let spans = [], values = [], current = -1, stepped = false;
 const showTokens = () => {
   const [i, j] = [Number(first.value), Number(second.value)];
   const box = byId("tokens");
-  box.replaceChildren(); byId("loudest").textContent = ""; spans = []; current = -1;
+  box.replaceChildren(); byId("loudest").textContent = ""; spans = []; current = -1; stepped = false; showWords();
   if (i === j) { byId("chosen").textContent = "Choose two different personas."; return; }
   byId("chosen").textContent = `${said(place(i, j))}.`;
   if (!data.tokens) return;
   const row = data.tokens.pairs.indexOf(place(i, j));
   if (row < 0) { byId("loudest").textContent = "The tokens of this pair are not in this file, for its size; open_study(...).token_divergences gives them."; return; }
-  const entry = data.tokens.prompts[Number(prompt.value)], bytes = decoded(entry);
+  const entry = data.tokens.prompts[Number(prompt.value)], bytes = bytesOf(entry.bytes);
   const length = bytes.length / data.tokens.pairs.length;
   values = Array.from(bytes.slice(row * length, (row + 1) * length), (b) => data.tokens.largest * (b / 255) ** 2);
   const most = Math.max(...values) || 1;
@@ -66,15 +66,59 @@ const showTokens = () => {
   box.append(...spans);
   const loud = values.map((_, t) => t).sort((a, b) => values[b] - values[a]).slice(0, 5);
   byId("loudest").textContent = `The two part most at ${loud.map((t) => `${entry.tokens ? `“${entry.tokens[t].trim() || "blank"}”` : "token"} (token ${t + 1}, about ${digits(values[t])} ${data.unit})`).join(", ")}. The deeper the color, the larger the divergence at that token; arrow keys step through them.`;
+  if (data.words) { current = loud[0]; spans[current].classList.add("at"); showWords(); }
+};
+
+// The likeliest words of a persona at a token, with their probabilities; none where not held.
+const likely = (persona, t) => {
+  const row = data.words.personas.indexOf(persona), [ids, shares] = data.words.prompts[Number(prompt.value)].map(bytesOf);
+  if (row < 0) return [];
+  const { k, personas, texts } = data.words, start = (row * (shares.length / personas.length / k) + t) * k;
+  const places = new DataView(ids.buffer);
+  return Array.from({ length: k }, (_, n) => [texts[places.getUint16(2 * (start + n), true)], (shares[start + n] / 255) ** 2]);
+};
+const readableWord = (text) => text.trim() ? text.trim() : JSON.stringify(text);
+const percent = (p) => p < 0.0005 ? "under 0.1 %" : `${p < 0.095 ? (100 * p).toFixed(1) : Math.round(100 * p)} %`;
+const toldWords = (persona) => {
+  const found = likely(persona, current);
+  const list = found.map(([text, p]) => `“${readableWord(text)}” ${percent(p)}`).join(", ");
+  return `${readable(data.personas[persona])}: ${found.length ? list : "not in this file, for its size"}`;
+};
+const showWords = () => {
+  const box = byId("words");
+  if (!box) return;
+  box.replaceChildren();
+  if (!data.words || current < 0) return;
+  box.append(...[first, second].flatMap((select) => {
+    const term = document.createElement("dt"), words = document.createElement("dd"), found = likely(Number(select.value), current);
+    term.textContent = readable(data.personas[Number(select.value)]);
+    words.append(...found.map(([text, p]) => {
+      const span = document.createElement("span");
+      span.textContent = `${readableWord(text)} ${percent(p)}`;
+      if (text === spans[current].textContent) span.className = "said";
+      return span;
+    }));
+    if (!found.length) words.textContent = "not in this file, for its size";
+    return [term, words];
+  }));
+};
+const goTo = (t) => {
+  if (current >= 0) spans[current].classList.remove("at");
+  current = t; spans[current].classList.add("at");
+  showWords();
 };
 byId("tokens").addEventListener("keydown", (event) => {
   const by = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
   if (!by || !spans.length) return;
   event.preventDefault();
-  if (current >= 0) spans[current].classList.remove("at");
-  current = Math.max(0, Math.min(spans.length - 1, current + by));
-  spans[current].classList.add("at");
-  byId("chosen").textContent = `Token ${current + 1} of ${spans.length}, “${spans[current].textContent}”: about ${digits(values[current])} ${data.unit}.`;
+  stepped ? goTo(Math.max(0, Math.min(spans.length - 1, current + by))) : goTo(0);
+  stepped = true;
+  byId("chosen").textContent = `Token ${current + 1} of ${spans.length}, “${spans[current].textContent}”: about ${digits(values[current])} ${data.unit}.` +
+    (data.words ? ` Likeliest here, ${[first, second].map((select) => toldWords(Number(select.value))).join("; ")}.` : "");
+});
+for (const event of ["mouseover", "click"]) byId("tokens").addEventListener(event, ({ target }) => {
+  const t = spans.indexOf(target);
+  if (t >= 0 && t !== current) goTo(t);
 });
 const chooseTwo = (i, j, jump) => {
   first.value = String(i); second.value = String(j); showTokens();
