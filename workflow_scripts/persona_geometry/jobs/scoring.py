@@ -265,7 +265,7 @@ class GroupScorer:
         writes = [self._pair_write(ready, states, top)] if len(lacking.pairs) else []
         with self.watch.device("diverge", home), torch.inference_mode():
             for cell in set(top.cells).difference(lacking.paired):
-                top.take(cell, 0, self.model.lm_head(states[cell].to(home)))
+                top.take([cell], 0, self.model.lm_head(states[cell].to(home))[None])
         if top.cells:
             rest = ready.response.sha256
             writes.append(
@@ -284,12 +284,14 @@ class GroupScorer:
         lacking, home = ready.lacking, self.model.head_device
         places = np.unique(lacking.pairs, return_inverse=True)[1].reshape(-1, 2)
         stacked = torch.stack([states[cell].to(home) for cell in lacking.paired])
-        rows = {cell: row for row, cell in enumerate(lacking.paired) if cell in top.cells}
+        rows = {cell: row for row, cell in enumerate(lacking.paired) if cell in set(top.cells)}
 
         def logits_of(start: int, stop: int) -> Tensor:
             logits: Tensor = self.model.lm_head(stacked[:, start:stop])
-            for cell, row in rows.items():
-                top.take(cell, start, logits[row])
+            if len(rows) == len(logits):
+                top.take(list(rows), start, logits)
+            elif rows:
+                top.take(list(rows), start, torch.stack([logits[row] for row in rows.values()]))
             return logits
 
         with self.watch.device("diverge", home), torch.inference_mode():

@@ -29,13 +29,17 @@ class TopTokensOf:
         self.ids = torch.zeros(shape, dtype=torch.int32, device=device)
         self.log_probabilities = torch.zeros(shape, dtype=torch.float16, device=device)
 
-    def take(self, cell: str, start: int, logits: Tensor) -> None:
-        """Keep the largest of a cell's logits (t, V) at tokens start..start+t-1."""
-        row, stop = self.cells.index(cell), start + len(logits)
-        ids = largest(logits, self.ids.shape[-1])
-        self.ids[row, start:stop] = ids
-        log_p = log_softmax(logits, -1, dtype=torch.float32)
-        self.log_probabilities[row, start:stop] = log_p.gather(-1, ids)
+    def take(self, cells: Sequence[str], start: int, logits: Tensor) -> None:
+        """Keep the largest of m cells' logits (m, t, V) at tokens start..start+t-1."""
+        stop = start + logits.shape[1]
+        # A GPU is given few kernels, a CPU what its cache holds.
+        at_once = logits.split(len(logits) if logits.is_cuda else 1)
+        found = torch.cat([largest(some, self.ids.shape[-1]) for some in at_once])
+        for cell, own, ids in zip(cells, logits, found, strict=True):
+            row = self.cells.index(cell)
+            self.ids[row, start:stop] = ids
+            log_p = log_softmax(own, -1, dtype=torch.float32)
+            self.log_probabilities[row, start:stop] = log_p.gather(-1, ids)
 
     @property
     def tensors(self) -> dict[str, Tensor]:
@@ -43,7 +47,7 @@ class TopTokensOf:
 
 
 def largest(logits: Tensor, k: int) -> Tensor:
-    """Places (t, k) of the k largest of (t, V) logits, the largest first.
+    """Places (..., k) of the k largest of (..., V) logits, the largest first.
 
     They are in the k blocks whose own largest are the largest.
     """
