@@ -15,7 +15,7 @@ from persona_geometry.report.page import between, lint, sections
 from persona_geometry.report.page.prose import LIBRARY, html
 from persona_geometry.report.sourced import listed, plain, sourced
 from persona_geometry.report.summary import over_all
-from persona_geometry.report.text import count, divergence_name, interval, number, words
+from persona_geometry.report.text import count, divergence_name, interval, number, p_value, words
 from persona_geometry.study.sections import keys
 
 CHARTS = "vendor/plotly-cartesian.min.js"
@@ -139,6 +139,7 @@ def _environment(sources: Mapping[str, Any]) -> Environment:
     environment.filters |= {
         "number": number,
         "interval": interval,
+        "p": p_value,
         "words": words,
         "listed": listed,
         "shown": shown,
