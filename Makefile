@@ -4,6 +4,7 @@
 # make test-workflow   run the other tests that go through the whole workflow
 # make test-clusters   run the tests that need a real Slurm or a real vLLM
 # make test-gpu   run what needs a CUDA device, and the kernels' tests on it
+# make docs   build the site of docs/ in site/; a dead link ends it
 # make lint   check style, spelling, types and the workflow
 # PYTHON names the interpreter of the environment; without it one is made in .venv.
 
@@ -14,7 +15,7 @@ COSTS = tests/workflow/test_costs.py
 
 SMOLLM2 = resources/smollm2/SmolLM2-135M-Instruct.Q4_1.gguf
 
-.PHONY: demo real test test-workflow test-clusters test-gpu lint
+.PHONY: demo real test test-workflow test-clusters test-gpu docs lint
 
 demo: $(PYTHON)
 	$(SNAKEMAKE) --profile profiles/local
@@ -37,6 +38,9 @@ test-clusters: $(PYTHON) .venv/dev
 test-gpu: $(PYTHON) .venv/dev
 	$(PYTHON) -m pytest -q -m gpu tests
 
+docs: $(PYTHON) .venv/dev
+	NO_MKDOCS_2_WARNING=1 $(PYTHON) -m mkdocs build --strict
+
 lint: $(PYTHON) .venv/dev
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
@@ -52,6 +56,6 @@ lint: $(PYTHON) .venv/dev
 
 .venv/dev: envs/dev.txt envs/constraints.txt
 	@mkdir -p .venv
-	$(PYTHON) -c "import codespell_lib, hypothesis, persona_geometry, pytest, xdist" 2>/dev/null || \
+	$(PYTHON) -c "import codespell_lib, hypothesis, material, persona_geometry, pytest, xdist" 2>/dev/null || \
 		$(PYTHON) -m pip install -q -r envs/dev.txt -c envs/constraints.txt
 	@touch .venv/dev

@@ -16,6 +16,9 @@ if not workflow.overwrite_configfiles and "studies" not in config:
 report: "report/workflow.rst"
 
 
+include: "rules/reporting.smk"
+
+
 # A config is that of a comparison of finished studies, or that of a study.
 if "comparison" in config or "studies" in config:
 
@@ -41,10 +44,15 @@ else:
         input:
             results("alignment.json"),
             results("summary.md"),
+            results("summary.html"),
             results("run.json"),
             results("report.html"),
             figures(),
             probe_files(),
+        message:
+            "The results of the study"
+
+    include: "rules/bundle.smk"
 
     rule compare:
         input:

@@ -3,7 +3,8 @@
     OMP_NUM_THREADS=1 python benchmarks/further_tests.py [--table NAME]
 
 Nineteen personas are points in latent space; a geometry shares the points to a stated degree.
-Prints Markdown tables, rates with their 95 % Clopper-Pearson intervals.
+Families of tests are layers, prompts and cutoffs, of which none, some or most agree. Prints
+Markdown tables, rates with their 95 % Clopper-Pearson intervals.
 """
 
 import argparse
@@ -18,7 +19,11 @@ from persona_geometry.rsa.comparators import whitened_cosine_test
 from persona_geometry.rsa.decoupling import TopPairs
 from persona_geometry.rsa.equivalence import equivalence
 from persona_geometry.rsa.jackknife import intervals, jackknife
-from persona_geometry.rsa.multiplicity import fdr_q_values, step_down_p_values
+from persona_geometry.rsa.multiplicity import (
+    fdr_q_values,
+    p_values_of_families,
+    step_down_p_values,
+)
 from persona_geometry.rsa.other_geometries import compare_geometries
 from persona_geometry.rsa.permutation import Permutations, mantel
 
@@ -85,6 +90,65 @@ def many() -> None:
             f"| {rate(false['step'])} | {100 * np.mean(share):.1f} | {' | '.join(shown)} |",
             flush=True,
         )
+
+
+def families() -> None:
+    """True and false findings among the prompts and the cutoffs of one layer."""
+    print(
+        "| family | that agree | likeness | any false: single p, % | step-down | "
+        "false share at FDR 0.05, % | found: single p, % | step-down | FDR |"
+    )
+    print("|---|---|---|---|---|---|---|---|---|")
+    prompts = [("20 prompts", true, like) for true in (0, 5, 15) for like in (0.0, 0.9)]
+    cutoffs = [("3 cutoffs", true, 0.0) for true in (0, 1, 2)]
+    for number, (family, true, likeness) in enumerate(prompts + cutoffs):
+        rng = np.random.default_rng([13, number])
+        found: list[tuple[np.ndarray, ...]] = []
+        for seed in range(STUDIES):
+            x = points(rng)
+            tested = (
+                of_prompts(rng, x, true, likeness)
+                if family == "20 prompts"
+                else of_cutoffs(rng, x, true)
+            )
+            free = Permutations.free(N, OF_MANY, seed)
+            p, _, step = p_values_of_families(
+                tested, rdm(x), free.inverse(), [slice(0, len(tested))]
+            )
+            found.append((p <= 0.05, step <= 0.05, fdr_q_values(p) <= 0.05))
+        alone, step, fdr = (np.array(kind) for kind in zip(*found, strict=True))
+        # The members that agree come last.
+        size = alone.shape[1]
+        false = [kind[:, : size - true].any(axis=1) for kind in (alone, step)]
+        share = fdr[:, : size - true].sum(axis=1) / np.maximum(1, fdr.sum(axis=1))
+        power = [
+            f"{100 * kind[:, size - true :].mean():.1f}" if true else ""
+            for kind in (alone, step, fdr)
+        ]
+        print(
+            f"| {family} | {true} of {size} | {likeness} | {' | '.join(map(rate, false))} "
+            f"| {100 * share.mean():.1f} | {' | '.join(power)} |",
+            flush=True,
+        )
+
+
+def of_prompts(rng: np.random.Generator, x: np.ndarray, true: int, likeness: float) -> list[Rdm]:
+    """Divergences of twenty prompts, the last ones of which share the points of the cosines."""
+    own, found = points(rng), []
+    for prompt in range(20):
+        own = likeness * own + np.sqrt(1 - likeness**2) * points(rng)
+        base = 0.7 * x + np.sqrt(1 - 0.7**2) * own if prompt >= 20 - true else own
+        found.append(rdm(base))
+    return found
+
+
+def of_cutoffs(rng: np.random.Generator, x: np.ndarray, true: int) -> list[Rdm]:
+    """Divergences over 8, 32 and 256 tokens, of which so many contain tokens that agree."""
+    parts = [
+        rdm(sharing(rng, x, 0.7) if part >= 3 - true else points(rng)).vector for part in range(3)
+    ]
+    sums = np.cumsum([8 * parts[0], 24 * parts[1], 224 * parts[2]], axis=0)
+    return [rdm(x).of(total / tokens) for total, tokens in zip(sums, (8, 32, 256), strict=True)]
 
 
 def single() -> None:
@@ -236,6 +300,7 @@ def largest(cosine: np.ndarray, divergence: np.ndarray) -> tuple[np.ndarray, int
 
 TABLES = {
     "many": many,
+    "families": families,
     "single": single,
     "asymmetry": asymmetry,
     "equal": equal,

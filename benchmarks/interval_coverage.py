@@ -12,23 +12,36 @@ personas, or both (the `repeated` target: the mean of such studies), and without
 import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.stats import beta
 
 from persona_geometry.rdms.rdm import Rdm, RdmStack
 from persona_geometry.rdms.triangle import vectorize
-from persona_geometry.rsa.bootstrap import bootstrap_intervals
+from persona_geometry.rsa.bootstrap import (
+    bootstrap_intervals,
+    dual_variance,
+    multiplicities,
+    pair_weights,
+    weighted_spearman,
+)
 from persona_geometry.rsa.contrasts import contrasts, peak
-from persona_geometry.rsa.jackknife import Jackknife, intervals, jackknife
+from persona_geometry.rsa.equivalence import BEYOND, EQUAL, equivalence
+from persona_geometry.rsa.intervals import Spread, combined, fisher_interval, t_interval
+from persona_geometry.rsa.jackknife import Jackknife, intervals, jackknife, spreads
 from persona_geometry.rsa.noise_ceiling import noise_ceiling
 from persona_geometry.rsa.outcomes import outcomes_comparison
-from persona_geometry.rsa.prompt_centroids import crossvalidated_cosine_distances
+from persona_geometry.rsa.prompt_centroids import (
+    crossvalidated_cosine_distances,
+    weighted_cosine_distances,
+)
 from persona_geometry.rsa.ranks import spearman
 from persona_geometry.rsa.reliability import split_prompts
 
 PERSONAS, PROMPTS, LATENT, WIDTH = 19, 20, 4, 16
 SETS, STUDIES, RESAMPLES, REPETITIONS = 8, 40, 200, 200
+MANY = 125  # studies a set where each takes little
 
 
 @dataclass(frozen=True)
@@ -221,6 +234,91 @@ def small_table() -> None:
             print(row, flush=True)
 
 
+ALTERNATIVES = (
+    "bootstrap on ρ (published)",
+    "bootstrap on z",
+    "dual bootstrap on z, Welch–Satterthwaite",
+    "jackknife on ρ",
+    "jackknife on z (`intervals`)",
+)
+
+
+def alternatives(
+    vectors: np.ndarray, stack: RdmStack, kind: str, seed: int
+) -> dict[str, dict[str, Any]]:
+    """The intervals of ρ that could have been chosen, over personas or over both."""
+    cosine, divergence = named(cosine_distances(vectors)), stack.mean()
+    own = jackknife(cosine, divergence, stack, vectors)
+    sizes = {"prompts": len(stack), "personas": len(cosine)}
+    stream = np.random.default_rng(seed)
+    prompts, personas = (multiplicities(stream, size, RESAMPLES) for size in sizes.values())
+    weights, alike = pair_weights(personas), np.ones((RESAMPLES, len(cosine.vector)))
+    moved = weighted_cosine_distances(vectors, prompts), prompts @ stack.vectors / len(stack)
+    drawn = {
+        "prompts": weighted_spearman(*moved, alike),
+        "personas": weighted_spearman(cosine.vector, divergence.vector, weights),
+        "dual": weighted_spearman(*moved, weights),
+    }
+
+    def spread(of: Callable[[np.ndarray], np.ndarray]) -> dict[str, Spread]:
+        """Variance, degrees as published, and by Welch and Satterthwaite."""
+        variance = {k: float(np.nanvar(of(values), ddof=1)) for k, values in drawn.items()}
+        both = dual_variance(*variance.values(), n_prompts=len(stack), n_personas=len(cosine))
+        alone = {k: Spread(variance[k] * n / (n - 1), n - 1) for k, n in sizes.items()}
+        summed = combined(alone["prompts"], alone["personas"])
+        return {
+            **alone,
+            "dual": Spread(both, min(sizes.values()) - 1),
+            "satterthwaite": Spread(both, summed.df),
+        }
+
+    def z(rho: np.ndarray) -> np.ndarray:
+        return np.arctanh(np.clip(rho, -1 + 1e-6, 1 - 1e-6))
+
+    on_rho, on_z = spread(np.asarray), spread(z)
+    found = {
+        ALTERNATIVES[0]: t_interval(own.rho, on_rho[kind], 1.0),
+        ALTERNATIVES[1]: fisher_interval(own.rho, on_z[kind]),
+        ALTERNATIVES[3]: t_interval(own.rho, spreads(own.without)[kind], 1.0),
+        ALTERNATIVES[4]: intervals(own)[kind],
+    }
+    if kind == "dual":
+        found[ALTERNATIVES[2]] = fisher_interval(own.rho, on_z["satterthwaite"])
+    return found
+
+
+def alternatives_row(scenario: Scenario, kind: str, *size: int, seed: int) -> str:
+    """How often each of the intervals holds the mean of repeated studies, and its width."""
+    held, widths = ({name: [] for name in ALTERNATIVES} for _ in range(2))
+    for block in range(SETS):
+        rng = np.random.default_rng([seed, block, len(kind), *size])
+        draw, _ = studies_of(kind, scenario, rng, *size)
+        truth = np.mean([rho(*draw()[:2]) for _ in range(REPETITIONS)])
+        for k in range(STUDIES):
+            vectors, js, _ = draw()
+            for name, found in alternatives(vectors, stacked(js), kind, k).items():
+                if found["low"] is not None:
+                    held[name].append(found["low"] <= truth <= found["high"])
+                    widths[name].append(found["high"] - found["low"])
+    cells = [
+        f"{rate(held[name])} | {np.mean(widths[name]):.3f}" if held[name] else "– | –"
+        for name in ALTERNATIVES
+    ]
+    return f"| {' | '.join([scenario.name, kind, *map(str, size), *cells])} |"
+
+
+def alternatives_table() -> None:
+    """What was weighed and not taken, beside what was."""
+    print("\n| population | interval | personas | prompts ", end="")
+    print("".join(f"| {name}: holds, % | width " for name in ALTERNATIVES) + "|")
+    print("|---|---|---|---" + "|---|---" * len(ALTERNATIVES) + "|")
+    sizes = [("personas", n, 20) for n in (8, 19)] + [("dual", 19, q) for q in (2, 3, 5, 20)]
+    for number in (1, 2):
+        for kind, *size in sizes:
+            row = alternatives_row(SCENARIOS[number], kind, *size, seed=300 + number)
+            print(row, flush=True)
+
+
 LAYERS = {
     "six layers alike": (0.8,) * 6,
     "two best, the rest falls": (0.5, 0.65, 0.8, 0.8, 0.65, 0.5),
@@ -268,6 +366,119 @@ def layered_study(agreements: tuple[float, ...], rng: np.random.Generator) -> li
     return found
 
 
+def layered(
+    agreements: tuple[float, ...], rng: np.random.Generator, *, clustered: bool
+) -> tuple[np.ndarray, list[np.ndarray], list[str]]:
+    """Points of the divergences and of each layer, and clusters, drawn anew."""
+    member = rng.integers(5, size=PERSONAS) if clustered else None
+
+    def points() -> np.ndarray:
+        own = rng.standard_normal((PERSONAS, LATENT))
+        if member is None:
+            return own
+        return 1.5 * rng.standard_normal((5, LATENT))[member] + 0.6 * own
+
+    y = points()
+    layers = [a * y + np.sqrt(1 - a**2) * points() for a in agreements]
+    return y, layers, [] if member is None else [str(k) for k in member]
+
+
+def layer_studies(
+    kind: str, agreements: tuple[float, ...], rng: np.random.Generator
+) -> Callable[[], tuple[list[np.ndarray], np.ndarray, list[str]]]:
+    """A source of studies of several layers that differ in what is varied."""
+    calm, clustered = SCENARIOS[0], kind == "clusters"
+    fixed = layered(agreements, rng, clustered=clustered), draw_axes(calm, rng)
+
+    def study() -> tuple[list[np.ndarray], np.ndarray, list[str]]:
+        new = kind != "prompts"
+        y, layers, clusters = layered(agreements, rng, clustered=clustered) if new else fixed[0]
+        axes = draw_axes(calm, rng) if kind in ("prompts", "dual") else fixed[1]
+        js = measure(calm, (y, y, []), axes, rng)[1]
+        return [measure(calm, (x, y, []), axes, rng)[0] for x in layers], js, clusters
+
+    return study
+
+
+def contrast_row(kind: str, agreements: tuple[float, ...], seed: int) -> str:
+    """How often an interval of a difference holds it, and what is called equal."""
+    held, widths, errors, truths = [], [], [], []
+    equal, beyond, near = [], [], []
+    for block in range(SETS):
+        rng = np.random.default_rng([seed, block, len(kind)])
+        study = layer_studies(kind, agreements, rng)
+        drawn = [study() for _ in range(REPETITIONS)]
+        rhos = np.array([[rho(v, js) for v in vectors] for vectors, js, _ in drawn])
+        truth = float((rhos[:, 0] - rhos[:, 1]).mean())
+        truths.append(truth)
+        for _ in range(MANY):
+            vectors, js, clusters = study()
+            stack = stacked(js)
+            own = [
+                jackknife(named(cosine_distances(v)), stack.mean(), stack, v, clusters)
+                for v in vectors
+            ]
+            found = contrasts(dict(enumerate(own)))[0]
+            interval, value = found[kind], found["difference"]
+            if interval["low"] is None:
+                continue
+            errors.append(value - truth)
+            held.append(interval["low"] <= truth <= interval["high"])
+            widths.append(interval["high"] - interval["low"])
+            edge, within = (
+                equivalence(value, interval, bound)["verdict"] for bound in (abs(truth), 0.3)
+            )
+            equal.append(edge == EQUAL)
+            beyond.append(edge == BEYOND)
+            near.append(within == EQUAL)
+    cells = [", ".join(map(str, agreements)), kind, f"{np.mean(truths):z.2f}"]
+    cells += [f"{np.std(errors):.3f}", rate(held), f"{np.mean(widths):.3f}"]
+    cells += map(rate, (equal, beyond)) if agreements[0] != agreements[1] else ["", ""]
+    return f"| {' | '.join([*cells, rate(near)])} |"
+
+
+def contrasts_table() -> None:
+    """Differences of two layers: coverage, width, and equality within the true difference."""
+    print("\n| layers share | interval | mean difference | SD | holds it, % | width ", end="")
+    print("| equal within the mean, % | beyond it, % | equal within 0.3, % |")
+    print("|---|---|---|---|---|---|---|---|---|")
+    for number, agreements in enumerate(((0.8, 0.8), (0.9, 0.6))):
+        for kind in ("prompts", "personas", "dual", "clusters"):
+            print(contrast_row(kind, agreements, 400 + number), flush=True)
+
+
+def equality_table() -> None:
+    """Equality of ρ itself, over personas and prompts."""
+    print("\n| population | prompts | mean ρ | equal within the mean, % | beyond it, % ", end="")
+    print("| equal within 0.3, % | within 0.5, % |")
+    print("|---|---|---|---|---|---|---|")
+    for number in (0, 1, 2, 5):
+        for prompts in (3, 20):
+            found: list[list[bool]] = []
+            rng = np.random.default_rng([500 + number, prompts])
+            draw, _ = studies_of("dual", SCENARIOS[number], rng, PERSONAS, prompts)
+            truth = float(np.mean([rho(*draw()[:2]) for _ in range(10 * REPETITIONS)]))
+            for _ in range(SETS * MANY):
+                vectors, js, _ = draw()
+                stack = stacked(js)
+                own = jackknife(named(cosine_distances(vectors)), stack.mean(), stack, vectors)
+                verdict = {
+                    bound: equivalence(own.rho, intervals(own)["dual"], bound, fisher=True)[
+                        "verdict"
+                    ]
+                    for bound in (abs(truth), 0.3, 0.5)
+                }
+                edge = verdict[abs(truth)]
+                found.append(
+                    [edge == EQUAL, edge == BEYOND, *(verdict[k] == EQUAL for k in (0.3, 0.5))]
+                )
+            cells = list(map(rate, map(list, zip(*found, strict=True))))
+            if number == 0:
+                cells[:2] = "", ""
+            cells = [SCENARIOS[number].name, str(prompts), f"{truth:z.2f}", *cells]
+            print(f"| {' | '.join(cells)} |", flush=True)
+
+
 def ceiling_table() -> None:
     """What noise of prompts takes off, and how well it is put back."""
     print(
@@ -311,8 +522,9 @@ def outcome_table() -> None:
         "\n| error of | rival | mean difference | SD | mean SE | holds the mean, % | ",
         end="",
     )
-    print("names JS, % | names cosine, % |")
-    print("|---|---|---|---|---|---|---|---|")
+    print("names JS, % | names cosine, % | equal within the mean, % |")
+    print("|---|---|---|---|---|---|---|---|---|")
+    single = []
     for owner in ("pairs", "personas"):
         for name, blur in (("as good", 0.5), ("worse", 1.0), ("useless", 50.0)):
             rng = np.random.default_rng([len(owner), round(10 * blur)])
@@ -320,14 +532,28 @@ def outcome_table() -> None:
             results = [outcomes_comparison(*study, RESAMPLES, k) for k, study in enumerate(studies)]
             differences = [r["difference"] for r in results]
             values = np.array([d["value"] for d in differences])
-            held = [d["low"] <= values.mean() <= d["high"] for d in differences]
-            print(
-                f"| {owner} | {name} | {values.mean():.2f} | {values.std(ddof=1):.3f} | "
-                f"{np.mean([d['se'] for d in differences]):.3f} | {rate(held)} | "
-                f"{rate([r['stronger'] == 'js' for r in results])} | "
-                f"{rate([r['stronger'] == 'cosine' for r in results])} |",
-                flush=True,
-            )
+            mean = abs(values.mean())
+            edge = [equivalence(d["value"], d, mean)["verdict"] == EQUAL for d in differences]
+            cells = [owner, name, f"{values.mean():.2f}", f"{values.std(ddof=1):.3f}"]
+            cells += [f"{np.mean([d['se'] for d in differences]):.3f}"]
+            cells += [rate([d["low"] <= values.mean() <= d["high"] for d in differences])]
+            cells += [rate([r["stronger"] == k for r in results]) for k in ("js", "cosine")]
+            cells += [rate(edge) if mean > 0.05 else ""]
+            print(f"| {' | '.join(cells)} |", flush=True)
+            single += [_single_outcome(owner, name, kind, results) for kind in ("js", "cosine")]
+    print("\n| error of | rival | correlation of outcomes with | mean ρ | SD of ρ ", end="")
+    print("| interval holds the mean, % | width |")
+    print("|---|---|---|---|---|---|---|")
+    print("\n".join(single), flush=True)
+
+
+def _single_outcome(owner: str, rival: str, kind: str, results: list[dict[str, Any]]) -> str:
+    found = [r[kind] for r in results]
+    values = np.array([one["spearman"] for one in found])
+    held = [one["low"] <= values.mean() <= one["high"] for one in found]
+    width = np.mean([one["high"] - one["low"] for one in found])
+    cells = [owner, rival, kind, f"{values.mean():.2f}", f"{values.std(ddof=1):.3f}"]
+    return f"| {' | '.join([*cells, rate(held), f'{width:.2f}'])} |"
 
 
 def outcome_study(owner: str, blur: float, rng: np.random.Generator) -> tuple:
@@ -356,7 +582,10 @@ def outcome_study(owner: str, blur: float, rng: np.random.Generator) -> tuple:
 TABLES = {
     "coverage": coverage_table,
     "small": small_table,
+    "alternatives": alternatives_table,
     "layers": layers_table,
+    "contrasts": contrasts_table,
+    "equality": equality_table,
     "ceiling": ceiling_table,
     "outcomes": outcome_table,
 }

@@ -6,18 +6,26 @@ Needs scikit-bio (`pip install scikit-bio==0.7.4`). Both sides get the same matr
 process, take turns, and are timed by wall clock and by processor time of all threads; the fastest
 turn of each counts. The alignments, each in a process of its own, are of 20 personas and 20
 prompts (four layers in full, 28 as a curve), of 20 personas and 1,000 prompts (one layer in full,
-28 as a curve), and of 200 personas without prompts (28 layers as a curve: their tests, jackknives
-and the set of their peak; and with one of them in full). Prints Markdown tables.
+and four, 28 as a curve), of 20 personas and 20 prompts with all that a config can ask for beside,
+and of 200 personas without prompts (28 layers as a curve: their tests,
+jackknives and the set of their peak; and with one of them in full). Vectors of single prompts are
+read from a file, as in a study. Prints Markdown tables.
 """
 
 import argparse
+import itertools
 import multiprocessing
 import resource
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from persona_geometry.rdms.files import LayerVectors, read_layer_vectors, write_layer_vectors
 from persona_geometry.rdms.rdm import Rdm, RdmStack
 from persona_geometry.rdms.triangle import vectorize
 from persona_geometry.rsa.alignment import align
@@ -29,11 +37,14 @@ from persona_geometry.study.sections import Alignment
 
 ALIGNMENT_SIZES = {  # personas, prompts, layers in full
     "20 personas, 20 prompts": (20, 20, (10, 15, 20, 25)),
-    "20 personas, 1,000 prompts": (20, 1000, (10,)),
+    "20 personas, 1,000 prompts, one layer in full": (20, 1000, (10,)),
+    "20 personas, 1,000 prompts, four layers": (20, 1000, (10, 15, 20, 25)),
     "200 personas, RDMs only": (200, 0, (10,)),
 }
+WIDTH = 3584
 MANTEL_SIZES = ((19, 28, 100_000), (200, 4, 10_000))
 CLUSTER_SIZES = (4, 3, 2, 2)
+ASKED = {"comparators": ["rho_a", "tau_a", "whitened_cosine"], "smallest_effect": 0.2}
 SETTINGS = {
     "permutations": 100_000,
     "seed": 42,
@@ -53,34 +64,52 @@ def cosine_distances(vectors: np.ndarray) -> np.ndarray:
     return (distances + np.swapaxes(distances, -1, -2)) / 2.0
 
 
-def study(n: int, prompts: int, detailed: tuple[int, ...], width: int = 3584) -> Geometries:
-    """A simulated study of 28 layers, the anchor last; without prompts, of RDMs alone."""
-    rng = np.random.default_rng(0)
-    base = rng.standard_normal((n, width), dtype=np.float32)
+def names_of(n: int) -> list[str]:
+    """The anchor last."""
+    return [*(f"p{i}" for i in range(n - 1)), "anchor"]
 
-    def blurred(count: int, size: int) -> np.ndarray:
-        noise = rng.standard_normal((count, n, size), dtype=np.float32)
-        return np.add(base[:, :size], np.multiply(noise, 3, out=noise), out=noise)
 
-    vectors = {layer: blurred(prompts, width) for layer in detailed} if prompts else {}
+def blurred(base: np.ndarray, prompts: int, rng: np.random.Generator) -> np.ndarray:
+    noise = rng.standard_normal((prompts, *base.shape), dtype=np.float32)
+    return np.add(base, np.multiply(noise, 3, out=noise), out=noise)
+
+
+def points(n: int) -> np.ndarray:
+    return np.random.default_rng(0).standard_normal((n, WIDTH), dtype=np.float32)
+
+
+def write_vectors(path: Path, n: int, prompts: int, layers: tuple[int, ...]) -> None:
+    """The vectors of single prompts, as a study keeps them."""
+    rng, base = np.random.default_rng(1), points(n)
+    of_layers = {layer: blurred(base, prompts, rng) for layer in layers}
+    labels = [f"q{i}" for i in range(prompts)]
+    write_layer_vectors(path, LayerVectors(names_of(n), labels, of_layers))
+
+
+def study(n: int, prompts: int, vectors: Mapping[int, np.ndarray]) -> Geometries:
+    """A simulated study of 28 layers; without prompts, of RDMs alone."""
+    rng, base, names = np.random.default_rng(0), points(n), tuple(names_of(n))
     cosine = {
         layer: cosine_distances(
             vectors[layer].mean(0, dtype=np.float64)
             if layer in vectors
-            else base + rng.standard_normal((n, width))
+            else base + rng.standard_normal((n, WIDTH))
         )
         for layer in range(28)
     }
-    names = (*(f"p{i}" for i in range(n - 1)), "anchor")
     labels_of_prompts = tuple(f"q{i}" for i in range(prompts))
     stacks = {
         cutoff: RdmStack(
-            names, labels_of_prompts, vectorize(cosine_distances(blurred(prompts, 300))) / 4
+            names,
+            labels_of_prompts,
+            vectorize(cosine_distances(blurred(base[:, :300], prompts, rng))) / 4,
         )
         for cutoff in ("8", "32", "full")
         if prompts
     }
-    alone = {"full": Rdm.from_square(names, cosine_distances(blurred(1, 300)[0]) / 4)}
+    alone = {
+        "full": Rdm.from_square(names, cosine_distances(blurred(base[:, :300], 1, rng)[0]) / 4)
+    }
     labels = np.repeat(range(len(CLUSTER_SIZES)), CLUSTER_SIZES)
     return Geometries(
         anchor="anchor",
@@ -132,10 +161,30 @@ def compare(n: int, layers: int, permutations: int, repeats: int) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
-def measure_alignment(n: int, prompts: int, layers: tuple[int, ...]) -> tuple:
+def with_everything(whole: Geometries) -> Geometries:
+    """The same with outcomes, KL, the words of system prompts, and three other geometries."""
+    rng, names = np.random.default_rng(2), whole.personas
+    pairs = list(itertools.permutations([n for n in names if n != whole.anchor], 2))
+    values = rng.standard_normal(len(pairs)).tolist()
+    return replace(
+        whole,
+        others=dict.fromkeys(
+            ("mean_centered", "components_removed", "response_mean"), whole.cosine
+        ),
+        lexical=whole.divergence["full"],
+        kl=rng.random((len(names), len(names))),
+        outcomes=[(*pair, value) for pair, value in zip(pairs, values, strict=True)],
+    )
+
+
+def measure_alignment(
+    n: int, prompts: int, layers: tuple[int, ...], path: Path, everything: bool = False
+) -> tuple:
     """Wall-clock and processor seconds of an alignment, and MB at its peak and before it."""
-    whole = study(n, prompts, layers)
-    settings = Alignment.of(**SETTINGS)
+    whole = study(n, prompts, read_layer_vectors(path).layers if prompts else {})
+    if everything:
+        whole = with_everything(whole)
+    settings = Alignment.of(**SETTINGS | (ASKED if everything else {}))
     before = peak_mb()
     wall, processor = timed(
         lambda: align(whole, settings, layers, layers[0], "speed", "js", lambda _line: None)
@@ -145,7 +194,7 @@ def measure_alignment(n: int, prompts: int, layers: tuple[int, ...]) -> tuple:
 
 def measure_curve(n: int) -> tuple:
     """The same of a curve of 28 layers alone."""
-    whole = study(n, 0, ())
+    whole = study(n, 0, {})
     before, divergence = peak_mb(), whole.divergence["full"]
 
     def curve() -> None:
@@ -162,6 +211,17 @@ def peak_mb() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1000
 
 
+def alone(task: Callable[..., Any], *of: object) -> Any:
+    """What a task gives in a process of its own, whose peak of memory is its own too."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(task, of)
+
+
+def show(name: str, measured: tuple) -> None:
+    wall, processor, most, before = measured
+    print(f"| {name} | {wall:.1f} | {processor:.1f} | {most} | {before} |", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Speed of the Mantel tests and the alignment.")
     parser.add_argument("--repeats", type=int, default=3)
@@ -169,12 +229,16 @@ def main() -> None:
 
     print("| whole alignment | wall s | processor s | peak MB | of it inputs and imports |")
     print("|---|---|---|---|---|")
-    tasks = {name: (measure_alignment, size) for name, size in ALIGNMENT_SIZES.items()}
-    for name, task in {**tasks, "200 personas, curve alone": (measure_curve, (200,))}.items():
-        # A process that starts anew has a peak of its own.
-        with multiprocessing.get_context("spawn").Pool(1) as pool:
-            wall, processor, most, before = pool.apply(*task)
-        print(f"| {name} | {wall:.1f} | {processor:.1f} | {most} | {before} |", flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "vectors.npz"
+        for name, (n, prompts, layers) in ALIGNMENT_SIZES.items():
+            if prompts:
+                alone(write_vectors, path, n, prompts, layers)
+            show(name, alone(measure_alignment, n, prompts, layers, path))
+            if prompts == n:
+                found = alone(measure_alignment, n, prompts, layers, path, True)
+                show(f"{name}, with all that can be asked for", found)
+    show("200 personas, curve alone", alone(measure_curve, 200))
     print()
     print(
         "| personas | layers | permutations | wall s | scikit-bio | ratio "

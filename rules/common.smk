@@ -1,6 +1,7 @@
 # The study, its recipes and the names of its files: what the rules ask of the library.
 
 import os
+import sys
 from dataclasses import asdict, replace
 
 from snakemake.exceptions import WorkflowError
@@ -18,11 +19,12 @@ try:
     from persona_geometry.report import METHOD as REPORT_METHOD
     from persona_geometry.report.closing import closing
     from persona_geometry.report.described import describe
+    from persona_geometry.report.figures import ENDINGS, WIDTHS, study_figures
     from persona_geometry.rsa import METHOD as RSA_METHOD
     from persona_geometry.rsa.results import read_alignment
     from persona_geometry.store.store import Store
     from persona_geometry.study.config import read_study
-    from persona_geometry.study.config_files import check_config_files
+    from persona_geometry.study.config_files import check_config_files, with_typed
     from persona_geometry.study.intervention import (
         check_before,
         chosen_personas,
@@ -48,6 +50,7 @@ CONFIG_FILES = [os.path.relpath(path) for path in workflow.configfiles]
 
 try:
     merged = check_config_files(CONFIG_FILES)
+    config = with_typed(config, workflow.config_settings.config)
     STUDY = read_study(config, source=" and ".join(CONFIG_FILES))
     if STUDY.needs_model:
         FINGERPRINT = fingerprint(STUDY, cache=STORE.models)
@@ -107,9 +110,11 @@ def open_shards(sharding):
     """The shards that a GPU rule may make, those without a receipt, which nothing brings back.
 
     A scheduler's job was told its shard before it reads this. Where a receipt has come in the
-    meantime, it finds everything in the store.
+    meantime, it finds everything in the store. A report runs nothing, and tells of what has run.
     """
-    return sharding.planned if workflow.is_main_process else sharding.shards
+    if workflow.is_main_process and not REPORTS_ONLY:
+        return sharding.planned
+    return sharding.shards
 
 
 def receipt_of(wildcards):
@@ -242,8 +247,7 @@ def study_receipts():
 def study_benchmarks():
     """Where Snakemake times the study's jobs; those of earlier layers, prompts or models are not
     among them."""
-    names = ["js_matrix", "cosine_rdms", "align", "plot_heatmaps", "plot_layers"]
-    names += [f"plot_scatter/{layer}" for layer in STUDY.layers] + ["write_summary"]
+    names = ["js_matrix", "cosine_rdms", "align", "plot_figures", "write_summary"]
     names += ["probe", "report_probe"] if STUDY.probe.personas else []
     names += ["intervention"] if STUDY.intervention.directions else []
     if STUDY.needs_model:
@@ -263,17 +267,29 @@ def probe_files():
     """What a probe and an intervention write, where the study has them."""
     names = []
     if STUDY.probe.personas:
-        names += ["probe.json", "directions.npz", "probe.md", "figures/probe.png"]
+        names += [
+            "probe.json",
+            "directions.npz",
+            "probe.md",
+            "probe.html",
+            "figures/probe.png",
+        ]
     if STUDY.intervention.directions:
-        names += ["intervention.json", "intervention.md", "figures/intervention.png"]
+        names += ["intervention.json", "intervention.md", "intervention.html"]
+        names += ["figures/intervention.png"]
     return list(map(results, names))
 
 
 def figures():
-    """Every figure of the study, as PNG; each rule writes the PDF and TSV beside it."""
-    names = ["heatmaps", "layers", "layer_curve"]
-    names += [f"scatter_layer_{layer}" for layer in STUDY.layers]
+    """Every figure of the study, as PNG; what else is written of it stands beside it."""
+    names = study_figures(STUDY.layers, STUDY.headline_layer)
     return [results(f"figures/{name}.png") for name in names]
+
+
+def figure_files(names, *others):
+    """What is written of figures beside their PNG, but for endings that are named apart."""
+    endings = [ending for ending in ENDINGS if ending not in (others or ("png",))]
+    return expand(results("figures/{name}.{ending}"), name=names, ending=endings)
 
 
 def no_comparison(_wildcards):

@@ -27,10 +27,13 @@ rule compare:
     input:
         compared("comparison.json"),
         compared("comparison.md"),
+        compared("comparison.html"),
         compared("results.csv"),
         compared("run.json"),
         compared("report.html"),
         expand(compared("figures/{figure}.png"), figure=COMPARISON_FIGURES),
+    message:
+        "The comparison of the studies"
 
 
 rule compare_studies:
@@ -38,7 +41,12 @@ rule compare_studies:
         COMPARED_FILES,
     output:
         comparison=compared("comparison.json"),
-        results=compared("results.csv"),
+        results=report(
+            compared("results.csv"),
+            caption="../report/captions/comparison.rst",
+            category="Tables",
+            labels={"table": "results", "shows": "every statistic of every study"},
+        ),
     log:
         compared("logs/compare_studies.log"),
     benchmark:
@@ -63,6 +71,12 @@ rule write_comparison:
         comparison=compared("comparison.json"),
     output:
         text=compared("comparison.md"),
+        page=report(
+            compared("comparison.html"),
+            caption="../report/captions/comparison.rst",
+            category="Result",
+            labels={"page": "comparison", "shows": "the comparison in sentences"},
+        ),
     log:
         compared("logs/write_comparison.log"),
     benchmark:
@@ -81,9 +95,19 @@ rule plot_comparison:
     input:
         comparison=compared("comparison.json"),
     output:
-        png=expand(compared("figures/{figure}.png"), figure=COMPARISON_FIGURES),
-        pdf=expand(compared("figures/{figure}.pdf"), figure=COMPARISON_FIGURES),
-        tsv=expand(compared("figures/{figure}.tsv"), figure=COMPARISON_FIGURES),
+        png=[
+            report_figure(compared(f"figures/{name}"), **labels)
+            for name, labels in COMPARISON_FIGURES.items()
+        ],
+        tsv=[
+            report_table(compared(f"figures/{name}"), **labels)
+            for name, labels in COMPARISON_FIGURES.items()
+        ],
+        others=expand(
+            compared("figures/{figure}.{ending}"),
+            figure=COMPARISON_FIGURES,
+            ending=[ending for ending in ENDINGS if ending not in ("png", "tsv")],
+        ),
     log:
         compared("logs/plot_comparison.log"),
     benchmark:
@@ -91,7 +115,7 @@ rule plot_comparison:
     conda:
         "../envs/cpu.yaml"
     params:
-        figures=COMPARISON_FIGURES,
+        width=FIGURE_WIDTH,
         method=REPORT_METHOD,
     message:
         "Draw the comparison"
@@ -139,6 +163,7 @@ rule write_comparison_report:
             compared("report.html"),
             caption="../report/captions/comparison_report.rst",
             category="Result",
+            labels={"page": "report", "shows": "the comparison, to explore"},
         ),
     log:
         compared("logs/write_comparison_report.log"),

@@ -14,7 +14,9 @@ try:
     from persona_geometry.published import COMPARISONS
     from persona_geometry.report import METHOD as REPORT_METHOD
     from persona_geometry.report.closing import closing_comparison
+    from persona_geometry.report.figures import COMPARISON_FIGURES, ENDINGS, WIDTHS
     from persona_geometry.study.config_files import check_config_files
+    from persona_geometry.study.sections import Figures
 except ImportError as error:
     raise WorkflowError(
         f"The workflow's library cannot be imported ({error}): run 'pip install -e .' in "
@@ -28,6 +30,7 @@ try:
     if files:
         check_config_files(files)
     COMPARISON = read_comparison(config, " and ".join(files) or "--config")
+    FIGURE_WIDTH = WIDTHS[Figures.of(**config.get("figures", {})).width]
     STUDY_FILES = {
         study: [TABLE] if study == PUBLISHED else study_files("results", study)
         for study in COMPARISON.studies
@@ -41,6 +44,3 @@ COMPARED_FILES = [path for paths in STUDY_FILES.values() for path in paths]
 def compared(path):
     """A file of this comparison."""
     return f"results/{COMPARISONS}/{COMPARISON.name}/{path}"
-
-
-COMPARISON_FIGURES = ["depth", "second_order", "differences", "replication"]

@@ -1,104 +1,48 @@
-# Figures, each as PNG and PDF with its data as TSV.
+# Figures, each in three formats with its data and its caption. The captions hold the study's numbers,
+# so the report takes them from where they were written.
 
 
 localrules:
-    plot_heatmaps,
-    plot_layers,
-    plot_scatter,
+    plot_figures,
 
 
-rule plot_heatmaps:
+rule plot_figures:
     input:
+        alignment=results("alignment.json"),
         cosine=results("cosine_matrix.json"),
         js=results("js_matrix.json"),
+        prompts=published("prompts", "npz") if "js" not in STUDY.rdm else [],
     output:
-        png=report(
-            results("figures/heatmaps.png"),
-            caption="../report/captions/heatmaps.rst",
-            category="Figures",
-            labels={"figure": "RDMs", "layer": str(STUDY.headline_layer)},
+        png=[
+            report_figure(results(f"figures/{name}"), **labels)
+            for name, labels in study_figures(
+                STUDY.layers, STUDY.headline_layer
+            ).items()
+        ],
+        tsv=[
+            report_table(results(f"figures/{name}"), **labels)
+            for name, labels in study_figures(
+                STUDY.layers, STUDY.headline_layer
+            ).items()
+        ],
+        others=figure_files(
+            study_figures(STUDY.layers, STUDY.headline_layer), "png", "tsv"
         ),
-        pdf=results("figures/heatmaps.pdf"),
-        tsv=results("figures/heatmaps.tsv"),
     log:
-        log_path("plot_heatmaps"),
+        log_path("plot_figures"),
     benchmark:
-        bench_path("plot_heatmaps")
+        bench_path("plot_figures")
     conda:
         "../envs/cpu.yaml"
+    threads: 1
     params:
-        layer=STUDY.headline_layer,
+        store=store_root,
         anchor=STUDY.anchor,
         clusters=STUDY.clusters,
         measure=STUDY.divergence_label,
+        width=WIDTHS[STUDY.figures.width],
         method=REPORT_METHOD,
     message:
-        "Draw both RDMs in two orders"
+        "Draw the figures"
     script:
-        "../workflow_scripts/plot_heatmaps.py"
-
-
-rule plot_layers:
-    input:
-        alignment=results("alignment.json"),
-    output:
-        png=report(
-            results("figures/layers.png"),
-            caption="../report/captions/layers.rst",
-            category="Figures",
-            labels={"figure": "statistics by layer", "layer": "configured"},
-        ),
-        pdf=results("figures/layers.pdf"),
-        tsv=results("figures/layers.tsv"),
-        curve_png=report(
-            results("figures/layer_curve.png"),
-            caption="../report/captions/layer_curve.rst",
-            category="Figures",
-            labels={"figure": "ρ by layer", "layer": "all"},
-        ),
-        curve_pdf=results("figures/layer_curve.pdf"),
-        curve_tsv=results("figures/layer_curve.tsv"),
-    log:
-        log_path("plot_layers"),
-    benchmark:
-        bench_path("plot_layers")
-    conda:
-        "../envs/cpu.yaml"
-    params:
-        method=REPORT_METHOD,
-    message:
-        "Draw the statistics by layer"
-    script:
-        "../workflow_scripts/plot_layers.py"
-
-
-rule plot_scatter:
-    input:
-        alignment=results("alignment.json"),
-        cosine=results("cosine_matrix.json"),
-        js=results("js_matrix.json"),
-    output:
-        png=report(
-            results("figures/scatter_layer_{layer}.png"),
-            caption="../report/captions/scatter.rst",
-            category="Figures",
-            labels={"figure": "pairs", "layer": "{layer}"},
-        ),
-        pdf=results("figures/scatter_layer_{layer}.pdf"),
-        tsv=results("figures/scatter_layer_{layer}.tsv"),
-    log:
-        log_path("plot_scatter/{layer}"),
-    benchmark:
-        bench_path("plot_scatter/{layer}")
-    wildcard_constraints:
-        layer=one_of(map(str, STUDY.layers)),
-    conda:
-        "../envs/cpu.yaml"
-    params:
-        clusters=STUDY.clusters,
-        measure=STUDY.divergence_label,
-        method=REPORT_METHOD,
-    message:
-        "Draw the pairs of personas at layer {wildcards.layer}"
-    script:
-        "../workflow_scripts/plot_scatter.py"
+        "../workflow_scripts/plot_figures.py"

@@ -27,6 +27,7 @@ if STUDY.needs_model:
     localrules:
         resolve_model,
 
+    # It knows nothing of the study, so that every study of the model shares it.
     rule resolve_model:
         input:
             checkpoint=ancient(STUDY.model.path) if STUDY.model.gguf else [],
@@ -42,9 +43,7 @@ if STUDY.needs_model:
             store=store_root,
             model=asdict(STUDY.model),
             model_key=MODEL_KEY,
-            layers=STUDY.layers,
             fingerprint=FINGERPRINT,
-            source=STUDY.source,
         message:
             finding_message(STUDY.model)
         script:
@@ -67,6 +66,8 @@ if STUDY.needs_model:
         params:
             store=store_root,
             prompts_key=PROMPTS_KEY,
+            layers=STUDY.layers,
+            source=STUDY.source,
             settings=asdict(Settings.of_study(STUDY)),
             texts=asdict(study_texts(STUDY, config["personas"], config["prompts"])),
         message:
@@ -77,6 +78,10 @@ if STUDY.needs_model:
     localrules:
         plan,
 
+    # The plan goes to stdout, alone: of Snakemake only warnings and errors are wanted beside it.
+    if workflow.is_main_process and "plan" in sys.argv[1:]:
+        logger.setLevel("WARNING")
+
     rule plan:
         log:
             log_path("plan"),
@@ -84,15 +89,16 @@ if STUDY.needs_model:
             "../envs/cpu.yaml"
         params:
             store=str(STORE.root),
-            recipes=[
-                (i.key, i.response, list(i.cells.values())) for i in ITEMS.values()
-            ],
+            recipes=[asdict(item) for item in ITEMS.values()],
+            personas={p.name: p.system_prompt for p in STUDY.personas},
             gpu_jobs=SCHEDULE.gpu_jobs,
-            max_new_tokens=STUDY.generation.max_new_tokens,
-            keep_states=STUDY.scoring.keep_states,
+            largest_job=max(map(len, SHARDS.planned.values()), default=0),
+            generation=asdict(STUDY.generation),
+            scoring=asdict(STUDY.scoring),
             model=asdict(STUDY.model),
             model_key=MODEL_KEY,
             title=STUDY.title,
+            price=config.get("price_per_gpu_hour"),
         message:
             "Count what is still to compute"
         script:

@@ -39,19 +39,17 @@ if STUDY.probe.personas:
         input:
             probe=results("probe.json"),
         output:
-            summary=report(
-                results("probe.md"),
-                caption="../report/captions/probe.rst",
-                category="Probe",
+            summary=results("probe.md"),
+            page=report(
+                results("probe.html"),
+                caption=os.path.abspath(results("figures/probe.rst")),
+                category="Result",
+                labels={"page": "probe", "shows": "chosen personas, looked at"},
             ),
-            png=report(
-                results("figures/probe.png"),
-                caption="../report/captions/probe.rst",
-                category="Figures",
-                labels={"figure": "probe", "layer": "all"},
+            png=report_figure(
+                results("figures/probe"), shows="chosen personas", layer="all"
             ),
-            pdf=results("figures/probe.pdf"),
-            tsv=results("figures/probe.tsv"),
+            others=figure_files(["probe"]),
         log:
             log_path("report_probe"),
         benchmark:
@@ -60,6 +58,7 @@ if STUDY.probe.personas:
             "../envs/cpu.yaml"
         params:
             layers=STUDY.layers,
+            width=WIDTHS[STUDY.figures.width],
             method=REPORT_METHOD,
         message:
             "Say and draw what the probe found"
@@ -77,22 +76,19 @@ if STUDY.intervention.directions:
             prompts=published("prompts", "npz"),
         output:
             effect=results("intervention.json"),
-            summary=report(
-                results("intervention.md"),
-                caption="../report/captions/intervention.rst",
-                category="Probe",
+            summary=results("intervention.md"),
+            page=report(
+                results("intervention.html"),
+                caption=os.path.abspath(results("figures/intervention.rst")),
+                category="Result",
+                labels={"page": "intervention", "shows": "a direction taken out"},
             ),
-            png=report(
-                results("figures/intervention.png"),
-                caption="../report/captions/intervention.rst",
-                category="Figures",
-                labels={
-                    "figure": "intervention",
-                    "layer": str(STUDY.intervention.layer),
-                },
+            png=report_figure(
+                results("figures/intervention"),
+                shows="divergences before and after",
+                layer=str(STUDY.intervention.layer),
             ),
-            pdf=results("figures/intervention.pdf"),
-            tsv=results("figures/intervention.tsv"),
+            others=figure_files(["intervention"]),
         log:
             log_path("intervention"),
         benchmark:
@@ -105,6 +101,7 @@ if STUDY.intervention.directions:
             anchor=STUDY.anchor,
             chosen=chosen_personas(STUDY),
             intervention=asdict(STUDY.intervention),
+            width=WIDTHS[STUDY.figures.width],
             method=(PROBE_METHOD, REPORT_METHOD),
         message:
             "Compare the divergences with those before the intervention"

@@ -28,6 +28,7 @@ rule write_report:
             results("report.html"),
             caption="../report/captions/report.rst",
             category="Result",
+            labels={"page": "report", "shows": "the written result, to explore"},
         ),
     log:
         log_path("write_report"),

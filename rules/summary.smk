@@ -9,10 +9,12 @@ rule write_summary:
     input:
         alignment=results("alignment.json"),
     output:
-        summary=report(
-            results("summary.md"),
+        summary=results("summary.md"),
+        page=report(
+            results("summary.html"),
             caption="../report/captions/summary.rst",
-            category="Summary",
+            category="Result",
+            labels={"page": "summary", "shows": "gates and statistics in sentences"},
         ),
     log:
         log_path("write_summary"),

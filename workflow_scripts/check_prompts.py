@@ -9,6 +9,7 @@ from persona_geometry.model.configs import load_config, load_tokenizer
 from persona_geometry.model.hub import model_folder
 from persona_geometry.model.prompts import Texts, answer_remark, check_prompts, positions_of
 from persona_geometry.store.store import Store
+from persona_geometry.study.checks import check_model_layers
 
 params = snakemake.params
 with job_log(snakemake.log[0]) as report:
@@ -17,7 +18,9 @@ with job_log(snakemake.log[0]) as report:
     os.environ["TRANSFORMERS_NO_ADVISORY_WARNINGS"] = "1"
     settings = Settings.of_plain(params.settings)
     folder = model_folder(settings.model)
-    positions = positions_of(load_config(folder))
+    config = load_config(folder)
+    check_model_layers(params.layers, config.to_dict(), params.source)
+    positions = positions_of(config)
     tokenizer = load_tokenizer(folder, settings.model.chat_template)
     longest = check_prompts(
         tokenizer,

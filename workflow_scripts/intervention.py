@@ -1,6 +1,5 @@
 """Rule intervention: divergences with a direction taken out, beside those without."""
 
-from persona_geometry.files import write_text
 from persona_geometry.logs import job_log
 from persona_geometry.probe.files import write_effect
 from persona_geometry.probe.intervention import effect
@@ -10,6 +9,7 @@ from persona_geometry.rdms.publish import prompt_divergences
 from persona_geometry.report.figures.intervention import before_and_after
 from persona_geometry.report.figures.style import save
 from persona_geometry.report.intervention import describe_effect
+from persona_geometry.report.markdown import write_markdown
 from persona_geometry.store.store import Store
 
 params, output = snakemake.params, snakemake.output
@@ -25,5 +25,5 @@ with job_log(snakemake.log[0]):
     stacks = [stacks_of_prompts(one, "js")["full"].select(compared) for one in (before, after)]
     found = effect(*stacks, params.chosen)
     write_effect(output.effect, {**params.intervention, **found})
-    write_text(output.summary, describe_effect({**params.intervention, **found}))
-    save(*before_and_after(found), output.png, output.pdf, output.tsv)
+    write_markdown(output.summary, describe_effect({**params.intervention, **found}))
+    save(before_and_after(found, params.width), output.png.removesuffix(".png"))

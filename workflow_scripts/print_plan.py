@@ -1,23 +1,27 @@
-"""Rule plan: print what the study would still compute; writes nothing."""
+"""Rule plan: print what the study would still compute, and what it takes; writes no result."""
 
-from persona_geometry.jobs.plan import describe, make_plan
+from persona_geometry.jobs.plan import count, describe, make_plan
 from persona_geometry.logs import job_log
-from persona_geometry.model.hub import known_config
+from persona_geometry.model.hub import outline_model
 from persona_geometry.store.store import Store
-from persona_geometry.study.sections import Model
+from persona_geometry.study.recipes import Item
+from persona_geometry.study.sections import Generation, Model, Scoring
 
 params = snakemake.params
-with job_log(snakemake.log[0]) as report:
+with job_log(snakemake.log[0]):
     model, store = Model(**params.model), Store(params.store)
+    items = [Item.of_plain(item) for item in params.recipes]
     past = [store.read_receipt(shard) for shard in store.receipts()]
     plan = make_plan(
-        store,
-        params.recipes,
+        count(store, items),
+        items,
+        params.personas,
         params.gpu_jobs,
-        params.max_new_tokens,
-        params.keep_states,
-        4 if model.dtype == "float32" else 2,
-        known_config(model),
+        params.largest_job,
+        model,
+        Generation(**params.generation),
+        Scoring(**params.scoring),
+        outline_model(model),
         [receipt for receipt in past if receipt.model == params.model_key],
     )
-    report(describe(plan, params.title))
+    print(describe(plan, params.title, params.price), flush=True)

@@ -4,7 +4,6 @@ from persona_geometry.logs import job_log
 from persona_geometry.model.attention import attention_kernel
 from persona_geometry.model.hub import describe_model
 from persona_geometry.store.store import Store
-from persona_geometry.study.checks import check_model_layers
 from persona_geometry.study.sections import Model
 
 params = snakemake.params
@@ -12,7 +11,6 @@ with job_log(snakemake.log[0]) as report:
     model = Model(**params.model)
     described = describe_model(model, report)
     attention_kernel(model.attention, described["config"])
-    check_model_layers(params.layers, described["config"], params.source)
     # Imports torch, once a checkpoint, and only when nothing plainer was found.
     from persona_geometry.model.loading import check_weights
 

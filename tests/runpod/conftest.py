@@ -1,6 +1,7 @@
 """A network volume with a study on it, and a RunPod that serves it."""
 
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -14,10 +15,9 @@ import psutil
 import pytest
 import yaml
 
-from pods_on_runpod.api import Client
 from pods_on_runpod.jobs import PROFILE, Jobs
 from pods_on_runpod.records import Record
-from pods_on_runpod.settings import read_key, read_settings
+from pods_on_runpod.settings import read_settings
 
 from .server import RunPod
 
@@ -48,7 +48,8 @@ class Study:
         self.change(
             api=service.address,
             network_volume="volume1",
-            mount_path=str(volume),
+            # The tests' environment is on the volume too, as a real one has to be.
+            mount_path="/",
             key_file=str(self.key_file),
             retry_seconds=4,
             poll_seconds=0.3,
@@ -71,9 +72,7 @@ class Study:
         }
 
     def jobs(self) -> Jobs:
-        settings = read_settings(self.settings_file)
-        client = Client(settings.api, read_key(settings), settings.retry_seconds)
-        return Jobs(settings, client, self.workdir)
+        return Jobs(read_settings(self.settings_file), self.workdir)
 
     def records(self) -> list[Record]:
         folder = self.workdir / ".snakemake" / "runpod"
@@ -148,3 +147,30 @@ def study(service: RunPod, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
     for guard in study.guards():
         with contextlib.suppress(psutil.Error):
             guard.send_signal(signal.SIGKILL)
+
+
+@pytest.fixture
+def script(study: Study):
+    """Write a job script of Snakemake's form."""
+
+    def script(command: str = "true", output: str = "out.txt", **resources: int) -> Path:
+        properties = {"rule": "gpu_shard", "output": [output], "resources": resources}
+        path = study.volume / "jobscript.sh"
+        path.write_text(f"#!/bin/sh\n# properties = {json.dumps(properties)}\n{command}\n")
+        return path
+
+    return script
+
+
+def settle(jobs: Jobs, name: str, seconds: float = 15.0) -> str:
+    """Look at a job until it has ended."""
+    end = time.monotonic() + seconds
+    while (state := jobs.look(name)) == "running":
+        assert time.monotonic() < end, "the job did not end"
+        time.sleep(0.2)
+    return state
+
+
+def failure(jobs: Jobs, name: str) -> str:
+    assert settle(jobs, name) == "failed"
+    return Record(jobs.folder / name).result()["failed"]

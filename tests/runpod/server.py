@@ -6,6 +6,7 @@ gives a container: its id and a key of its own, which may read and delete that p
 
 import contextlib
 import json
+import math
 import os
 import re
 import secrets
@@ -17,7 +18,7 @@ import time
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 import jsonschema
 import psutil
@@ -40,15 +41,20 @@ TITLES = {
 
 @dataclass
 class Fault:
-    """Answer the next `times` requests of a method (any, where None) with this status.
+    """Answer the next `times` requests of a method and path (any, where None) with this status.
 
-    Status 0 carries the request out and drops the connection without an answer.
+    Status 0 carries the request out, `delay` seconds late, and drops the connection without an
+    answer. An `answer` stands in the place of the right one (200) or of a problem.
     """
 
     status: int
     times: int = 1
     method: str | None = None
+    path: str | None = None
     headers: dict[str, str] = field(default_factory=dict)
+    detail: str = "a fault of the test's"
+    answer: dict | str | None = None
+    delay: float = 0.0
 
 
 class Problem(Exception):
@@ -57,16 +63,19 @@ class Problem(Exception):
         self.status, self.detail, self.headers = status, detail, headers or {}
 
 
+HTML = "<html><title>Attention Required!</title></html>"
+
+
 class Container:
     """One pod: state that changes with time, and the process that it runs."""
 
-    def __init__(self, body: dict, volumes: dict[str, Path], price: float, start: float):
+    def __init__(self, body: dict, service: "RunPod"):
         self.id, self.key = f"pod{secrets.token_hex(5)}", f"pod-key-{secrets.token_hex(16)}"
-        self.body, self.volumes, self.price = body, volumes, price
+        self.body, self.service, self.price = body, service, service.price
         self.created = time.time()
         self.process: subprocess.Popen[bytes] | None = None
         self.deleted = False
-        self._start = threading.Timer(start, self._run)
+        self._start = threading.Timer(service.start_seconds, self._run)
         self._start.start()
 
     def _run(self) -> None:
@@ -75,6 +84,7 @@ class Container:
         }
         environment |= self.body.get("env", {})
         environment |= {"RUNPOD_POD_ID": self.id, "RUNPOD_API_KEY": self.key}
+        environment["PATH"] = f"{self.service.tools}:{environment['PATH']}"
         if not self.deleted:
             self.process = subprocess.Popen(
                 shlex.split(self.body["args"]),
@@ -137,7 +147,8 @@ class Container:
             "globalNetworking": {"enabled": False},
         }
         jsonschema.validate(pod, POD)
-        return pod
+        pod |= self.service.strange
+        return {name: value for name, value in pod.items() if value is not ...}
 
 
 class RunPod:
@@ -146,10 +157,16 @@ class RunPod:
     def __init__(self, volume: Path):
         self.key = f"rpa_{secrets.token_hex(20)}"
         self.volumes = {"volume1": volume}
+        self.tools = volume.parent / "tools"  # what the image has besides the usual
         self.price, self.capacity, self.start_seconds = 2.5, 8, 0.3
         self.faults: list[Fault] = []
         self.pods: dict[str, Container] = {}
         self.ever: list[Container] = []
+        self.strange: dict[str, object] = {}  # wrong fields of pods; ...: not there at all
+        self.pods_may_delete = True  # with their own keys
+        self.page = 1000
+        self.quota: tuple[int, float] | None = None  # requests in so many seconds
+        self._window: list[float] = []
         self.most = 0
         self.requests: list[tuple[str, str, int]] = []
         self.seen_on_command_lines = False
@@ -171,12 +188,49 @@ class RunPod:
     def answers(self, method: str) -> list[int]:
         return [status for used, _, status in self.requests if used == method]
 
-    def handle(self, method: str, path: str, key: str, text: bytes) -> tuple[int, dict | None]:
+    def limits(self) -> dict[str, str]:
+        """Count a request; the headers that tell of the quota. Raises Problem beyond it."""
+        if self.quota is None:
+            return {}
+        quota, seconds = self.quota
+        now = time.monotonic()
+        if not self._window or now > self._window[0] + seconds:
+            self._window = [now]
+        else:
+            self._window.append(now)
+        reset = max(1, math.ceil(self._window[0] + seconds - now))
+        left = max(0, quota - len(self._window))
+        headers = {"RateLimit": f'"minute";r={left};t={reset}, "day";r=9000;t=50000'}
+        if len(self._window) > quota:
+            raise Problem(429, "rate limit exceeded", headers | {"Retry-After": str(reset)})
+        return headers
+
+    def listed(self, query: str) -> dict:
+        """One page of the list of pods."""
+        cursor = parse_qs(query).get("cursor", ["cursor-0"])[0]
+        start = int(cursor.removeprefix("cursor-"))
+        pods = list(self.pods.values())
+        more = len(pods) > start + self.page
+        return {
+            "pods": [pod.public() for pod in pods[start : start + self.page]],
+            "pagination": {
+                "nextCursor": f"cursor-{start + self.page}" if more else None,
+                "hasNextPage": more,
+            },
+        }
+
+    def handle(self, method: str, url: str, key: str, text: bytes) -> tuple[int, dict | None]:
         """Carry out one request; raises Problem."""
+        path, query = urlsplit(url).path, urlsplit(url).query
+        if method == "DELETE" and (tool := re.fullmatch(r"/runpodctl/([^/]+)", path)):
+            self._delete(tool[1])
+            return 204, None
         own = next((p for p in self.pods.values() if p.key == key), None)
         if key != self.key and own is None:
             raise Problem(401, "the bearer token is expired or invalid")
         pod = re.fullmatch(r"/v2/pods/([^/]+)", path)
+        if own is not None and method == "DELETE" and not self.pods_may_delete:
+            raise Problem(403, "access denied")
         if own is not None and (pod is None or pod[1] != own.id):
             raise Problem(403, "a pod's key has no access to other resources")
         if pod is not None and pod[1] not in self.pods:
@@ -184,7 +238,7 @@ class RunPod:
         gpu = re.fullmatch(r"/v2/catalog/gpus/([^/]+)", path)
         match method:
             case "GET" if path == "/v2/pods":
-                return 200, {"pods": [p.public() for p in self.pods.values()]}
+                return 200, self.listed(query)
             case "GET" if pod:
                 return 200, self.pods[pod[1]].public()
             case "GET" if gpu:
@@ -192,11 +246,14 @@ class RunPod:
             case "POST" if path == "/v2/pods":
                 return 201, self._create(text)
             case "DELETE" if pod:
-                container = self.pods.pop(pod[1])
-                container.deleted = True
-                threading.Thread(target=container.kill).start()
+                self._delete(pod[1])
                 return 204, None
         raise Problem(404, "no such path")
+
+    def _delete(self, pod: str) -> None:
+        container = self.pods.pop(pod)
+        container.deleted = True
+        threading.Thread(target=container.kill).start()
 
     def _gpu(self, name: str) -> dict:
         if name != "NVIDIA H100 80GB HBM3":
@@ -230,7 +287,7 @@ class RunPod:
             raise Problem(400, "there are no instances currently available")
         self._gpu(body["gpu"]["id"])
         self._look_for_key()
-        container = Container(body, self.volumes, self.price, self.start_seconds)
+        container = Container(body, self)
         self.pods[container.id] = container
         self.ever.append(container)
         self.most = max(self.most, len(self.pods))
@@ -241,9 +298,10 @@ class RunPod:
             if any(self.key in word for word in process.info["cmdline"] or []):
                 self.seen_on_command_lines = True
 
-    def _fault(self, method: str) -> Fault | None:
+    def _fault(self, method: str, path: str) -> Fault | None:
         for fault in self.faults:
-            if fault.times > 0 and fault.method in (None, method):
+            meant = fault.method in (None, method) and fault.path in (None, path)
+            if fault.times > 0 and meant:
                 fault.times -= 1
                 return fault
         return None
@@ -255,16 +313,24 @@ class RunPod:
             def serve(self) -> None:
                 text = self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 path = urlsplit(self.path).path
+                headers: dict[str, str] = {}
                 key = self.headers.get("Authorization", "").removeprefix("Bearer ")
                 with service._lock:
-                    fault = service._fault(self.command)
+                    fault = service._fault(self.command, path)
+                if fault is not None:
+                    time.sleep(fault.delay)
+                with service._lock:
                     try:
+                        headers = service.limits()
                         if fault is not None and fault.status:
-                            raise Problem(fault.status, "a fault of the test's", fault.headers)
-                        status, answer = service.handle(self.command, path, key, text)
-                        headers, kind = {}, "application/json"
+                            if fault.answer is None:
+                                raise Problem(fault.status, fault.detail, fault.headers)
+                            status, answer = fault.status, fault.answer
+                        else:
+                            status, answer = service.handle(self.command, self.path, key, text)
+                        kind = "application/json"
                     except Problem as problem:
-                        status, headers = problem.status, problem.headers
+                        status, headers = problem.status, headers | problem.headers
                         kind = "application/problem+json"
                         answer = {
                             "title": TITLES[status],
@@ -277,6 +343,8 @@ class RunPod:
                     self.close_connection = True
                     return
                 body = b"" if answer is None else json.dumps(answer).encode()
+                if isinstance(answer, str):
+                    kind, body = "text/html", answer.encode()
                 with contextlib.suppress(ConnectionError):
                     self.send_response(status)
                     for name, value in headers.items():

@@ -1,47 +1,18 @@
 """Single jobs, without Snakemake: limits, keys, and pods that do what they should not."""
 
-import json
 import shutil
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
 
 from pods_on_runpod.api import Client, NotNow, RunPodError
-from pods_on_runpod.jobs import Jobs
+from pods_on_runpod.jobs import PROFILE
 from pods_on_runpod.records import Record
 from pods_on_runpod.settings import SettingsError, read_key, read_settings
 
-from .conftest import Study, wait_for
+from .conftest import Study, failure, settle, wait_for
 from .server import Fault, RunPod
-
-
-@pytest.fixture
-def script(study: Study):
-    """Write a job script of Snakemake's form."""
-
-    def script(command: str = "true", output: str = "out.txt", **resources: int) -> Path:
-        properties = {"rule": "gpu_shard", "output": [output], "resources": resources}
-        path = study.volume / "jobscript.sh"
-        path.write_text(f"#!/bin/sh\n# properties = {json.dumps(properties)}\n{command}\n")
-        return path
-
-    return script
-
-
-def settle(jobs: Jobs, name: str, seconds: float = 15.0) -> str:
-    """Look at a job until it has ended."""
-    end = time.monotonic() + seconds
-    while (state := jobs.look(name)) == "running":
-        assert time.monotonic() < end, "the job did not end"
-        time.sleep(0.2)
-    return state
-
-
-def failure(jobs: Jobs, name: str) -> str:
-    assert settle(jobs, name) == "failed"
-    return Record(jobs.folder / name).result()["failed"]
 
 
 def test_the_request_and_the_result(study: Study, service: RunPod, script, monkeypatch):
@@ -51,7 +22,7 @@ def test_the_request_and_the_result(study: Study, service: RunPod, script, monke
     name = jobs.submit(script("echo said $HF_HOME", gpu=2))
     body = service.ever[0].body
     assert body["gpu"] == {"id": "NVIDIA H100 80GB HBM3", "count": 2}
-    assert body["mounts"] == {"network": [{"volumeId": "volume1", "path": str(study.volume)}]}
+    assert body["mounts"] == {"network": [{"volumeId": "volume1", "path": "/"}]}
     assert settle(jobs, name) == "success"
     assert Record(jobs.folder / name).log.read_text() == "said /workspace/models\n"
     study.nothing_is_left()
@@ -137,7 +108,8 @@ def test_a_second_pod_of_the_same_name_is_deleted(study: Study, service: RunPod,
     wait_for(Record(jobs.folder / name).claimed_by)
     service.start_seconds = 1000
     jobs.client.create(service.ever[0].body)
-    assert jobs.look(name) == "running"
+    wait_for(lambda: len(service.ever) == 2)
+    wait_for(lambda: jobs.look(name) == "running" and len(service.pods) == 1)
     assert list(service.pods) == [service.ever[0].id]
     Record(jobs.folder / name).cancel()
     study.nothing_is_left()
@@ -191,6 +163,10 @@ def test_a_key_that_expires_during_a_job(study: Study, service: RunPod, script, 
     said = capsys.readouterr().err
     assert said.count("RunPod refused the API key (401") == 1
     assert "A pod that runs already ends itself after its job" in said
+    # Its guard stays for as long as it cannot see that the pod is gone, and takes up a new key.
+    wait_for(lambda: not service.pods)
+    assert len(study.guards()) == 1
+    study.key_file.write_text(service.key)
     study.nothing_is_left()
 
 
@@ -231,7 +207,7 @@ def test_a_pod_whose_answer_was_lost_is_found_later(study: Study, service: RunPo
     name = jobs.submit(script("sleep 1"))
     assert "pod" not in Record(jobs.folder / name).request()
     assert jobs.look(name) == "running"
-    assert len(study.guards()) == 1
+    assert study.guards()
     assert settle(jobs, name) == "success"
     assert len(service.ever) == 1
     study.nothing_is_left()
@@ -301,6 +277,7 @@ def test_a_secret_is_passed_by_its_name_only(study: Study, service: RunPod, scri
         ({"max_pods": True}, "not of the right type"),
         ({"network_volume": "<id>"}, "network_volume is not filled in"),
         ({"api": "http://api.runpod.io"}, "must be an https address"),
+        ({"api": "https://rest.runpod.io/v1"}, "version 1 is being retired"),
         ({"maximum": 3}, "maximum is not a setting"),
         ({"environment": ["HF_TOKEN"]}, "secrets do not belong in it"),
     ],
@@ -311,7 +288,19 @@ def test_settings_are_checked(study: Study, change: dict, message: str):
         read_settings(study.settings_file)
 
 
-def test_a_checkout_beside_the_volume_is_refused(study: Study, tmp_path: Path):
-    jobs = study.jobs()
-    with pytest.raises(SettingsError, match="is not on the network volume"):
-        Jobs(jobs.settings, jobs.client, tmp_path)
+def test_what_pods_need_must_lie_on_the_volume(study: Study, monkeypatch):
+    study.change(mount_path=str(PROFILE.parents[1]))
+    with pytest.raises(SettingsError, match=r"The working directory \(.*\) is not on the network"):
+        study.jobs()
+    study.change(mount_path=str(study.volume))
+    with pytest.raises(SettingsError, match=r"This checkout \(.*\) is not on the network"):
+        study.jobs()
+    monkeypatch.setattr("pods_on_runpod.jobs.PROFILE", study.workdir / "profiles-of-its-own")
+    with pytest.raises(SettingsError, match=r"The Python interpreter \(.*\) is not on the network"):
+        study.jobs()
+    # An environment on the volume that needs a Python which is not.
+    monkeypatch.setattr("sys.executable", str(study.volume / "env" / "bin" / "python"))
+    with pytest.raises(SettingsError, match=r"environment was made with \(.*\) is not on the"):
+        study.jobs()
+    monkeypatch.setattr("sys.base_prefix", str(study.volume / "python3.11"))
+    assert study.jobs().living() == []

@@ -56,6 +56,7 @@ def test_no_capacity_at_all(study: Study, service: RunPod):
 
 
 def test_rate_limits_and_faults(study: Study, service: RunPod):
+    study.change(retry_seconds=3, start_minutes=0.25)
     service.faults = [
         Fault(429, method="GET", headers={"Retry-After": "1"}),
         Fault(503, method="POST"),

@@ -1,5 +1,6 @@
 """Finished studies compared: what they share, verdicts, and what cannot be compared."""
 
+import copy
 import json
 import shutil
 from itertools import product
@@ -79,7 +80,7 @@ def test_a_comparison_holds_what_its_parts_say(three: dict[str, Any]) -> None:
     assert curve[1]["spearman"] == pytest.approx(at["spearman"][0])
     assert curve[1]["shared"]["spearman"] == pytest.approx(at["spearman"][0])
     for draw in FIGURES.values():
-        assert len(draw(found)[1])
+        assert len(draw(found, 3.5).table)
 
 
 def test_every_criterion_is_about_the_number_that_it_names(studies: Path) -> None:
@@ -119,6 +120,19 @@ def test_what_was_held_out_is_told_from_the_records(three: dict[str, Any]) -> No
     assert "Prompts held out (the same model, other prompts): one and prompts" in text
     assert "whose tokenizers and responses may differ" in text
     assert "measure other divergences (js and half_jeffreys)" in text
+
+
+@pytest.mark.parametrize("p", [0.0499, 0.05, 0.0502])
+def test_pairs_of_layers_count_whose_p_is_at_most_the_level(
+    three: dict[str, Any], p: float
+) -> None:
+    pair = copy.deepcopy(three["pairs"][0])
+    pair["cosine"]["family_wise_p"] = [
+        [None if k else p for k, _ in enumerate(row)] for row in pair["cosine"]["spearman"]
+    ]
+    text = describe_comparison({**three, "pairs": [pair]})
+    found = len(pair["cosine"]["spearman"]) if p <= 0.05 else 0
+    assert f"its family-wise p is at most 0.05 at {found}." in text
 
 
 def test_what_is_partly_the_same_or_not_known_is_said_to_be(studies: Path) -> None:

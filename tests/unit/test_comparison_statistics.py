@@ -17,6 +17,7 @@ from persona_geometry.comparison.repeats import (
     difference,
     difference_intervals,
     second_order,
+    without_each_persona,
 )
 from persona_geometry.rdms.rdm import Rdm, RdmStack
 from persona_geometry.rsa.jackknife import jackknife
@@ -127,6 +128,16 @@ def test_a_difference_leaves_the_same_out_of_both(theirs: list[str]) -> None:
     assert interval["prompts"]["se"] == pytest.approx(np.sqrt(sum(map(spread, groups))))
 
 
+@pytest.mark.parametrize("value", [-1.9, 0.0, 1.9])
+def test_intervals_of_differences_end_within_what_a_difference_can_be(value: float) -> None:
+    wide = value + np.array([-0.5, 0.5, -0.5, 0.5, -0.5, 0.5])
+    found = difference_intervals(LeftOut(value, wide, (wide,)))
+    for kind in ("personas", "prompts", "dual"):
+        low, high = found[kind]["low"], found[kind]["high"]
+        assert -2 <= low < value < high <= 2
+        assert (low, high) == (-2, 2) if value == 0 else -2 in (low, high) or 2 in (low, high)
+
+
 def cosine(vectors: np.ndarray) -> np.ndarray:
     unit = vectors.mean(0) / np.linalg.norm(vectors.mean(0), axis=1, keepdims=True)
     return 1 - unit @ unit.T
@@ -149,6 +160,20 @@ def test_p_values_between_layers_are_exact_shares_of_all_relabelings() -> None:
     largest = null.max(axis=(1, 2))[:, None, None]
     assert found["family_wise_p"] == pytest.approx((largest >= observed - 1e-9).mean(0))
     assert np.isnan(found["low"]).all()  # five personas are too few to leave one out
+
+
+def test_intervals_between_layers_are_those_of_each_two_layers_alone() -> None:
+    rng = np.random.default_rng(4)
+    one, other = ([named(m) for m in symmetric(rng, k)] for k in (3, 2))
+    one[2] = one[2].of(np.round(one[2].vector, 1))  # with ties
+    without = without_each_persona(one, other)
+    found = between_layers(one, other, Permutations.free(N, 99, 0))
+    for k, x in enumerate(one):
+        for m, y in enumerate(other):
+            assert without[:, k, m] == pytest.approx(jackknife(x, y).without["personas"], abs=1e-14)
+            alone = correlation_intervals(second_order(x, y))["personas"]
+            assert found["low"][k, m] == pytest.approx(alone["low"])
+            assert found["high"][k, m] == pytest.approx(alone["high"])
 
 
 def test_decoupled_pairs_against_all_relabelings_and_deletions() -> None:

@@ -18,7 +18,7 @@ from persona_geometry.rsa.gates import check
 from persona_geometry.rsa.intervals import NO_SPREAD
 from persona_geometry.rsa.jackknife import Jackknife, intervals
 from persona_geometry.rsa.permutation import Permutations, mantel, partial_mantel
-from persona_geometry.rsa.reasons import TOO_FEW_PAIRS, layer_reasons, why_null
+from persona_geometry.rsa.reasons import TOO_FEW_PAIRS, reasons, why_null
 from persona_geometry.rsa.residual import Residuals, partial_spearman
 from persona_geometry.study.sections import Gate
 
@@ -147,5 +147,5 @@ def test_a_gate_that_cannot_be_evaluated_has_the_reason_of_its_statistic() -> No
 def test_a_power_that_is_not_reached_is_no_lack_of_variance() -> None:
     layer = aligned()["layers"]["1"]
     layer["stratified_power"]["detectable_rho"] = None
-    layer["reasons"] = layer_reasons(layer, {})
+    layer["reasons"] = reasons(layer, {})
     assert "80 % power" in why_null("stratified_power.detectable_rho", layer)

@@ -1,119 +1,241 @@
-"""Figures of any size: drawn, readable, written, and their tables hold what is drawn."""
+"""Figures of any study: drawn, readable at both widths, and their tables hold what is drawn."""
 
+import copy
+import re
 import subprocess
 import sys
+from dataclasses import replace
+from functools import cache
+from html import unescape
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import matplotlib
 import numpy as np
-import pandas as pd
 import pytest
+from docutils.core import publish_parts
+from jinja2 import Environment
+from matplotlib.axes import Axes
+from matplotlib.colors import rgb_to_hsv, to_rgb
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 from matplotlib.text import Text
 
-from persona_geometry.rdms.rdm import Rdm
-from persona_geometry.report.figures.heatmap import MOST_LABELS, heatmaps, hierarchical_order
-from persona_geometry.report.figures.layers import STATISTICS, layer_bars, layer_curve
-from persona_geometry.report.figures.scatter import scatter
+from persona_geometry.rdms.rdm import Rdm, RdmStack
+from persona_geometry.report.figures import ENDINGS, WIDTHS, study_figures
+from persona_geometry.report.figures.heatmap import hierarchical_order, percentiles
+from persona_geometry.report.figures.layers import layer_curve, past_controls
+from persona_geometry.report.figures.robustness import (
+    NAMED,
+    cutoff_lines,
+    jackknife_dots,
+    prompt_strips,
+)
+from persona_geometry.report.figures.scatter import BEHAVIOR, HIDDEN, PREDICTED
+from persona_geometry.report.figures.shown import Shown
+from persona_geometry.report.figures.study import figures
 from persona_geometry.report.figures.style import (
     LONGEST_LABEL,
     PALETTE,
+    SMALLEST,
+    TALLEST,
+    Drawing,
+    as_template,
     cluster_colors,
+    freeze,
     readable,
     save,
 )
+from persona_geometry.report.figures.tokens import prompt_profiles, same_cluster, token_profile
+from persona_geometry.report.figures.trees import following
 from persona_geometry.rsa.alignment import align
+from persona_geometry.rsa.controls import controls
 from persona_geometry.rsa.geometries import Geometries
 from persona_geometry.study.sections import Alignment
 
-SIZES = [5, 70]
 LAYERS = [1, 4]
+NO_TOKENS: dict[str, list[np.ndarray]] = {"within": [], "others": []}
 
 
-def study(n: int, *, clusters: bool = True, long: bool = False, flat: bool = False) -> Geometries:
+@cache
+def study(
+    n: int,
+    *,
+    clusters: bool = True,
+    long: bool = False,
+    flat: bool = False,
+    prompts: int = 0,
+    width: str = "column",
+    measure: str = "JS divergence (nats)",
+) -> Shown:
+    """A study of random distances, from a file where it has no prompts. Not to be changed."""
     rng = np.random.default_rng(n)
     stem = "an_uncommonly_thorough_description_of_persona" if long else "persona"
-    names = [f"{stem}_{(11 * k) % n}" for k in range(n)]
+    names = tuple(f"{stem}_{(11 * k) % n}" for k in range(n))
 
     def rdm() -> Rdm:
         return Rdm.from_square(names, rng.uniform(0.01, 0.6, (n, n)))
 
+    stack = None
+    if prompts:
+        labels = tuple(f"prompt_{k}" for k in range(prompts))
+        stack = RdmStack(names, labels, np.stack([rdm().vector for _ in labels]))
     divergence = Rdm.from_square(names, np.full((n, n), 0.25)) if flat else rdm()
-    return Geometries(
+    if stack:
+        divergence = stack.mean()
+    geometries = Geometries(
         anchor=None,
         clusters={names[k]: f"cluster_{k % 3}" for k in range(n // 2)} if clusters else {},
         cosine={layer: rdm() for layer in range(6)},
-        divergence={"full": divergence},
+        divergence={"8": rdm(), "full": divergence} if prompts else {"full": divergence},
+        by_prompt={"full": stack} if stack else None,
     )
-
-
-def aligned(of: Geometries) -> dict[str, Any]:
     settings = {
-        **{"permutations": 99, "seed": 0, "leave_out": [], "top_k": 5, "predictions": []},
-        **{"bootstrap": 0, "noise_ceiling_splits": 0},
+        **{"permutations": 99, "seed": 0, "leave_out": [], "top_k": 5, "bootstrap": 0},
+        **{"predictions": [[names[0], names[1]]], "noise_ceiling_splits": 0},
         "gates": [{"statistic": "spearman", "comparison": ">", "threshold": 0.5, "layer": 4}],
     }
-    return align(of, Alignment.of(**settings), LAYERS, 4, "trial", "js", lambda _line: None)
+    alignment = align(
+        geometries, Alignment.of(**settings), LAYERS, 4, "trial", "js", lambda _line: None
+    )
+    return Shown(alignment, geometries, measure, WIDTHS[width])
+
+
+def changed(shown: Shown) -> Shown:
+    """A study of its own, to be changed."""
+    return replace(shown, alignment=copy.deepcopy(dict(shown.alignment)))
+
+
+def draw(shown: Shown, name: str) -> Drawing:
+    return figures(shown, NO_TOKENS)[name]()
 
 
 def texts(figure: Figure) -> list[str]:
-    return [text.get_text() for text in figure.findobj(Text) if text.get_text()]
+    found = figure.findobj(Text)
+    return [text.get_text() for text in found if text.get_text() and text.get_visible()]
 
 
-def heat(of: Geometries) -> tuple[Figure, pd.DataFrame]:
-    return heatmaps(of.clusters, of.cosine[4], of.divergence["full"], 4, "JS divergence")
+def images(figure: Figure | Axes, n: int) -> list[np.ndarray]:
+    arrays = [image.get_array() for image in figure.findobj(AxesImage)]
+    return [array for array in arrays if array.shape == (n, n)]
 
 
-def points(of: Geometries, statistics: dict[str, Any]) -> tuple[Figure, pd.DataFrame]:
-    return scatter(of.clusters, of.cosine[4], of.divergence["full"], 4, statistics, "JS divergence")
+CASES: dict[str, dict[str, Any]] = {
+    "three personas": {"n": 3},
+    "five": {"n": 5, "prompts": 3, "width": "page"},
+    "one prompt, no clusters": {"n": 7, "clusters": False, "prompts": 1},
+    "flat, a measure of its own": {"n": 6, "flat": True, "measure": "Surprise (bits)"},
+    "long names": {"n": 45, "long": True},
+    "long names across a page": {"n": 45, "long": True, "width": "page"},
+}
 
 
-@pytest.mark.parametrize("n", SIZES)
-def test_heatmaps_show_both_matrices_in_both_orders(n: int) -> None:
-    of = study(n)
-    figure, table = heat(of)
-    images = [axis.images[0].get_array() for axis in figure.axes if axis.images]
-    alphabetical = sorted(range(n), key=lambda k: of.personas[k])
-    linkage = hierarchical_order(of.cosine[4])
-    assert sorted(linkage) == list(range(n))
-    expected = [
-        rdm.square[np.ix_(order, order)]
-        for rdm in (of.cosine[4], of.divergence["full"])
-        for order in (linkage, alphabetical)
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("case", CASES)
+def test_any_study_is_drawn_within_its_page_and_can_be_read(case: str) -> None:
+    shown = study(**CASES[case])
+    assert list(figures(shown, NO_TOKENS)) == list(study_figures(LAYERS, 4))
+    for name, drawn in figures(shown, NO_TOKENS).items():
+        drawing = drawn()
+        width, height = drawing.figure.get_size_inches()
+        assert width == shown.width and height < TALLEST + 0.7, name
+        freeze(drawing.figure)
+        box = drawing.figure.get_tightbbox().padded(-0.02)
+        assert box.x0 >= 0 and box.x1 <= width and box.y0 >= 0 and box.y1 <= height, (name, box)
+        for text in drawing.figure.findobj(Text):
+            assert not text.get_text() or text.get_fontsize() >= SMALLEST, (name, text)
+        assert drawing.caption and not (case.endswith("own") and "JS" in drawing.caption)
+
+
+def test_a_figure_that_cannot_be_drawn_says_why() -> None:
+    flat, imported = study(6, flat=True), study(6)
+    for name in ("layers", "layer_curve", "jackknife", "cutoffs"):
+        drawing = draw(flat, name)
+        assert drawing.caption.startswith("Not drawn: ") and drawing.table.empty
+        assert drawing.caption.removeprefix("Not drawn: ") in " ".join(
+            " ".join(texts(drawing.figure)).split()
+        )
+    for name in ("per_prompt", "tokens"):
+        assert "from a file" in draw(imported, name).caption
+
+
+@pytest.mark.parametrize("n", [5, 40])
+def test_heatmaps_show_ranks_and_their_difference_in_the_order_of_the_tree(n: int) -> None:
+    shown = study(n)
+    cosine, divergence = shown.geometries.cosine[4], shown.divergence
+    ranks = [percentiles(rdm) for rdm in (cosine, divergence)]
+    assert np.allclose([np.median(rank) for rank in ranks], 50)
+    for name, order in (
+        ("heatmaps", hierarchical_order(cosine)),
+        ("heatmaps_alphabetical", sorted(range(n), key=lambda k: cosine.names[k])),
+    ):
+        drawing = draw(shown, name)
+        found = images(drawing.figure, n)
+        assert len(found) == 3
+        for image, values in zip(found, (*ranks, ranks[1] - ranks[0]), strict=True):
+            full = cosine.of(values).square[np.ix_(order, order)]
+            off = ~np.eye(n, dtype=bool)
+            assert np.array_equal(np.asarray(image)[off], full[off])
+            assert np.isnan(np.ma.getdata(image)[~off]).all()
+        table = drawing.table
+        assert table["cosine_distance_layer_4"].tolist() == cosine.vector.tolist()
+        assert table["divergence"].tolist() == divergence.vector.tolist()
+        assert table["difference"].tolist() == (ranks[1] - ranks[0]).tolist()
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_heatmap_names_its_rows_and_columns_in_the_order_of_the_values(width: str) -> None:
+    shown = study(8, width=width)
+    figure = draw(shown, "heatmaps").figure
+    cosine = shown.compared.cosine[4]
+    linkage = [readable(cosine.names[k]) for k in hierarchical_order(cosine)]
+    panels = [axis for axis in figure.axes if len(images(axis, 8))]
+    named = [[label.get_text() for label in axis.get_yticklabels()] for axis in panels]
+    below = [[label.get_text() for label in axis.get_xticklabels()] for axis in panels]
+    assert [names for names in named if names] == [linkage] * (3 if width == "column" else 1)
+    assert [names for names in below if names] == [linkage] * (1 if width == "column" else 3)
+
+
+def test_names_stand_where_they_can_be_read_and_the_caption_says_so_where_they_cannot() -> None:
+    few = draw(study(45, long=True), "heatmaps")
+    few.figure.draw_without_rendering()
+    names = [
+        text
+        for text in few.figure.findobj(Text)
+        if text.get_visible() and text.get_text().startswith("an unc")
     ]
-    shown = [image for image in images if image.shape == (n, n)]
-    assert len(shown) == 4
-    assert all(np.array_equal(a, b) for a, b in zip(shown, expected, strict=True))
-    assert len(table) == n * (n - 1) // 2
-    for row in table.sample(10, random_state=0).itertuples(index=False):
-        place = of.personas.index(row.first), of.personas.index(row.second)
-        assert row.cosine_distance_layer_4 == of.cosine[4].square[place]
-        assert row.divergence == of.divergence["full"].square[place]
+    boxes = [text.get_window_extent() for text in names]
+    assert len(names) == 45
+    assert not any(box.overlaps(other) for box, other in pairwise(boxes))
+    many = draw(large(130), "heatmaps")
+    assert draw(large(130), "trees").table["persona"].nunique() == 130
+    assert not any(text.startswith("persona") for text in texts(many.figure))
+    assert "Names do not fit" in many.caption and "Names do not fit" not in few.caption
+    assert sum("…" in text for text in texts(draw(study(45, long=True), "trees").figure)) == 90
 
 
-def test_heatmap_names_its_rows_in_the_order_of_the_values() -> None:
-    of = study(8)
-    figure, _ = heat(of)
-    axes = [axis for axis in figure.axes if axis.get_yticklabels() and axis.images]
-    labels = [[label.get_text() for label in axis.get_yticklabels()] for axis in axes]
-    named = [names for names in labels if len(names) == 8 and names[0].startswith("persona")]
-    linkage = [of.personas[k].replace("_", " ") for k in hierarchical_order(of.cosine[4])]
-    alphabetical = [name.replace("_", " ") for name in sorted(of.personas)]
-    assert named == [linkage, alphabetical] * 2
+def large(n: int) -> Shown:
+    """A study of so many personas with the statistics of a small one."""
+    small, rng = study(5), np.random.default_rng(n)
+    names = tuple(f"persona_{k}" for k in range(n))
+    distances = [Rdm.from_square(names, rng.uniform(0.01, 0.6, (n, n))) for _ in range(2)]
+    geometries = Geometries(None, {}, {4: distances[0]}, {"full": distances[1]})
+    return Shown({**small.alignment, "personas": list(names)}, geometries, small.measure)
 
 
-def test_labels_give_way_where_they_would_overlap() -> None:
-    few, many = (heat(study(n))[0] for n in (MOST_LABELS, MOST_LABELS + 1))
-    assert "persona 0" in texts(few) and "persona 0" not in texts(many)
-    figure, _ = heat(study(20, long=True))
-    figure.canvas.draw()
-    axis = next(a for a in figure.axes if a.images and len(a.get_xticklabels()) == 20)
-    page = figure.bbox
-    for label in (*axis.get_xticklabels(), *axis.get_yticklabels()):
-        box = label.get_window_extent()
-        assert page.x0 <= box.x0 and box.x1 <= page.x1 and page.y0 <= box.y0 and box.y1 <= page.y1
-    assert axis.get_window_extent().width > 0.1 * page.width
+@pytest.mark.parametrize("n", [3, 12, 45])
+def test_strips_of_clusters_and_names_cover_nothing(n: int) -> None:
+    figure = draw(study(n, long=n > 5), "heatmaps").figure
+    figure.draw_without_rendering()
+    axes = [axis for axis in figure.axes if axis.images]
+    labels = [
+        label for axis in axes for label in (*axis.get_xticklabels(), *axis.get_yticklabels())
+    ]
+    for label in labels:
+        if label.get_text().startswith(("an unc", "persona")):
+            box = label.get_window_extent()
+            assert not any(box.overlaps(axis.get_window_extent()) for axis in axes)
 
 
 def test_long_names_keep_both_ends() -> None:
@@ -131,213 +253,283 @@ def test_near_personas_stand_beside_each_other() -> None:
     }
 
 
-def test_without_clusters_there_is_no_legend_of_clusters() -> None:
-    assert "no cluster" not in texts(heat(study(6, clusters=False))[0])
-    assert {"no cluster", "cluster 0"} <= set(texts(heat(study(6))[0]))
-    colors = cluster_colors({f"p{k}": f"c{k}" for k in range(11)})
-    assert len(set(colors.values())) == 11
-    assert list(cluster_colors({"p": "c", "q": "d"}).values()) == list(PALETTE[:2])
+def test_a_tree_is_turned_towards_wanted_places() -> None:
+    tree = np.array([[0, 1, 1.0, 2], [2, 3, 1.0, 2], [4, 5, 2.0, 4]])
+    assert following(tree, np.array([3, 2, 1, 0])) == [3, 2, 1, 0]
+    assert following(tree, np.array([0, 3, 1, 2])) in ([0, 1, 2, 3], [2, 3, 0, 1])
 
 
-@pytest.mark.parametrize("n", [MOST_LABELS])
-def test_strips_of_clusters_leave_the_labels_whole(n: int) -> None:
-    figure, _ = heat(study(n, long=n > 5))
-    figure.canvas.draw()
-    axes = [axis for axis in figure.axes if len(axis.get_yticklabels()) == n and axis.images]
-    assert len(axes) == 4
-    for axis in axes:
-        strips = [inset.get_window_extent() for inset in axis.child_axes]
-        assert len(strips) == 2
-        for label in (*axis.get_xticklabels(), *axis.get_yticklabels()):
-            assert not any(label.get_window_extent().overlaps(strip) for strip in strips)
+def test_trees_link_the_same_personas_in_the_color_of_their_cluster() -> None:
+    shown = study(12)
+    drawing = draw(shown, "trees")
+    middle = max(drawing.figure.axes, key=lambda axis: len(axis.texts))
+    for line, row in zip(middle.lines, drawing.table.itertuples(), strict=True):
+        places = [row.place_in_hidden_states - 1, row.place_in_behavior - 1]
+        assert list(line.get_ydata()) == places
+        cluster = shown.clusters.get(row.persona)
+        assert line.get_color() == (shown.colors[cluster] if cluster else "#9A9A9A")
+    for column in ("place_in_hidden_states", "place_in_behavior"):
+        assert sorted(drawing.table[column]) == list(range(1, 13))
+    cosine = shown.compared.cosine[4]
+    first = cosine.square[0].copy()
+    first[0] = np.inf
+    assert drawing.table["nearest_in_hidden_states"][0] == cosine.names[first.argmin()]
 
 
-@pytest.mark.parametrize("n", SIZES)
+def test_clusters_keep_their_color_and_few_share_a_hue_without_a_shade_between() -> None:
+    colors = list(cluster_colors({f"p{k}": f"c{k}" for k in range(21)}).values())
+    assert colors[:2] == list(PALETTE[:2]) and len(set(colors)) == 21
+    for k, color in enumerate(colors):
+        for other in colors[k % 7 : k : 7]:
+            difference = rgb_to_hsv(to_rgb(color))[1:] - rgb_to_hsv(to_rgb(other))[1:]
+            assert np.abs(difference).max() > 0.15
+    shown = study(9)
+    assert "no cluster" in texts(draw(shown, "heatmaps").figure)
+    assert "no cluster" not in texts(draw(study(9, clusters=False), "heatmaps").figure)
+    dots = draw(shown, "jackknife").figure.axes[0].collections[-1].get_facecolors()
+    of = dict(zip(draw(shown, "jackknife").table["persona"], dots[:, :3].tolist(), strict=True))
+    for name, cluster in shown.clusters.items():
+        assert of[name] == pytest.approx(to_rgb(shown.colors[cluster]))
+
+
+@pytest.mark.parametrize("n", [5, 40])
 def test_scatter_draws_every_pair_by_relation(n: int) -> None:
-    of = study(n)
-    alignment = aligned(of)
-    statistics = alignment["layers"]["4"]
-    figure, table = points(of, statistics)
-    axis = figure.axes[0]
-    groups = [c.get_offsets() for c in axis.collections if str(c.get_label()).count("n = ")]
+    shown = study(n)
+    drawing = draw(shown, "scatter_layer_4")
+    table, axis = drawing.table, drawing.figure.axes[0]
+    groups = [c.get_offsets() for c in axis.collections if not str(c.get_label()).startswith("_")]
     drawn = np.concatenate(groups)
-    assert len(drawn) == len(table) == alignment["n_pairs"]
+    assert len(drawn) == len(table) == shown.alignment["n_pairs"]
     assert sorted(map(tuple, drawn)) == sorted(
         table[["cosine", "js"]].itertuples(index=False, name=None)
     )
     for row in table.sample(10, random_state=0).itertuples(index=False):
-        place = of.personas.index(row.first), of.personas.index(row.second)
-        assert row.cosine == of.cosine[4].square[place]
-        assert row.js == of.divergence["full"].square[place]
+        place = tuple(shown.divergence.names.index(name) for name in (row.first, row.second))
+        assert row.cosine == shown.compared.cosine[4].square[place]
+        assert row.js == shown.divergence.square[place]
     for relation, count in table["relation"].value_counts().items():
-        assert f"(n = {count})" in " ".join(texts(figure)), relation
-    assert f"ρ = {statistics['spearman']:z.2f}, {len(table)} pairs" in texts(figure)
-    legend = figure.legends[0].get_window_extent()
-    assert figure.bbox.x0 <= legend.x0 and legend.x1 <= figure.bbox.x1
-    top = table.dropna(subset="residual_rank").sort_values("residual_rank")
-    assert top[["first", "second"]].to_numpy().tolist() == [
-        row["pair"] for row in statistics["top_residual_pairs"]
-    ]
+        assert f"(n = {count:,})" in " ".join(texts(drawing.figure)), relation
+    title = axis.get_title(loc="left")
+    assert title.startswith("ρ = ") and "Mantel p = " in title and f"{len(table):,} pairs" in title
+    assert ("95 % interval" in title) == (n >= 6)
 
 
-def test_scatter_names_the_top_pairs_within_the_page() -> None:
-    of = study(20, long=True)
-    statistics = aligned(of)["layers"]["4"]
-    figure, _ = points(of, statistics)
-    figure.canvas.draw()
-    notes = [note for note in figure.axes[0].texts if " – " in note.get_text()]
-    assert [note.get_text() for note in notes] == [
-        " – ".join(map(readable, row["pair"]))
-        for row in sorted(statistics["top_residual_pairs"], key=lambda row: -row["js"])
-    ]
-    boxes = [note.get_window_extent() for note in notes]
-    for box in boxes:
-        assert figure.bbox.x0 <= box.x0 and box.x1 <= figure.bbox.x1
+def test_scatter_marks_the_pairs_that_disagree_and_the_predicted_ones_and_no_others() -> None:
+    shown = study(20)
+    of = shown.layers[4]
+    drawing = draw(shown, "scatter_layer_4")
+    marked = drawing.table.dropna(subset="mark")
+    pairs = {frozenset((r.first, r.second)): r.marked_as for r in marked.itertuples()}
+    expected = {
+        frozenset(row["pair"]): HIDDEN if row["z_cos"] < row["z_js"] else BEHAVIOR
+        for row in of["decoupling"]["pairs"]
+        if row["z_cos"] * row["z_js"] < 0
+    }
+    predicted = frozenset(of["predictions"]["pairs"][0]["pair"])
+    assert pairs == {**expected, predicted: PREDICTED} and expected
+    key = texts(drawing.figure)
+    for row in marked.itertuples():
+        assert row.mark in key and row.marked_as in key
+    assert " – ".join(map(readable, of["predictions"]["pairs"][0]["pair"])) in key
 
 
 @pytest.mark.parametrize("n", [8, 12, 16])
-def test_names_cover_neither_each_other_nor_a_named_point(n: int) -> None:
-    of = study(n)
-    statistics = aligned(of)["layers"]["4"]
-    figure, _ = points(of, statistics)
-    figure.canvas.draw()
-    axis = figure.axes[0]
-    # The text alone: an annotation's own extent takes its leader in.
+def test_signs_cover_neither_each_other_nor_a_marked_point(n: int) -> None:
+    drawing = draw(study(n), "scatter_layer_4")
+    drawing.figure.draw_without_rendering()
+    axis = drawing.figure.axes[0]
     boxes = [Text.get_window_extent(note) for note in axis.texts]
-    assert len(boxes) == len(statistics["top_residual_pairs"]) == 5
+    marked = drawing.table.dropna(subset="mark")
+    assert len(boxes) >= len(marked) > 1  # a pair may be decoupled and predicted
     for k, box in enumerate(boxes):
         assert not any(box.overlaps(other) for other in boxes[:k])
-    named = [(row["cosine"], row["js"]) for row in statistics["top_residual_pairs"]]
-    assert not any(box.count_contains(axis.transData.transform(named)) for box in boxes)
+    places = axis.transData.transform(marked[["cosine", "js"]].to_numpy())
+    assert not any(box.count_contains(places) for box in boxes)
 
 
-def test_scatter_without_statistics_is_only_points() -> None:
-    of = study(6, clusters=False, flat=True)
-    statistics = aligned(of)["layers"]["4"]
-    assert statistics["spearman"] is None
-    figure, table = points(of, statistics)
-    assert len(table) == 15 and table["residual_rank"].isna().all()
-    assert not any("ρ" in text for text in texts(figure))
-    assert set(table["relation"]) == {"same_macro"}
+def test_controls_are_those_of_the_alignment_with_their_jackknife_interval() -> None:
+    shown = study(12)
+    found = controls(shown.geometries, 4)
+    of = shown.layers[4]
+    for name, one in found.items():
+        assert one.value == (of[name] if of[name] is None else pytest.approx(of[name], abs=1e-12))
+    ends = of["intervals"]["personas"]
+    assert (found["spearman"].low, found["spearman"].high) == pytest.approx(
+        (ends["low"], ends["high"])
+    )
+    assert found["partial_joint"].low < found["partial_joint"].value < found["partial_joint"].high
+    assert controls(study(3).geometries, 4)["spearman"].low is None
 
 
-def test_bars_are_the_statistics_of_every_layer() -> None:
-    alignment = aligned(study(12))
-    figure, table = layer_bars(alignment)
-    heights = sorted(patch.get_height() for patch in figure.axes[0].patches)
-    assert heights == sorted(table["value"].dropna())
-    for row in table.itertuples(index=False):
-        assert row.value == alignment["layers"][str(row.layer)][row.statistic]
-    assert set(table["statistic"]) == set(STATISTICS) - {"residual_anchor"}
-    p = alignment["layers"]["1"]["mantel_p"]
-    assert any(text == f"p = {p:.3f}" for text in texts(figure))
-    assert "Layer 4: gate > 0.5" in texts(figure)
-    thresholds = [line.get_ydata()[0] for line in figure.axes[0].lines]
-    assert 0.5 in thresholds
+def test_a_dot_a_control_and_a_gate_only_where_it_binds() -> None:
+    shown = changed(study(12))
+    shown.alignment["gates"].append(
+        {**shown.alignment["gates"][0], "statistic": "mantel_p", "threshold": 0.001}
+    )
+    drawing = past_controls(shown)
+    table = drawing.table
+    assert set(table["statistic"]) == set(controls(shown.geometries, 4)) - {"residual_anchor"}
+    for layer, axis in zip(LAYERS, drawing.figure.axes, strict=True):
+        dots = sorted(line.get_xdata()[0] for line in axis.lines if line.get_marker() == "o")
+        assert dots == sorted(table[table["layer"] == layer]["value"])
+        ticks = [c.get_segments()[0] for c in axis.collections if c.get_color()[0][0] > 0.8]
+        assert [tuple(tick[0]) for tick in ticks] == ([(0.5, 5 - 0.38)] if layer == 4 else [])
+    shown.alignment["layers"]["4"]["partial_fine"] = None
+    table = past_controls(shown).table
+    assert table[table["statistic"] == "partial_fine"]["value"].isna().tolist() == [False, True]
 
 
-def test_gate_of_one_layer_is_drawn_once_and_only_where_it_is_shown() -> None:
-    alignment = aligned(study(6, clusters=False))
-    for layer in alignment["layers"].values():
-        layer["gates"].append({**layer["gates"][0], "statistic": "mantel_p", "threshold": 0.001})
-    figure, table = layer_bars(alignment)
-    assert sum("gate >" in text for text in texts(figure)) == 1
-    assert "partial_fine" not in set(table["statistic"])
-
-
-def test_each_gate_is_drawn_over_its_own_layer() -> None:
-    alignment = aligned(study(6))
-    gate = alignment["gates"][0]
-    alignment["gates"] = [gate, {**gate, "layer": 1, "threshold": 0.25}]
-    figure, _ = layer_bars(alignment)
-    spans = {
-        float(line.get_ydata()[0]): tuple(np.round(line.get_xdata()).astype(int))
-        for line in figure.axes[0].lines
-        if line.get_ydata()[0]
-    }
-    places = {str(layer): (place, place) for place, layer in enumerate(alignment["layers"])}
-    assert spans == {0.5: places["4"], 0.25: places["1"]}
-    assert {"Layer 4: gate > 0.5", "Layer 1: gate > 0.25"} <= set(texts(figure))
-
-
-def test_curve_fills_what_is_significant_over_all_layers() -> None:
-    alignment = aligned(study(8))
-    for k, point in enumerate(alignment["layer_curve"].values()):
+def test_curve_has_a_band_and_fills_what_is_significant_over_all_layers() -> None:
+    shown = changed(study(8))
+    for k, point in enumerate(shown.alignment["layer_curve"].values()):
         point["family_wise_p"] = (0.0502, 0.5, 0.01, 0.05, 0.5, None)[k]
-    alignment["noise_ceiling"] = {"low": 0.7, "high": 0.9, "rho_ceiling": 0.8}
-    figure, table = layer_curve(alignment)
-    axis = figure.axes[0]
-    line = axis.lines[0]
+    shown.alignment["noise_ceiling"] = {"low": 0.7, "high": 0.7, "rho_ceiling": 0.7}
+    drawing = layer_curve(shown)
+    axis, table = drawing.figure.axes[0], drawing.table
+    expected = [point["spearman"] for point in shown.alignment["layer_curve"].values()]
+    line = next(line for line in axis.lines if line.get_label() == "ρ")
     assert line.get_xdata().tolist() == table["layer"].tolist() == list(range(6))
-    expected = [point["spearman"] for point in alignment["layer_curve"].values()]
     assert line.get_ydata().tolist() == table["spearman"].tolist() == expected
     filled = {c.get_label(): c.get_offsets()[:, 0].tolist() for c in axis.collections}
     assert filled["Family-wise p ≤ 0.05"] == [2, 3]
     assert filled["Family-wise p > 0.05"] == [0, 1, 4]
-    assert {"Noise ceiling", "Headline layer"} <= set(texts(figure))
-    assert axis.get_ylim()[0] < min(expected)
+    assert "95 % over personas" in filled
+    ends = shown.layers[4]["intervals"]["personas"]
+    row = table.set_index("layer").loc[4]
+    assert (row["low"], row["high"]) == pytest.approx((ends["low"], ends["high"]))
+    assert row["partial_joint"] == pytest.approx(shown.layers[4]["partial_joint"])
+    assert {"noise ceiling 0.700", "headline"} <= set(texts(drawing.figure))
+    assert axis.get_ylim()[0] < table["low"].min()
+    shown.alignment["noise_ceiling"] = None
+    assert not any("ceiling" in text for text in texts(layer_curve(shown).figure))
 
 
-def test_statistics_that_are_null_leave_gaps_and_no_errors() -> None:
-    alignment = aligned(study(6, flat=True))
-    figure, table = layer_bars(alignment)
-    assert not figure.axes[0].patches and table.empty
-    figure, table = layer_curve(alignment)
-    assert len(table) == 6 and table["spearman"].isna().all()
-    assert not any("Family-wise" in text for text in texts(figure))
-    figure.canvas.draw()
+def test_jackknife_draws_each_persona_and_of_many_those_that_matter_most() -> None:
+    few, many = jackknife_dots(study(9)), jackknife_dots(study(48))
+    axis = few.figure.axes[0]
+    assert axis.collections[-1].get_offsets()[:, 0].tolist() == few.table["rho_without"].tolist()
+    assert few.table["rho_without"].is_monotonic_increasing and len(few.table) == 9
+    drawn = many.figure.axes[0].collections[-1].get_offsets()[:, 0]
+    assert len(many.table) == 48 and len(drawn) == NAMED
+    left = set(many.table["rho_without"]) - set(drawn)
+    rho = study(48).layers[4]["spearman"]
+    assert max(abs(x - rho) for x in left) <= min(abs(x - rho) for x in drawn)
+    assert f"The {NAMED} that matter most are drawn" in many.caption
+
+
+def test_cutoffs_and_prompts_are_those_of_every_layer() -> None:
+    shown = study(7, prompts=4)
+    lines = cutoff_lines(shown)
+    for row in lines.table.itertuples():
+        assert row.spearman == shown.layers[row.layer]["cutoffs"][row.tokens]
+    assert {"first 8", "all", "layer 1", "layer 4"} <= set(texts(lines.figure))
+    strips = prompt_strips(shown)
+    assert len(strips.table) == 8
+    drawn = [c.get_offsets()[:, 0].tolist() for c in strips.figure.axes[0].collections]
+    for layer in LAYERS:
+        values = shown.layers[layer]["per_prompt"]["values"]
+        assert list(values.values()) in drawn
+    best = max(shown.layers[4]["per_prompt"]["values"].items(), key=lambda item: item[1])
+    assert readable(best[0]) in texts(strips.figure)
+
+
+def test_token_profile_is_means_over_pairs_by_group() -> None:
+    shown = study(6, prompts=2)
+    rng = np.random.default_rng(0)
+    same = same_cluster(shown.alignment["personas"], shown.clusters)
+    assert same.sum() == sum(
+        shown.clusters.get(a) is not None and shown.clusters.get(a) == shown.clusters.get(b)
+        for a, b in shown.divergence.pairs
+    )
+    same[:2] = True
+    pairs = [rng.random((15, 5)), rng.random((15, 3))]
+    profiles = prompt_profiles(iter(pairs), same)
+    drawing = token_profile(shown, profiles)
+    table = drawing.table
+    assert table["prompts"].tolist() == [2, 2, 2, 1, 1]
+    assert table["span"].tolist() == [1, 2, 2, 4, 4]
+    for name, of in (("within", same), ("others", ~same)):
+        first = [values[of].mean(axis=0) for values in pairs]
+        assert table[name][0] == pytest.approx(np.mean([first[0][0], first[1][0]]))
+        assert table[name][3] == pytest.approx(first[0][3])
+        spans = [np.mean(rows[1:3]) for rows in first]
+        assert table[f"{name}_mean"][1] == pytest.approx(np.mean(spans))
+    lone = token_profile(shown, {"within": [], "others": profiles["others"]})
+    assert lone.table["within"].isna().all() and len(lone.table) == 5
+
+
+def test_captions_have_the_numbers_of_their_study() -> None:
+    shown = study(9, prompts=3)
+    for name, drawn in figures(shown, NO_TOKENS).items():
+        caption = drawn().caption
+        if "Not drawn" not in caption:
+            assert caption.startswith("Study trial, 9 personas, 36 pairs."), name
+    layer = shown.layers[4]
+    assert f"layer 4: ρ = {layer['spearman']:.3f}" in draw(shown, "heatmaps").caption
+
+
+def test_a_caption_says_to_a_report_what_it_says_here() -> None:
+    text = "Study my_, *two*, a|b|c, `d`, {{ e }} and {% f %}: 3 < 5"
+    rendered = Environment().from_string(as_template(text)).render()
+    body = publish_parts(rendered, writer="html", settings_overrides={"report_level": 5})
+    assert unescape(re.sub("<[^>]+>", "", body["body"])).strip() == text
 
 
 @pytest.mark.filterwarnings("error")
-def test_figures_are_written_in_three_forms(tmp_path: Path) -> None:
-    of = study(7)
-    alignment, empty = aligned(of), aligned(study(6, flat=True))
-    drawn = {
-        "heatmaps": heat(of),
-        "scatter": points(of, alignment["layers"]["4"]),
-        "layer_curve": layer_curve(alignment),
-        "empty_layers": layer_bars(empty),
-    }
-    for name, (figure, table) in drawn.items():
-        paths = {ending: tmp_path / "new" / f"{name}.{ending}" for ending in ("png", "pdf", "tsv")}
-        save(figure, table, *map(str, paths.values()))
+def test_figures_are_written_in_every_form(tmp_path: Path) -> None:
+    for name in ("layer_curve", "tokens"):
+        drawing = draw(study(7), name)
+        save(drawing, tmp_path / "new" / name)
+        paths = {ending: tmp_path / "new" / f"{name}.{ending}" for ending in ENDINGS}
+        assert sorted(paths.values()) == sorted((tmp_path / "new").glob(f"{name}.*"))
         assert paths["png"].read_bytes().startswith(b"\x89PNG")
-        pdf = paths["pdf"].read_bytes()
+        pdf, svg = paths["pdf"].read_bytes(), paths["svg"].read_bytes()
         assert pdf.startswith(b"%PDF") and b"CreationDate" not in pdf
+        assert b"<svg" in svg and b"dc:date" not in svg
         header, *rows = paths["tsv"].read_text().splitlines()
-        assert header.split("\t") == list(table.columns) and len(rows) == len(table)
-
-
-POINT = {"spearman": 0.5, "mantel_p": 0.01, "family_wise_p": 0.01}
-CURVE = {"layer_curve": {"0": POINT, "1": POINT}, "noise_ceiling": None, "headline_layer": 0}
+        assert header.split("\t") == list(drawing.table.columns) and len(rows) == len(drawing.table)
+        assert " ".join(paths["rst"].read_text().split()) == drawing.caption
 
 
 def test_importing_and_drawing_change_nothing_of_matplotlib(tmp_path: Path) -> None:
     program = f"""
 import sys, matplotlib
 before, backend = matplotlib.rcParams.copy(), matplotlib.get_backend(auto_select=False)
-from persona_geometry.report.figures import heatmap, layers, scatter, style
-drawn = layers.layer_curve({CURVE})
-style.save(*drawn, *("{tmp_path}/figure." + ending for ending in ("png", "pdf", "tsv")))
+from persona_geometry.report.figures import style, study
+style.save(style.refused(3.5, ["a"], "so"), "{tmp_path}/figure")
 assert matplotlib.rcParams == before
 assert matplotlib.get_backend(auto_select=False) == backend
 assert "matplotlib.pyplot" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", program], check=True)
-    assert {path.suffix for path in tmp_path.iterdir()} == {".png", ".pdf", ".tsv"}
+    assert {path.suffix.lstrip(".") for path in tmp_path.iterdir()} == set(ENDINGS)
+
+
+def test_naming_the_figures_of_a_study_needs_no_library_of_plots() -> None:
+    program = "import sys, persona_geometry.report.figures; assert 'matplotlib' not in sys.modules"
+    subprocess.run([sys.executable, "-c", program], check=True)
 
 
 def test_figures_look_the_same_under_any_settings_of_the_user(tmp_path: Path) -> None:
-    def shown(figure: Figure) -> bytes:
+    shown = study(6)
+
+    def seen(figure: Figure) -> bytes:
         figure.canvas.draw()
         return bytes(figure.canvas.buffer_rgba())
 
-    def saved() -> bytes:
-        png, pdf, tsv = (str(tmp_path / f"figure.{ending}") for ending in ("png", "pdf", "tsv"))
-        save(*layer_curve(CURVE), png, pdf, tsv)
-        return Path(png).read_bytes()
+    def saved() -> list[bytes]:
+        save(layer_curve(shown), tmp_path / "figure")
+        return [(tmp_path / f"figure.{ending}").read_bytes() for ending in ("png", "svg", "pdf")]
 
-    figures = [layer_curve(CURVE)[0] for _ in range(2)]
-    ours = shown(figures[0]), saved()
+    drawn = [layer_curve(shown).figure for _ in range(2)]
+    ours = seen(drawn[0]), saved()
     with matplotlib.rc_context({"font.size": 20, "xtick.major.width": 9, "savefig.dpi": 50}):
-        assert (shown(figures[1]), saved()) == ours
+        assert (seen(drawn[1]), saved()) == ours
+
+
+def test_a_study_of_other_clusters_than_those_compared_has_the_same_colors() -> None:
+    shown = study(9)
+    fewer = replace(
+        shown, alignment={**shown.alignment, "personas": shown.alignment["personas"][2:]}
+    )
+    assert fewer.colors == shown.colors and set(fewer.clusters) < set(shown.clusters)

@@ -64,6 +64,10 @@ class Answer(BaseHTTPRequestHandler):
         refusal = self.server.refuse_listing if listing else self.server.refuse_files
         if refusal:
             self.answer(refusal[0], refusal[1], b"{}")
+        elif "/tree/" not in self.path and listing:
+            siblings = [{"rfilename": name, "size": len(file)} for name, file in FILES.items()]
+            told = {"id": "owner/model", "sha": COMMIT, "siblings": siblings}
+            self.answer(200, {"Content-Type": "application/json"}, json.dumps(told).encode())
         elif listing:
             tree = [
                 {"type": "file", "path": name, "size": len(content), "oid": f"{i:040x}"}
@@ -108,9 +112,17 @@ try:
 except InputError as error:
     sys.exit(f"Error: {error}")
 """
+OUTLINE = """
+import json, sys
+from persona_geometry.model.hub import outline_model
+from persona_geometry.study.sections import Model
+print(json.dumps(vars(outline_model(Model(**json.loads(sys.argv[1]))))))
+"""
 
 
-def describe(endpoint: str, home: Path, model: Model = MODEL, **environment: str) -> str:
+def describe(
+    endpoint: str, home: Path, model: Model = MODEL, script: str = DESCRIBE, **environment: str
+) -> str:
     """What a fresh process says that looks for a model: the client reads its settings once."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "HUGGING"))}
     settings = {
@@ -120,7 +132,7 @@ def describe(endpoint: str, home: Path, model: Model = MODEL, **environment: str
         "NO_PROXY": "*",
     }
     ran = subprocess.run(
-        [sys.executable, "-c", DESCRIBE, json.dumps(asdict(model))],
+        [sys.executable, "-c", script, json.dumps(asdict(model))],
         env=kept | settings | environment,
         capture_output=True,
         text=True,
@@ -143,6 +155,35 @@ def test_model_is_downloaded_once_and_then_needs_no_network(hub: Hub, tmp_path: 
     offline = describe("http://127.0.0.1:9", tmp_path, HF_HUB_OFFLINE="1")
     assert again == offline == first.splitlines()[-1] + "\n"
     assert len(hub.requests) == asked
+
+
+def outline(endpoint: str, home: Path, **environment: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(describe(endpoint, home, script=OUTLINE, **environment))
+    return found
+
+
+def test_hub_tells_of_a_model_what_it_is_and_weighs_before_it_is_fetched(
+    hub: Hub, tmp_path: Path
+) -> None:
+    told = outline(hub.url, tmp_path)
+    weights = len(FILES["model.safetensors"])
+    assert told["config"] == json.loads(FILES["config.json"]) and told["unknown"] is None
+    wanted = set(FILES) - {"README.md", "config.json"}
+    assert told["download_bytes"] == sum(len(FILES[name]) for name in wanted)
+    assert told["weight_bytes"] == weights
+    assert not any("safetensors" in path for path in hub.requests)
+    offline = outline("http://127.0.0.1:9", tmp_path, HF_HUB_OFFLINE="1")
+    assert offline["config"] == told["config"] and offline["download_bytes"] is None
+    assert "the hub cannot be reached" in offline["unknown"]
+    describe(hub.url, tmp_path)
+    fetched = outline("http://127.0.0.1:9", tmp_path)
+    assert (fetched["weight_bytes"], fetched["download_bytes"]) == (weights, 0)
+
+
+def test_hub_that_refuses_to_tell_of_a_model_is_quoted(hub: Hub, tmp_path: Path) -> None:
+    hub.refuse_listing = (403, GATED)
+    told = outline(hub.url, tmp_path)
+    assert told["config"] is None and "is gated and no token is set" in told["unknown"]
 
 
 GATED = {"X-Error-Code": "GatedRepo", "X-Error-Message": "Access to this model is restricted."}

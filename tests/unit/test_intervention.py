@@ -166,6 +166,6 @@ def test_an_effect_is_means_over_pairs_before_and_after() -> None:
         assert row["prompts_down"] == pytest.approx(np.mean(down))
     shown = {"directions": "d.npz", "direction": "shared", "layer": 3, **found}
     assert f"{100 * found['groups']['chosen']['change']:+.1f} %" in describe_effect(shown)
-    _, table = before_and_after(shown)
+    table = before_and_after(shown, 3.5).table
     assert table["group"].tolist().count("chosen") == 1 and len(table) == 6
     assert math.isclose(table["after"].mean(), vectors[1].mean())

@@ -1,13 +1,8 @@
 """Requests of GPU jobs grow with the work and with every retry."""
 
-from pathlib import Path
-from typing import Any
-
 import pytest
 
-from persona_geometry.jobs.plan import make_plan
 from persona_geometry.jobs.size import batch_tokens, memory_mb, runtime_minutes
-from persona_geometry.store.store import Store
 
 QWEN_7B = 15_231_233_024
 LLAMA_70B = 141_107_412_992
@@ -42,24 +37,3 @@ def test_retries_ask_for_more_and_take_smaller_batches() -> None:
     assert [batch_tokens(0, attempt) for attempt in (1, 2, 3)] == [0, 8192, 4096]
     assert [batch_tokens(1000, attempt) for attempt in (1, 2, 3)] == [1000, 500, 250]
     assert batch_tokens(1, 9) == 1
-
-
-@pytest.mark.parametrize(
-    "config",
-    [
-        {"num_hidden_layers": 2, "hidden_size": 1000},
-        {"n_layer": 2, "n_embd": 1000},
-        {"n_layers": 2, "d_model": 1000},
-        {"text_config": {"num_hidden_layers": 2, "hidden_size": 1000}, "vision_config": {}},
-        {"text_config": None, "num_hidden_layers": 2, "hidden_size": 1000},
-    ],
-)
-def test_the_plan_knows_the_size_of_every_familys_states(
-    tmp_path: Path, config: dict[str, Any]
-) -> None:
-    def gigabytes(config: dict[str, Any]) -> float | None:
-        items = [("item", "response", ["cell", "other"])]
-        return make_plan(Store(tmp_path), items, 1, 10, True, 2, config, []).gigabytes
-
-    assert gigabytes(config) == pytest.approx((2 * (2 * 2 + 10) * 1000 * 2 + 10 * 12) / 1e9)
-    assert gigabytes({"model_type": "odd"}) is None

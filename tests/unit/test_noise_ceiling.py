@@ -111,10 +111,15 @@ def test_pure_noise_has_no_ceiling_and_agreement_has_one() -> None:
 
 def test_what_cannot_be_computed_is_none() -> None:
     _, js = noisy(0, 6, 4, 1.0)
-    assert ceilings_of.noise_ceiling(None, 10, 0) is None
-    assert noise_ceiling(js[:1], 10, 0) is None
-    assert noise_ceiling(js[:, :2, :2], 10, 0) is None
-    assert noise_ceiling(np.zeros_like(js), 10, 0) is None
+    for found, reason in (
+        (ceilings_of.noise_ceiling(None, 10, 0), "from a file"),
+        (noise_ceiling(js[:1], 10, 0), "no halves"),
+        (noise_ceiling(js[:, :2, :2], 10, 0), "fewer than three personas"),
+        (noise_ceiling(np.zeros_like(js), 10, 0), "do not vary"),
+        (noise_ceiling(js, 0, 0), "noise_ceiling_splits is 0"),
+    ):
+        assert reason in found.pop("reason") and set(found.values()) == {None}
+        assert set(found) | {"reason"} == set(noise_ceiling(js, 10, 0))
 
 
 def test_every_split_is_met_once() -> None:

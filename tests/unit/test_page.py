@@ -14,7 +14,7 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from named import named
+from named import named, stacked
 from whole_study import CLUSTERS, NAMES, PROMPTS, aligned
 
 from persona_geometry.model.token_texts import token_texts, word_texts
@@ -27,6 +27,8 @@ from persona_geometry.report.page.prose import html as prose
 from persona_geometry.report.page.render import CHARTS, render_study
 from persona_geometry.report.sourced import mark, plain, sourced
 from persona_geometry.report.text import count, number
+from persona_geometry.rsa.noise_ceiling import noise_ceiling
+from persona_geometry.rsa.reliability import split_prompts
 from persona_geometry.study.config import read_study
 
 ROOT = Path(__file__).parents[2]
@@ -195,10 +197,12 @@ def test_an_unfounded_report_is_not_written(study: dict[str, Any], whole: dict[s
 
 def bare(alignment: dict[str, Any]) -> None:
     """As where both matrices are from files, without clusters, anchor or prompts."""
-    alignment |= {"n_prompts": None, "anchor": None, "noise_ceiling": None, "geometries": {}}
+    alignment |= {"n_prompts": None, "anchor": None, "geometries": {}}
+    alignment["noise_ceiling"] = noise_ceiling(None, 5, 0)
     for layer in alignment["layers"].values():
         layer |= dict.fromkeys(("stratified_mantel_p", "stratified_mantel_null", "with_anchor"))
-        layer |= dict.fromkeys(("stratified_power", "per_prompt", "split_prompts", "predictions"))
+        layer |= dict.fromkeys(("stratified_power", "per_prompt", "predictions"))
+        layer["split_prompts"] = split_prompts(None, None, 5, 0)
         layer |= dict.fromkeys(("partial_fine", "partial_joint", "residual_anchor", "cka"))
         layer["intervals"]["dual"] |= {"low": None, "high": None, "reason": "No single prompts."}
     for row in alignment["across_layers"]["contrasts"]:
@@ -215,12 +219,19 @@ def single(alignment: dict[str, Any]) -> None:
     alignment["n_prompts"] = 1
 
 
+def unsplit(alignment: dict[str, Any]) -> None:
+    js = stacked(np.random.default_rng(0).random((2, 4, 4)))
+    alignment["noise_ceiling"] = noise_ceiling(js, 0, 0)
+    for layer in alignment["layers"].values():
+        layer["split_prompts"] = split_prompts(np.ones((2, 4, 3)), js, 0, 0)
+
+
 def named_by_numbers(alignment: dict[str, Any]) -> None:
     alignment["study"] = "7B-2nd_run"
     alignment["warnings"] = ["At layer 2 every cosine is 0.97 or more & so on <i>."]
 
 
-@pytest.mark.parametrize("kind", [bare, failing, single, named_by_numbers])
+@pytest.mark.parametrize("kind", [bare, failing, single, unsplit, named_by_numbers])
 def test_every_kind_of_study_has_a_page(
     whole: dict[str, Any], study: dict[str, Any], kind: Any
 ) -> None:

@@ -7,7 +7,7 @@ import pytest
 from named import named
 from scipy.stats import rankdata, spearmanr
 
-from persona_geometry.rsa import power
+from persona_geometry.rsa import power, significance
 from persona_geometry.rsa.permutation import Permutations, mantel
 from persona_geometry.rsa.power import stratified_power, within_cluster_correlation
 
@@ -67,7 +67,7 @@ def test_power_is_that_of_the_test_itself(monkeypatch: pytest.MonkeyPatch) -> No
 
     squared = power._squared_distances
     monkeypatch.setattr(power, "_squared_distances", watched)
-    monkeypatch.setattr(power, "LEVEL", 0.2)
+    monkeypatch.setattr(significance, "LEVEL", 0.2)
     curve = stratified_power(named(x), strata, 0)["power_curve"]
     test = Permutations.within(strata, 100, 0)
     pairs, moves = np.triu_indices(7, 1), admissible(strata)

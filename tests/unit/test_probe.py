@@ -212,6 +212,6 @@ def test_a_probe_is_said_and_drawn_with_and_without_the_words(known: bool) -> No
     assert found["tokens"]["chosen"]["mean"] == pytest.approx(tokens.mean())
     said = describe_probe(found, [0, 2])
     assert "description, not mechanism" in said and ("` a¦'`" in said) == known
-    _, table = probe_figure(found)
+    table = probe_figure(found, 3.5).table
     expected = {"distance", "pull", "share", "position"} | ({"kind"} if known else set())
     assert set(table["panel"]) == expected and table["value"].notna().all()

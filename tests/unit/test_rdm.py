@@ -272,11 +272,22 @@ def test_measurements_of_prompts_are_read_as_they_were_written(tmp_path: Path) -
     again = read_prompt_divergences(tmp_path / "p.npz")
     for name, value in vars(prompt).items():
         assert np.array_equal(getattr(again, name), value), name
-    vectors = LayerVectors(NAMES, ["q"], {2: rng.random((1, 3, 4)).astype(np.float32)})
-    write_layer_vectors(tmp_path / "v.npz", vectors)
+    of_layers = {layer: rng.random((1, 3, 4)).astype(np.float32) for layer in (2, 7)}
+    write_layer_vectors(tmp_path / "v.npz", LayerVectors(NAMES, ["q"], of_layers))
     read = read_layer_vectors(tmp_path / "v.npz")
-    assert (read.personas, read.prompts) == (NAMES, ["q"])
-    assert np.array_equal(read.layers[2], vectors.layers[2])
+    assert (read.personas, read.prompts, list(read.layers)) == (NAMES, ["q"], [2, 7])
+    assert all(np.array_equal(read.layers[k], of) for k, of in of_layers.items())
+    assert read.layers[7].dtype == np.float32 and read.layers.get(3) is None
+
+
+def test_vectors_that_a_disk_has_altered_are_refused(tmp_path: Path) -> None:
+    path, vectors = tmp_path / "v.npz", np.arange(12, dtype=np.float32).reshape(1, 3, 4)
+    write_layer_vectors(path, LayerVectors(NAMES, ["q"], {2: vectors}))
+    whole = path.read_bytes()
+    place = whole.index(vectors.tobytes())
+    path.write_bytes(whole[:place] + b"\x01" + whole[place + 1 :])
+    with pytest.raises(InputError, match=r"v.npz is damaged; remove it"):
+        read_layer_vectors(path)
 
 
 @pytest.mark.parametrize(

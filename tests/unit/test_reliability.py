@@ -149,7 +149,14 @@ def test_a_reliability_that_is_not_positive_disattenuates_nothing() -> None:
 
 def test_what_cannot_be_computed_is_none() -> None:
     _, vectors, js = noisy_study(7, 1.0, prompts=4)
-    assert split_prompts(None, stacked(js), 10, 0) is None
-    assert split_prompts(vectors, None, 10, 0) is None
-    assert split_prompts(vectors[:1], stacked(js[:1]), 10, 0) is None
-    assert split_prompts(vectors, stacked(np.ones_like(js)), 10, 0) is None
+    whole = split_prompts(vectors, stacked(js), 10, 0)
+    for found, reason in (
+        (split_prompts(None, stacked(js), 10, 0), "cosines come from a file"),
+        (split_prompts(vectors, None, 10, 0), "divergences come from a file"),
+        (split_prompts(vectors[:1], stacked(js[:1]), 10, 0), "no halves"),
+        (split_prompts(vectors, stacked(np.ones_like(js)), 10, 0), "do not vary"),
+        (split_prompts(vectors, stacked(js), 0, 0), "noise_ceiling_splits is 0"),
+    ):
+        assert reason in found["reason"]
+        assert found["different_prompts"] is found["split_half"]["js"] is found["splits"] is None
+        assert found.keys() == whole.keys()

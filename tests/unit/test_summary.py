@@ -304,7 +304,7 @@ def test_nulls_are_words_in_a_study_from_files() -> None:
     assert "**The study sets no gates.**" in text and "prompts)" not in text.split("##")[0]
     for words in (
         "The study has no clusters to test within or to take out.",
-        "noise ceiling was not computed: they come from a file",
+        "noise ceiling was not computed. The divergences come from a file",
         "For the intervals, personas are taken for a sample.",
         "were compared with the divergences of a file.",
         "There is none over prompts, nor over prompts and personas: Fewer than two prompts",

@@ -16,13 +16,14 @@ from whole_study import aligned
 from persona_geometry.rdms.triangle import square
 from persona_geometry.report.summary import summarize
 from persona_geometry.report.text import direction, interval, number
-from persona_geometry.rsa import gates
+from persona_geometry.rsa import gates, significance
 from persona_geometry.rsa.catalogue import Scope
 from persona_geometry.rsa.intervals import Spread, t_interval
 from persona_geometry.rsa.noise_ceiling import noise_ceiling
 from persona_geometry.rsa.pairs import check_predictions
 from persona_geometry.rsa.power import statement
-from persona_geometry.rsa.reasons import layer_reasons
+from persona_geometry.rsa.reasons import reasons
+from persona_geometry.rsa.significance import significant
 from persona_geometry.study.sections import Gate
 
 COMPARISONS = (">", ">=", "<", "<=")
@@ -158,7 +159,7 @@ def test_a_gate_on_a_p_that_cannot_be_so_small_is_not_evaluated(
 def test_a_ratio_to_what_is_not_positive_is_not_evaluated(whole_rho: float | None) -> None:
     cutoffs = {"8": 0.4, "full": whole_rho, "ratio": {"8": 0.8 if whole_rho == 0.5 else None}}
     statistics = {"spearman": whole_rho, "cutoffs": cutoffs}
-    statistics["reasons"] = layer_reasons(statistics, {})
+    statistics["reasons"] = reasons(statistics, {})
     gate = {"statistic": "cutoffs.ratio.8", "comparison": ">=", "threshold": 0.3}
     found = evaluated(gate, statistics)
     assert found["passed"] is (True if whole_rho == 0.5 else None)
@@ -302,6 +303,19 @@ def test_a_p_is_written_on_its_side_of_the_level(alignment: dict[str, Any], p: f
     assert {x <= 0.05 for x in shown} == {p <= 0.05}
 
 
+def test_one_rule_says_whether_a_p_is_small() -> None:
+    p = np.array([0.0499, 0.05, np.nextafter(0.05, 1), np.nan])
+    assert (
+        significant(p).tolist() == [bool(significant(x)) for x in p] == [True, True, False, False]
+    )
+    assert significant(None) is False
+    folder = Path(significance.__file__).parents[1]
+    by_hand = re.compile(r"[<>]=? *(?:[a-z.]*LEVEL\b|ALPHA\b|THRESHOLD\b|0?\.05\b)")
+    files = [f for f in folder.rglob("*.[pj]*") if "vendor" not in f.parts and f.suffix != ".pyc"]
+    compared = {f.name for f in files if by_hand.search(f.read_text())}
+    assert len(files) > 100 and compared == {"significance.py"}
+
+
 @pytest.mark.parametrize("above", [0, 1, 2, 3])
 def test_many_tests_count_what_could_be_tested(alignment: dict[str, Any], above: int) -> None:
     """Layers without a correlation are no layers where none was found."""
@@ -415,16 +429,3 @@ def test_rounding_is_written_as_nothing(alignment: dict[str, Any]) -> None:
     text = summarize(alignment)
     assert "10⁻¹⁶" not in text and "10⁻¹⁷" not in text
     assert "(0.000 on its own account)" in text and "mean 0.000 and" in text
-
-
-CAPTIONS = Path(__file__).parents[2] / "report" / "captions"
-
-
-def test_captions_are_true_of_imported_rdms_and_of_studies_without_a_ceiling() -> None:
-    heatmaps, curve, bars = (
-        " ".join((CAPTIONS / f"{name}.rst").read_text().split())
-        for name in ("heatmaps", "layer_curve", "layers")
-    )
-    assert "as measured between next-token distributions or read from a file" in heatmaps
-    assert "The gray band, where there is one, is the noise ceiling" in curve
-    assert "p ≤ 0.05" in curve and "each over its own layer" in bars

@@ -9,6 +9,8 @@ import pandas as pd
 import pytest
 import yaml
 
+from persona_geometry.report.figures import COMPARISON_FIGURES, ENDINGS
+
 from .conftest import BROWSER, PROMPTS, Workspace, browser
 
 RULES = {
@@ -80,14 +82,22 @@ def test_finished_studies_are_compared_without_work_of_theirs(study: Workspace) 
     ).read_text(encoding="utf-8")
     table = pd.read_csv(folder / "results.csv")
     assert set(table["study"]) == {"one", "other", "published"}
-    for name in ("depth", "second_order", "differences", "replication"):
-        for ending in ("png", "pdf", "tsv"):
+    for name in COMPARISON_FIGURES:
+        for ending in ENDINGS:
             assert (folder / "figures" / f"{name}.{ending}").stat().st_size > 100
     record = json.loads((folder / "run.json").read_text())
     assert "results/one/alignment.json" in record["inputs_sha256"]
     assert study.jobs("compare") == {}
     if BROWSER:
         look(folder / "report.html")
+    study.run("compare", "--report", "report.html")
+    shown = (study.folder / "report.html").read_text()
+    assert all(f"comparisons/both/{name}" in shown for name in ("figures/depth.png", "results.csv"))
+    config = yaml.safe_load((study.folder / "compare.yaml").read_text())
+    (study.folder / "compare.yaml").write_text(
+        yaml.safe_dump(config | {"figures": {"width": "page"}})
+    )
+    assert study.jobs("compare") == {"plot_comparison": 1, "compare": 1}
 
 
 def look(report: Path) -> None:

@@ -77,3 +77,20 @@ def test_another_anchor_or_model_setting_costs_everything(study: Workspace) -> N
 def test_one_gpu_job_a_prompt_where_asked_for(workspace: Workspace) -> None:
     workspace.config["execution"]["prompts_per_gpu_job"] = 1
     assert workspace.jobs(TARGET)["teacher_force"] == len(workspace.prompts)
+
+
+def test_a_layer_that_the_model_lacks_is_refused_before_any_gpu_job(workspace: Workspace) -> None:
+    workspace.config["geometry"] = {"layers": [0, 99], "headline_layer": 0}
+    said = workspace.run(DIVERGENCES, fails=True)
+    assert "geometry.layers asks for layer 99, but the model has layers 0 to" in said
+    assert workspace.stored() == (0, 0, 0)
+
+
+def test_what_is_read_of_a_model_is_read_once_for_all_of_its_studies(study: Workspace) -> None:
+    study.prompts.append(("q9", "Where?"))
+    study.config["study"] = "other"
+    study.config["geometry"] = {"layers": [0], "headline_layer": 0}
+    (study.folder / "other.yaml").write_text("{}")
+    study.config_files = ("study.yaml", "other.yaml")
+    jobs = study.jobs("results/other/js_matrix.json")
+    assert jobs["teacher_force"] == 1 and "resolve_model" not in jobs

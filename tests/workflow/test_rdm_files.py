@@ -10,6 +10,8 @@ import pandas as pd
 import pytest
 from scipy.stats import spearmanr
 
+from persona_geometry.report.figures import ENDINGS, study_figures
+
 from .conftest import Workspace
 
 NAMES = ["poet", "surgeon", "nurse", "villain", "sailor", "judge", "anchor"]
@@ -105,12 +107,16 @@ def test_whole_study_from_files_matches_names_and_needs_no_model(files: Workspac
     assert "Surprise" in page and '"unit":"bits"' in page and "No model was run" in page
 
     figures = {path.name for path in files.result("figures").iterdir()}
-    names = ["heatmaps", "layers", "layer_curve", "scatter_layer_2", "scatter_layer_5"]
-    assert figures == {f"{name}.{ending}" for name in names for ending in ("png", "pdf", "tsv")}
+    names = study_figures([2, 5], 5)
+    assert figures == {f"{name}.{ending}" for name in names for ending in ENDINGS}
+    for name in ("heatmaps", "scatter_layer_2", "trees"):
+        caption = files.result(f"figures/{name}.rst").read_text()
+        assert "Surprise" in caption and "JS" not in caption
+    assert "from a file" in " ".join(files.result("figures/tokens.rst").read_text().split())
     drawn = [line.split("\t") for line in files.result("figures/heatmaps.tsv").open()]
     x, y = cosines(cosine, 5), divergences(js)
     assert len(drawn) == 16
-    for first, second, distance, divergence in drawn[1:]:
+    for first, second, distance, divergence, *_ in drawn[1:]:
         assert float(distance) == pytest.approx(x.loc[first, second], abs=1e-9)
         assert float(divergence) == pytest.approx(y.loc[first, second], abs=1e-12)
     assert "not evaluated" in files.result("summary.md").read_text()

@@ -1,5 +1,6 @@
 """report.html of a study that has run, in a browser where there is one."""
 
+import json
 import re
 from pathlib import Path
 
@@ -9,9 +10,12 @@ import pytest
 from persona_geometry.errors import InputError
 from persona_geometry.rdms.divergences import token_stack
 from persona_geometry.rdms.files import read_prompt_divergences
+from persona_geometry.report.figures import study_figures
 from persona_geometry.results import open_study
 
 from .conftest import BROWSER, Workspace, browser
+
+EMBEDDED = re.compile(r"^\s*var (results|categories|rules) = (\{.*\});$", re.MULTILINE)
 
 KINDS = {"js": ["js"], "half_jeffreys": ["kl_first_second", "kl_second_first"]}
 
@@ -107,6 +111,26 @@ def test_token_divergences_of_all_pairs_are_those_of_each(
         i, j = prompt.personas.index("poet"), prompt.personas.index("nurse")
         one = study.token_divergences("q2", "poet", "nurse")[names].mean(axis=1)
         assert np.allclose(stack[i, j], one, atol=1e-7)
+
+
+def test_snakemake_reports_figures_with_their_numbers_tables_and_gpu_jobs(
+    finished: Workspace,
+) -> None:
+    finished.run("--report", "report.html")
+    shown = (finished.folder / "report.html").read_text()
+    written = {name: json.loads(value) for name, value in EMBEDDED.findall(shown)}
+    names = set(study_figures([0, 1], 1))
+    assert written["categories"].keys() == {"Figures", "Tables", "Result"}
+    of = {Path(path).name: entry for path, entry in written["results"].items()}
+    assert {f"{name}.{ending}" for name in names for ending in ("png", "tsv")} < of.keys()
+    assert {"report.html", "summary.html"} < of.keys()
+    statistics = open_study(finished.result("")).statistics
+    for layer, rho in statistics["spearman"].items():
+        entry = of[f"scatter_layer_{layer}.png"]
+        assert f"layer {layer}: ρ = {rho:.3f}" in " ".join(entry["caption"].split())
+        assert entry["labels"]["layer"] == str(layer)
+    assert {"teacher_force", "align", "plot_figures"} < written["rules"].keys()
+    assert finished.jobs() == {}
 
 
 @pytest.mark.skipif(BROWSER is None, reason="needs chromium, and none is installed here")

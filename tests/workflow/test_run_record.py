@@ -81,14 +81,14 @@ def test_seconds_of_every_rule_are_there(finished: Workspace) -> None:
     rules = {
         path.relative_to(tables).parts[0].removesuffix(".tsv") for path in tables.rglob("*.tsv")
     }
-    assert {"write_summary", "plot_heatmaps", "plot_layers", "plot_scatter"} < rules
+    assert {"write_summary", "plot_figures"} < rules
     assert set(record_of(finished)["seconds_by_rule"]) == rules
 
 
 def test_record_waits_for_whatever_it_reads(study: Workspace) -> None:
     shutil.rmtree(study.result(""))
     jobs = study.jobs("results/test/run.json", *OVERRIDE)
-    assert {"write_summary", "plot_heatmaps", "plot_layers", "plot_scatter", "align"} < set(jobs)
+    assert {"write_summary", "plot_figures", "align"} < set(jobs)
 
 
 def test_record_is_written_anew_when_what_it_describes_is(study: Workspace) -> None:
@@ -102,7 +102,7 @@ def test_record_is_written_anew_when_what_it_describes_is(study: Workspace) -> N
     assert study.jobs(*OVERRIDE) == {"write_run_record": 1, "write_report": 1}
 
 
-def test_seconds_of_removed_layers_and_prompts_are_left_out(study: Workspace) -> None:
+def test_seconds_of_removed_prompts_are_left_out(study: Workspace) -> None:
     study.config["geometry"]["layers"] = [0]
     del study.prompts[0]
     study.run(*OVERRIDE)
@@ -113,6 +113,6 @@ def test_seconds_of_removed_layers_and_prompts_are_left_out(study: Workspace) ->
         return pytest.approx(sum(float(row[0]) for row in rows), abs=1e-3)
 
     recorded = record_of(study)["seconds_by_rule"]
-    assert recorded["plot_scatter"] == seconds([tables / "plot_scatter" / "0.tsv"])
+    assert recorded["plot_figures"] == seconds([tables / "plot_figures.tsv"])
     kept = [tables / "publish_prompt" / f"{name}.tsv" for name, _ in study.prompts]
     assert recorded["publish_prompt"] == seconds(kept)

@@ -16,7 +16,7 @@ from .conftest import PERSONAS, ROOT, Workspace
 OTHERS = [("judge", "", "You are a judge."), ("pilot", "", "You fly.")]
 NAMES = [name for name, *_ in [*PERSONAS[:-1], *OTHERS, PERSONAS[-1]]]
 PEOPLE = NAMES[:-1]
-DRAWN = {"plot_layers": 1, "plot_scatter": 2, "write_summary": 1}
+DRAWN = {"plot_figures": 1, "write_summary": 1}
 TOLD = {"write_run_record": 1, "write_report": 1}
 COMPARED = {"align": 1, **TOLD, **DRAWN}
 
@@ -68,7 +68,7 @@ def test_a_new_rdm_with_an_old_time_is_imported(study: Workspace) -> None:
     study.run()
     distances(study.folder / "js.tsv", 1)
     aged(study.folder / "js.tsv")
-    assert study.jobs() == {**COMPARED, "js_matrix": 1, "plot_heatmaps": 1}
+    assert study.jobs() == {**COMPARED, "js_matrix": 1}
 
 
 @pytest.mark.parametrize(
@@ -89,13 +89,10 @@ def test_a_mistyped_file_of_a_finished_study_is_refused(
     ("package", "jobs"),
     [
         ("rsa", COMPARED),
-        ("report", {**DRAWN, **TOLD, "plot_heatmaps": 1}),
+        ("report", {**DRAWN, **TOLD}),
         (
             "rdms",
-            {
-                **{"publish_prompt": 4, "js_matrix": 1, "cosine_rdms": 1, "plot_heatmaps": 1},
-                **COMPARED,
-            },
+            {**{"publish_prompt": 4, "js_matrix": 1, "cosine_rdms": 1}, **COMPARED},
         ),
     ],
 )

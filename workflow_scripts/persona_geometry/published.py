@@ -91,9 +91,12 @@ def read_top_tokens(path: str | Path) -> PublishedTopTokens:
     """
     arrays = read_arrays(path)
     try:
-        names = {name: arrays.pop(name).tolist() for name in ("prompts", "personas")}
-        return PublishedTopTokens(**names, **arrays)
-    except (KeyError, TypeError):
+        return PublishedTopTokens(
+            prompts=arrays["prompts"].tolist(),
+            personas=arrays["personas"].tolist(),
+            **{name: arrays[name] for name in ("lengths", "ids", "log_probabilities")},
+        )
+    except KeyError:
         raise InputError(f"{path} holds no top tokens; run the workflow again.") from None
 
 

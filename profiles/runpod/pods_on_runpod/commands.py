@@ -6,16 +6,14 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from .api import Client, RunPodError
+from .api import RunPodError
 from .jobs import PROFILE, RECORDS, Jobs, start_guard
 from .records import Record
-from .settings import SettingsError, read_key, read_settings
+from .settings import SettingsError, read_settings
 
 
 def _jobs() -> Jobs:
-    settings = read_settings(PROFILE / "settings.yaml")
-    client = Client(settings.api, read_key(settings), settings.retry_seconds)
-    return Jobs(settings, client, Path.cwd())
+    return Jobs(read_settings(PROFILE / "settings.yaml"), Path.cwd())
 
 
 def _plainly(command: Callable[[], object]) -> None:
@@ -67,8 +65,7 @@ def pods(arguments: list[str]) -> None:
             if delete:
                 jobs.client.delete(pod["id"])
             state = "deleted" if delete else pod["status"]
-            print(
-                f"{pod['id']}\t{state}\t{pod['cost']:.2f} USD/h\t{pod['createdAt']}\t{pod['name']}"
-            )
+            cost = "price unknown" if pod["cost"] is None else f"{pod['cost']:.2f} USD/h"
+            print(f"{pod['id']}\t{state}\t{cost}\t{pod['createdAt']}\t{pod['name']}")
 
     _plainly(command)

@@ -1,14 +1,14 @@
 """Jobs and their pods, as the machine that runs Snakemake sees them.
 
 A request has the fields `asked`, `run` (a folder that Snakemake keeps while it runs), `gpus`,
-`minutes` (from creation to deadline), and, once they are known: `attempted` (a pod may exist),
-`waiting_since` (no pod could be had), `not_before` (RunPod asked to wait), `pod`, `created`,
-`deadline`, `missing_since` (the pod is no longer listed), and `said` and `said_by_guard` (the last
-message). Times are seconds since the epoch.
+`minutes` (the pod's, for its job), and, once they are known: `waiting_since` (no pod could be had),
+`created` (when the last pod was asked for), `deadline`, `unanswered` (the times of requests for a
+pod without a clear answer: each may still make one), `pod`, `missing_since` (RunPod no longer knows
+the pod), `gone` (the job is over, and RunPod knows of no pod of it), and `said` and `said_by_guard`
+(the last message). Times are seconds since the epoch, by the clock of the machine that submitted.
 """
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
@@ -18,18 +18,20 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from .api import Client, NotNow, NotPlaced, Pod, RunPodError
-from .records import Record
-from .settings import Settings, SettingsError
+from .api import Client, NotNow, NotPlaced, Pod, Refused, RunPodError, Unclear
+from .pace import Pace
+from .records import Record, locked
+from .settings import Settings, SettingsError, read_key
 
 PROFILE = Path(__file__).resolve().parents[1]
 RECORDS = Path(".snakemake", "runpod")
 # The pod ends itself at its deadline; only after this much more is it ended from outside.
 DEADLINE_MARGIN = 60.0
+# A guard that RunPod refuses for so long after the deadline ends all the same.
+GUARD_SECONDS = 86400.0
 
 
 def job_properties(script: str) -> dict[str, Any]:
@@ -44,29 +46,45 @@ def job_properties(script: str) -> dict[str, Any]:
 
 
 def start_guard(record: Record) -> None:
-    """Start the process that watches a job's pod, apart from Snakemake and from this one."""
-    with (record.folder / "guard.log").open("a") as log:
-        subprocess.Popen(
-            [sys.executable, str(PROFILE / "guard"), record.name],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
+    """See that a process watches a job's pod, apart from Snakemake and from this one."""
+    with locked(record.guarding, patience=0) as unguarded:
+        pass
+    if unguarded:
+        with (record.folder / "guard.log").open("a") as log:
+            subprocess.Popen(
+                [sys.executable, str(PROFILE / "guard"), record.name],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+
+def check_volume(settings: Settings, workdir: Path) -> None:
+    """Raise SettingsError for what a pod needs and would not find on the network volume."""
+    for what, path in {
+        "The working directory": workdir,
+        "This checkout": PROFILE,
+        "The Python interpreter": Path(sys.executable),
+        "The Python that the environment was made with": Path(sys.base_prefix),
+    }.items():
+        if not path.resolve().is_relative_to(settings.mount_path.resolve()):
+            raise SettingsError(
+                f"{what} ({path.resolve()}) is not on the network volume: pods mount it at "
+                f"{settings.mount_path}, and this machine must have it at the same place."
+            )
 
 
 class Jobs:
     """The jobs of one working directory. `folder` keeps their records."""
 
-    def __init__(self, settings: Settings, client: Client, workdir: Path):
-        if not workdir.is_relative_to(settings.mount_path):
-            raise SettingsError(
-                f"{workdir} is not on the network volume: pods mount it at "
-                f"{settings.mount_path}, and this machine must have it at the same place."
-            )
+    def __init__(self, settings: Settings, workdir: Path):
+        check_volume(settings, workdir)
         self.settings = settings
-        self.client = client
         self.folder = workdir / RECORDS
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.pace = Pace(self.folder / "pace.json")
+        self.client = Client(settings.api, read_key(settings), settings.retry_seconds, self.pace)
         self._said = "said"
 
     def submit(self, path: Path) -> str:
@@ -111,12 +129,16 @@ class Jobs:
         try:
             if record.result() is None:
                 self._advance(record, may_create)
-            if record.result() is not None and "attempted" in record.request():
+            if record.result() is not None:
                 self._delete(record)
         except NotNow as error:
             self._say(record, f"{error}; asking again.")
         except RunPodError as error:
-            if "attempted" in record.request():
+            if isinstance(error, Refused):
+                # A guard outlives a key; a valid one may have been put in its place.
+                with contextlib.suppress(SettingsError):
+                    self.client.key = read_key(self.settings)
+            if "created" in record.request():
                 self._say(record, f"{error} A pod that runs already ends itself after its job.")
                 self._give_up_late(record)
             else:
@@ -129,22 +151,79 @@ class Jobs:
         return "failed" if result["failed"] is not None else "success"
 
     def guard(self, name: str) -> None:
-        """Watch a job until its pod is gone, whether or not Snakemake lives."""
+        """Watch a job until it is over and its pod gone, whether or not Snakemake lives."""
         self._said = "said_by_guard"
-        while True:
-            ended = self.look(name, may_create=False) != "running"
-            with contextlib.suppress(NotNow):
-                if ended and not self._pods(name):
-                    return
-            time.sleep(self.settings.poll_seconds)
+        record = Record(self.folder / name)
+        with locked(record.guarding, patience=1) as alone:
+            while alone:
+                # A volume that is away for a while must not leave a pod without a guard.
+                with contextlib.suppress(OSError):
+                    self.look(name, may_create=False)
+                    request = record.request()
+                    if request.get("gone") or not self._in_time(request, GUARD_SECONDS):
+                        return
+                time.sleep(self.settings.poll_seconds)
 
-    def living(self) -> list[Pod]:
+    def living(self, fresh: bool = True) -> list[Pod]:
         """The pods of this project that have not been deleted."""
-        ours = re.compile(re.escape(self.settings.name) + "-[0-9a-f]{12}-[0-9a-f]{8}")
-        return [pod for pod in self.client.pods() if ours.fullmatch(pod["name"])]
+        pods = self._listed(fresh)
+        listed = {pod["id"] for pod in pods}
+        for request in self._unsettled():
+            pod = request.get("pod")
+            if pod and pod not in listed and (found := self.client.pod(pod)):
+                pods.append(found)
+        return pods
 
-    def _pods(self, name: str) -> list[Pod]:
-        return [pod for pod in self.living() if pod["name"] == name]
+    def _unsettled(self) -> list[dict[str, Any]]:
+        """The requests of jobs that may have a pod, those long past their deadline left out."""
+        folders = self.folder.glob(f"{self.settings.name}-*-*")
+        requests = [Record(folder).request() for folder in folders]
+        return [r for r in requests if not r.get("gone") and self._in_time(r)]
+
+    def _listed(self, fresh: bool = False) -> list[Pod]:
+        """This project's pods in the account's list, which is asked for once a poll for all jobs.
+
+        `fresh` asks anew. A list that could not be had is not asked for again at once either.
+        """
+        file = self.folder / "pods.json"
+        with locked(self.folder / "pods.lock"):
+            with contextlib.suppress(FileNotFoundError):
+                known = json.loads(file.read_text())
+                if not fresh and 0 <= time.time() - known["time"] < self.settings.poll_seconds:
+                    if known["failed"] is not None:
+                        raise NotNow(known["failed"])
+                    return self._ours(known["pods"])
+            pods, failed = list[Pod](), None
+            try:
+                pods = self.client.pods()
+            except NotNow as error:
+                failed = error
+            draft = file.with_name(f".pods.json.{os.getpid()}")
+            why = None if failed is None else str(failed)
+            draft.write_text(json.dumps({"time": time.time(), "pods": pods, "failed": why}))
+            draft.replace(file)
+            if failed is not None:
+                raise failed
+        return self._ours(pods)
+
+    def _ours(self, pods: list[Pod]) -> list[Pod]:
+        ours = re.compile(re.escape(self.settings.name) + "-[0-9a-f]{12}-[0-9a-f]{8}")
+        return [pod for pod in pods if ours.fullmatch(pod["name"])]
+
+    def _pods(self, record: Record) -> list[Pod]:
+        """A job's pods. A known pod that the list lacks is asked for by its id: lists forget."""
+        pods = [pod for pod in self._listed() if pod["name"] == record.name]
+        known = record.request().get("pod")
+        if known and all(pod["id"] != known for pod in pods):
+            pods += [found] if (found := self.client.pod(known)) else []
+        return pods
+
+    def _in_time(self, request: dict[str, Any], margin: float = DEADLINE_MARGIN) -> bool:
+        return "deadline" not in request or time.time() <= request["deadline"] + margin
+
+    def _may_come(self, request: dict[str, Any], seconds: float) -> bool:
+        """Whether a request for a pod without a clear answer is so young that one may come."""
+        return any(time.time() < asked + seconds for asked in request.get("unanswered", []))
 
     def _advance(self, record: Record, may_create: bool) -> None:
         """One step of an unfinished job."""
@@ -153,17 +232,15 @@ class Jobs:
         # finish its job. It does not cancel every job when it is interrupted.
         if not Path(request["run"]).exists():
             record.cancel()
-        if now < request.get("not_before", 0):
-            return
+        if record.cancelled():
+            return record.finish("it was cancelled")
         try:
-            pods = self._pods(record.name)
+            pods = self._pods(record)
         except NotNow as error:
             if "pod" in request:
                 raise
             return self._wait(record, error, now)
-        if record.cancelled():
-            record.finish("it was cancelled")
-        elif pods:
+        if pods:
             self._watch(record, pods, now)
         elif "pod" in request:
             # The pod writes its result before it goes; the volume may be a little behind.
@@ -172,7 +249,7 @@ class Jobs:
                 record.note(missing_since=now)
             elif now > since + 2 * self.settings.poll_seconds:
                 record.finish("its pod disappeared without a result")
-        elif may_create:
+        elif may_create and not self._may_come(request, self.settings.retry_seconds):
             self._create(record, now)
 
     def _watch(self, record: Record, pods: list[Pod], now: float) -> None:
@@ -182,11 +259,12 @@ class Jobs:
         pod = min(pods, key=lambda p: (p["id"] != known[0], p["id"] != known[1], p["createdAt"]))
         for other in pods:
             if other is not pod:
-                self.client.delete(other["id"])
+                self._end(other["id"])
+        if "pod" not in request:
+            record.note(unanswered=request.get("unanswered", [])[len(pods) :])
         if request.get("pod") != pod["id"] or request.get("missing_since"):
             record.note(pod=pod["id"], missing_since=None)
-        if "pod" not in request:
-            start_guard(record)
+        start_guard(record)
         late = now - request["created"] - 60 * self.settings.start_minutes
         if pod["status"] in ("EXITED", "ERROR"):
             record.finish(f"its pod ended without a result (status {pod['status']})")
@@ -196,56 +274,81 @@ class Jobs:
                 f"(status {pod['status']}): check the image and that {sys.executable} is on the "
                 "network volume"
             )
-        elif now > request["deadline"] + DEADLINE_MARGIN:
+        elif not self._in_time(request):
             record.finish("its deadline passed")
+        else:
+            self._check_price(record, pod)
 
     def _create(self, record: Record, now: float) -> None:
         """Try to create the job's pod, within the limits on number, price and waiting time."""
         settings, request = self.settings, record.request()
-        with self._lock():
-            living = len(self.living())
-            if living >= settings.max_pods:
-                self._say(record, f"waiting: {living} of at most {settings.max_pods} pods live.")
-                return
+        unanswered = request.get("unanswered", [])
+        with locked(self.folder / "lock"):
+            wait, why = self.pace.held("POST")
+            if wait > 0:
+                return self._wait(record, NotNow(why), now)
             try:
-                self._check_price(
-                    request["gpus"] * self.client.price(settings.gpu_type, settings.cloud)
-                )
-                created = time.time()
-                record.note(
-                    attempted=True,
-                    created=created,
-                    deadline=created + 60 * request["minutes"],
-                )
+                # The shared list is enough to see that there is no room.
+                for fresh in (False, True):
+                    pods = self.living(fresh)
+                    if any(pod["name"] == record.name for pod in pods):
+                        return None
+                    living = len(pods) + self._coming()
+                    if living >= settings.max_pods:
+                        most = settings.max_pods
+                        return self._say(record, f"waiting: {living} of at most {most} pods live.")
+                price = self.client.price(settings.gpu_type, settings.cloud)
+                if (above := self._above(request["gpus"] * price)) is not None:
+                    return record.finish(above)
+                asked = time.time()
+                deadline = asked + 60 * request["minutes"]
+                record.note(created=asked, deadline=deadline, unanswered=[*unanswered, asked])
+                start_guard(record)
                 pod = self.client.create(self._body(record, request["gpus"]))
+            except Unclear as error:
+                return self._wait(record, error, now)
             except (NotNow, NotPlaced) as error:
+                record.note(unanswered=unanswered)
+                if isinstance(error, NotPlaced):
+                    # The next job would hear the same.
+                    self.pace.hold("POST", settings.poll_seconds, str(error))
                 return self._wait(record, error, now)
             except RunPodError as error:
+                record.note(unanswered=unanswered)
                 return record.finish(str(error))
-            record.note(pod=pod["id"])
-        try:
-            self._check_price(pod["cost"])
-        except RunPodError as error:
-            record.finish(str(error))
-        self._say(record, f"pod {pod['id']}, {pod['cost']:.2f} USD an hour.")
-        start_guard(record)
+            record.note(pod=pod["id"], unanswered=unanswered)
+        self._check_price(record, pod)
+        cost = "price unknown" if pod["cost"] is None else f"{pod['cost']:.2f} USD an hour"
+        self._say(record, f"pod {pod['id']}, {cost}.")
+
+    def _coming(self) -> int:
+        """How many pods may have been made by requests that were not answered yet."""
+        return sum(
+            "pod" not in request and self._may_come(request, self.settings.retry_seconds)
+            for request in self._unsettled()
+        )
 
     def _wait(self, record: Record, error: NotNow | NotPlaced, now: float) -> None:
         """No pod for now: try again at a later look, within the limit on waiting."""
         since = record.request().get("waiting_since", now)
-        pause = error.wait if isinstance(error, NotNow) else 0.0
-        record.note(waiting_since=since, not_before=time.time() + pause)
+        record.note(waiting_since=since)
         if now > since + 60 * self.settings.capacity_minutes:
             record.finish(f"{error}, for {self.settings.capacity_minutes:g} minutes")
         else:
             self._say(record, f"waiting: {error}.")
 
-    def _check_price(self, usd_per_hour: float) -> None:
-        if usd_per_hour > self.settings.max_usd_per_hour:
-            raise RunPodError(
-                f"A pod costs {usd_per_hour:.2f} USD an hour, above the ceiling of "
-                f"{self.settings.max_usd_per_hour:.2f}: raise max_usd_per_hour or ask for less."
-            )
+    def _above(self, usd_per_hour: float) -> str | None:
+        """Why a pod of this price is too dear, or None."""
+        if usd_per_hour <= self.settings.max_usd_per_hour:
+            return None
+        return (
+            f"A pod costs {usd_per_hour:.2f} USD an hour, above the ceiling of "
+            f"{self.settings.max_usd_per_hour:.2f}: raise max_usd_per_hour or ask for less."
+        )
+
+    def _check_price(self, record: Record, pod: Pod) -> None:
+        if pod["cost"] is not None and (above := self._above(pod["cost"])) is not None:
+            record.finish(above)
 
     def _body(self, record: Record, gpus: int) -> dict[str, Any]:
         settings = self.settings
@@ -276,13 +379,32 @@ class Jobs:
         return body
 
     def _delete(self, record: Record) -> None:
-        for pod in self._pods(record.name):
-            self.client.delete(pod["id"])
+        """Delete the pods of a job that is over; `gone` once RunPod knows of none."""
+        request = record.request()
+        if request.get("gone"):
+            return
+        pods: list[Pod] = []
+        if "created" in request:
+            try:
+                pods = self._pods(record)
+            except NotNow:
+                # The last requests of a quota are not for looking, but for this.
+                if "pod" in request:
+                    self._end(request["pod"])
+                raise
+        for pod in pods:
+            self._end(pod["id"])
+        if not pods and not self._may_come(request, 60 * self.settings.start_minutes):
+            record.note(gone=True)
+
+    def _end(self, pod: str) -> None:
+        """Delete a pod, and with it the list that has it."""
+        self.client.delete(pod)
+        (self.folder / "pods.json").unlink(missing_ok=True)
 
     def _give_up_late(self, record: Record) -> None:
         """Without a valid key only the volume can be asked, and not for ever."""
-        request = record.request()
-        if time.time() > request.get("deadline", request["asked"]) + DEADLINE_MARGIN:
+        if not self._in_time(record.request()):
             record.finish("its deadline passed, and RunPod could not be asked about its pod")
 
     def _say(self, record: Record, message: str) -> None:
@@ -290,10 +412,3 @@ class Jobs:
         if record.request().get(self._said) != message:
             print(f"{record.name}: {message}", file=sys.stderr, flush=True)
             record.note(**{self._said: message})
-
-    @contextlib.contextmanager
-    def _lock(self) -> Iterator[None]:
-        """Count pods and create one without another command doing so in between."""
-        with (self.folder / "lock").open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield

@@ -1,11 +1,32 @@
 """What is known of a job, in a folder on the shared volume that its pod sees too."""
 
 import contextlib
+import fcntl
 import json
+import math
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+
+@contextlib.contextmanager
+def locked(file: Path, patience: float = math.inf) -> Iterator[bool]:
+    """Hold a lock file; yields whether it could be had within `patience` seconds."""
+    with file.open("w") as handle:
+        end = time.monotonic() + patience
+        while not (had := _lock(handle.fileno())) and time.monotonic() < end:
+            time.sleep(0.02)
+        yield had
+
+
+def _lock(handle: int) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 class Record:
@@ -20,6 +41,7 @@ class Record:
         self.name = folder.name
         self.script = folder / "job.sh"
         self.log = folder / "pod.log"
+        self.guarding = folder / "guard.lock"
 
     @classmethod
     def new(cls, folder: Path, script: str, **request: Any) -> "Record":
@@ -36,8 +58,9 @@ class Record:
         return request
 
     def note(self, **changes: Any) -> None:
-        """Change fields of the request."""
-        self._write("request.json", json.dumps(self.request() | changes))
+        """Change fields of the request, between others that change some."""
+        with locked(self.folder / "request.lock"):
+            self._write("request.json", json.dumps(self.request() | changes))
 
     def claim(self, pod: str) -> bool:
         """Whether this pod is the one that runs the job: the first to ask is."""

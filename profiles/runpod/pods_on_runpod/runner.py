@@ -1,11 +1,13 @@
 """What a pod executes: one Snakemake job script from the shared volume, and then its own end.
 
 The pod ends itself when the job has ended, when its deadline has passed, and when its job was
-cancelled, without help from the machine that asked for it. It needs Python and no packages.
+cancelled, without help from the machine that asked for it. It needs Python and no packages, and
+no other clock than its own: the deadline is so many minutes after the start.
 """
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -38,7 +40,7 @@ def run(record: Record, poll_seconds: float) -> str | None:
     The job's output goes to the record's log, and its environment has no key.
     """
     environment = {name: value for name, value in os.environ.items() if name not in KEYS}
-    request = record.request()
+    end = time.monotonic() + 60 * record.request()["minutes"]
     with record.log.open("ab") as log:
         job = subprocess.Popen(
             ["/bin/sh", str(record.script)],
@@ -52,7 +54,7 @@ def run(record: Record, poll_seconds: float) -> str | None:
             while job.poll() is None:
                 if record.cancelled():
                     return "it was cancelled"
-                if time.time() > request["deadline"]:
+                if time.monotonic() > end:
                     return "its deadline passed"
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     job.wait(poll_seconds)
@@ -72,18 +74,32 @@ def _end(job: subprocess.Popen[bytes]) -> None:
 
 
 def delete_self(pod: str, clients: list[Client]) -> None:
-    """Delete this pod, trying every key in turn until one is accepted or time is up."""
+    """Delete this pod, trying every way in turn until one succeeds or time is up."""
     end, pause = time.monotonic() + DELETE_SECONDS, 1.0
-    while time.monotonic() < end:
+    while True:
+        wait = pause
         for client in clients:
             try:
                 return client.delete(pod)
             except RunPodError as error:
                 print(error, file=sys.stderr, flush=True)
                 if isinstance(error, NotNow):
-                    pause = max(pause, error.wait)
-        time.sleep(pause)
+                    wait = max(wait, error.wait)
+        _runpodctl(pod)
+        # A pod that waits is paid for: one that may not ask any more before the end ends now.
+        if time.monotonic() + wait > end:
+            return
+        time.sleep(wait)
         pause = min(2 * pause, 60.0)
+
+
+def _runpodctl(pod: str) -> None:
+    """Let RunPod's own tool delete the pod: it has another key and other limits than the API."""
+    # Verb and noun changed places between its versions.
+    for words in (("remove", "pod"), ("pod", "delete")):
+        if tool := shutil.which("runpodctl"):
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                subprocess.run([tool, *words, pod], stdin=subprocess.DEVNULL, timeout=60)
 
 
 def main(folder: str) -> None:

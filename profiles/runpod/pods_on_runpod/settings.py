@@ -84,6 +84,11 @@ def read_settings(path: Path) -> Settings:
     host = urlsplit(given["api"])
     if host.scheme != "https" and host.hostname != "127.0.0.1":
         raise SettingsError(f"{path}: api must be an https address, so that the key stays secret.")
+    if host.path.strip("/") or (host.hostname or "").startswith("rest."):
+        raise SettingsError(
+            f"{path}: api is {given['api']}; give the address of version 2 of RunPod's API without "
+            "a path (https://api.runpod.io): version 1 is being retired."
+        )
     given["key_file"] = Path(given["key_file"]).expanduser()
     given["mount_path"] = Path(given["mount_path"])
     return Settings(**given)

@@ -43,18 +43,18 @@ def read_comparison(config: Mapping[str, Any], source: str = "the config") -> Co
     """Check a comparison's config and fill in defaults.
 
     Args:
-        config: of one key, `comparison`. `studies` at the top level, for the command line, takes
-            the place of `comparison.studies`; where there is no more, the comparison is named
-            after them.
+        config: of `comparison`, and maybe `figures`. `studies` at the top level, for the command
+            line, takes the place of `comparison.studies`; where there is no more, the comparison
+            is named after them.
         source: name of the config file, for messages.
 
     Raises:
         InputError: one sentence naming the file, the key and the remedy.
     """
-    if odd := sorted(set(config) - {"comparison", "studies"}):
+    if odd := sorted(set(config) - {"comparison", "studies", "figures"}):
         raise InputError(
-            f"{source}: a comparison has no key '{odd[0]}' beside 'comparison'; name the config of "
-            f"the comparison alone after --configfile."
+            f"{source}: a comparison has no key '{odd[0]}' beside 'comparison' and 'figures'; name "
+            f"the config of the comparison alone after --configfile."
         )
     section = config.get("comparison", {})
     if isinstance(section, Mapping) and "studies" in config:
@@ -63,10 +63,14 @@ def read_comparison(config: Mapping[str, Any], source: str = "the config") -> Co
         section = {"name": name, **section, "studies": studies}
     wanted = {
         "type": "object",
-        "properties": {"comparison": {"$ref": "#/$defs/comparison"}},
+        "properties": {
+            "comparison": {"$ref": "#/$defs/comparison"},
+            "figures": schema()["properties"]["figures"],
+        },
         "$defs": schema()["$defs"],
     }
-    check_form({"comparison": section}, source, wanted)
+    drawn = {"figures": config["figures"]} if "figures" in config else {}
+    check_form({"comparison": section, **drawn}, source, wanted)
     comparison = Comparison.of(**section)
     comparison = replace(comparison, original=comparison.original or comparison.studies[0])
     _check(comparison, source)

@@ -27,11 +27,11 @@ from persona_geometry.comparison.repeats import (
 )
 from persona_geometry.comparison.studies import Measured
 from persona_geometry.rdms.rdm import Rdm
-from persona_geometry.rsa.bootstrap import TOO_FEW_PROMPTS
 from persona_geometry.rsa.geometries import Geometries
 from persona_geometry.rsa.jackknife import Jackknife, jackknife
 from persona_geometry.rsa.permutation import Permutations, mantel
 from persona_geometry.rsa.prompt_centroids import left_out_cosine_distances
+from persona_geometry.rsa.reasons import TOO_FEW_PROMPTS
 
 TABLE_ONLY = "{} is a published table without RDMs."
 

@@ -14,7 +14,8 @@ import numpy as np
 
 from persona_geometry.comparison.matching import Strata
 from persona_geometry.rdms.rdm import Rdm
-from persona_geometry.rsa.bootstrap import CONSTANT, weighted_spearman
+from persona_geometry.rdms.triangle import doubled_ranks
+from persona_geometry.rsa.bootstrap import weighted_spearman
 from persona_geometry.rsa.intervals import (
     Spread,
     combined,
@@ -24,6 +25,7 @@ from persona_geometry.rsa.intervals import (
 )
 from persona_geometry.rsa.jackknife import Jackknife, jackknife, spreads
 from persona_geometry.rsa.permutation import ROUNDING, Permutations, mantel, share
+from persona_geometry.rsa.reasons import CONSTANT
 
 METHOD = "paired jackknife"
 KINDS = ("personas", "prompts", "dual")
@@ -75,11 +77,12 @@ def correlation_intervals(found: LeftOut) -> dict[str, dict[str, Any]]:
 
 
 def difference_intervals(found: LeftOut) -> dict[str, dict[str, Any]]:
-    """95 % intervals of a difference, Student's t, over personas, prompts and both."""
+    """95 % intervals of a difference of correlations, Student's t, cut to [-2, 2], over personas,
+    prompts and both."""
     if not np.isfinite(found.value):
         return _none(CONSTANT)
     return {
-        kind: t_interval(found.value, spread) | {"method": METHOD}
+        kind: t_interval(found.value, spread, 2.0) | {"method": METHOD}
         for kind, spread in found.spreads().items()
     }
 
@@ -154,11 +157,31 @@ def between_layers(
         What `relabeled_between` gives, and (K, M) `low` and `high`, the ends of the 95 % interval
         over personas; NaN where there is none.
     """
-    ends = [[correlation_intervals(second_order(x, y))["personas"] for y in other] for x in one]
-    low, high = (
-        np.array([[_number(cell[end]) for cell in row] for row in ends]) for end in ("low", "high")
-    )
-    return relabeled_between(one, other, permutations) | {"low": low, "high": high}
+    found = relabeled_between(one, other, permutations)
+    without = without_each_persona(one, other)
+    ends = np.full((2, *found["spearman"].shape), np.nan)
+    for at in np.ndindex(*found["spearman"].shape):
+        left_out = LeftOut(found["spearman"][at], without[:, *at])
+        interval = correlation_intervals(left_out)["personas"]
+        ends[:, *at] = [_number(interval[end]) for end in ("low", "high")]
+    return found | {"low": ends[0], "high": ends[1]}
+
+
+def without_each_persona(one: Sequence[Rdm], other: Sequence[Rdm]) -> np.ndarray:
+    """(N, K, M) Spearman's correlations without each of N personas, as `jackknife` gives them.
+
+    An RDM is ranked once for each persona, whatever number of RDMs it is compared with.
+    """
+    first, second = np.triu_indices(len(one[0]), 1)
+    stacks = [np.stack([rdm.vector for rdm in study]) for study in (one, other)]
+    found = []
+    for persona in range(len(one[0])):
+        kept = (first != persona) & (second != persona)
+        ranks = [doubled_ranks(stack[:, kept]) for stack in stacks]
+        x, y = (of - of.mean(axis=1, keepdims=True) for of in ranks)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            found.append(x @ y.T / np.sqrt(np.outer((x**2).sum(axis=1), (y**2).sum(axis=1))))
+    return np.stack(found)
 
 
 def relabeled_between(

@@ -57,4 +57,5 @@ def largest(logits: Tensor, k: int) -> Tensor:
     chosen = blocks.amax(-1).topk(min(k, blocks.shape[-2])).indices
     candidates = blocks.gather(-2, chosen[..., None].expand(*chosen.shape, BLOCK)).flatten(-2)
     places = candidates.topk(k).indices
-    return chosen.gather(-1, places // BLOCK) * BLOCK + places % BLOCK
+    words: Tensor = chosen.gather(-1, places // BLOCK) * BLOCK + places % BLOCK
+    return words

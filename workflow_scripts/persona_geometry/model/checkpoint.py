@@ -273,29 +273,38 @@ def read_headers(files: Sequence[Path]) -> dict[str, Tensor]:
     Raises:
         InputError: a file is cut short or no weight file, or a tensor is in two of them.
     """
-    tensors = {}
+    tensors: dict[str, Tensor] = {}
     for file in files:
-        with file.open("rb") as stream:
-            if stream.read(len(POINTER)) == POINTER:
-                raise InputError(
-                    f"{file} is a git-lfs pointer, not the weights; run 'git lfs pull' in its "
-                    f"folder, or download the checkpoint again."
-                )
-        try:
-            with safe_open(file, framework="numpy") as stream:
-                for name in stream.keys():
-                    if name in tensors:
-                        raise InputError(
-                            f"{file} holds the tensor {name}, which another weight file of the "
-                            f"checkpoint holds too; download or save the checkpoint again."
-                        )
-                    part = stream.get_slice(name)
-                    tensors[name] = Tensor(tuple(part.get_shape()), part.get_dtype())
-        except SafetensorError as error:
+        state = file.stat()
+        header = _header(file, state.st_size, state.st_mtime_ns)
+        if twice := next((name for name in header if name in tensors), None):
             raise InputError(
-                f"{file} is cut short or damaged ({error}); download the checkpoint again."
-            ) from error
+                f"{file} holds the tensor {twice}, which another weight file of the checkpoint "
+                f"holds too; download or save the checkpoint again."
+            )
+        tensors |= header
     return tensors
+
+
+@cache
+def _header(file: Path, _size: int, _changed: int) -> dict[str, Tensor]:
+    """Of one file; read once, as long as it stays as it is."""
+    with file.open("rb") as stream:
+        if stream.read(len(POINTER)) == POINTER:
+            raise InputError(
+                f"{file} is a git-lfs pointer, not the weights; run 'git lfs pull' in its "
+                f"folder, or download the checkpoint again."
+            )
+    try:
+        with safe_open(file, framework="numpy") as stream:
+            parts = {name: stream.get_slice(name) for name in stream.keys()}
+            return {
+                n: Tensor(tuple(part.get_shape()), part.get_dtype()) for n, part in parts.items()
+            }
+    except SafetensorError as error:
+        raise InputError(
+            f"{file} is cut short or damaged ({error}); download the checkpoint again."
+        ) from error
 
 
 _TYPES: dict[str, tuple[type, ...]] = {

@@ -7,6 +7,8 @@ that cannot be had is known before a GPU is asked for.
 import contextlib
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,8 @@ from persona_geometry.model.checkpoint import inspect_checkpoint, read_config, w
 from persona_geometry.model.gguf import UNPACKED
 from persona_geometry.study.sections import Model
 
+HUB_SECONDS = 10.0
+"""That the hub may take to tell about a model."""
 WANTED = ("*.safetensors", "*.json", "*.txt", "*.model", "*.tiktoken", "*.jinja")
 
 
@@ -32,8 +36,12 @@ def cached_snapshot(name: str, revision: str) -> Path | None:
 
     Needs neither network nor imports.
     """
-    folder = cache_folder() / f"models--{name.replace('/', '--')}" / "snapshots" / revision
+    folder = _snapshot_path(name, revision)
     return folder if _has_weights(folder) else None
+
+
+def _snapshot_path(name: str, revision: str) -> Path:
+    return cache_folder() / f"models--{name.replace('/', '--')}" / "snapshots" / revision
 
 
 def model_folder(model: Model) -> Path:
@@ -65,6 +73,53 @@ def known_config(model: Model) -> dict[str, Any] | None:
     elif model.path is None and not cached_snapshot(*model.hub):
         return None
     return read_config(model_folder(model))
+
+
+@dataclass(frozen=True)
+class Outline:
+    """What can be told of a model before it is found; None is unknown.
+
+    Attributes:
+        config: its config.json.
+        weight_bytes: size of its weight files.
+        download_bytes: what is still to be downloaded.
+        unknown: a sentence on why something is unknown.
+    """
+
+    config: dict[str, Any] | None
+    weight_bytes: int | None
+    download_bytes: int | None
+    unknown: str | None = None
+
+
+def outline_model(model: Model) -> Outline:
+    """What this machine, or else the hub, says of a model; no weights are fetched."""
+    config = known_config(model)
+    if config is not None:
+        sizes = [file.stat().st_size for file in weight_files(model_folder(model))]
+        return Outline(config, sum(sizes), 0)
+    if model.gguf is not None:
+        return Outline(None, None, 0, "The GGUF file is not unpacked yet.")
+    return _outline_of_hub(*model.hub)
+
+
+def _outline_of_hub(name: str, revision: str) -> Outline:
+    from huggingface_hub import errors, hf_hub_download, model_info
+
+    folder = _snapshot_path(name, revision)
+    try:
+        told = model_info(name, revision=revision, files_metadata=True, timeout=HUB_SECONDS)
+        files = {file.rfilename: file.size or 0 for file in told.siblings or ()}
+        config = read_config(Path(hf_hub_download(name, "config.json", revision=revision)).parent)
+    except (errors.HTTPError, errors.HFValidationError, OSError) as error:
+        kept = read_config(folder) if (folder / "config.json").is_file() else None
+        return Outline(kept, None, None, _explain(error, name, revision))
+    wanted = {path: size for path, size in files.items() if any(fnmatch(path, w) for w in WANTED)}
+    return Outline(
+        config=config,
+        weight_bytes=sum(s for path, s in wanted.items() if fnmatch(path, "model*.safetensors")),
+        download_bytes=sum(s for path, s in wanted.items() if not (folder / path).is_file()),
+    )
 
 
 def finding_message(model: Model) -> str:

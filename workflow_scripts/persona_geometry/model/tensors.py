@@ -4,6 +4,7 @@ For the plainest families every name and shape is known from the config. For the
 what holds for all of them: the embedding, the head, and layers that are alike.
 """
 
+import math
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -235,6 +236,15 @@ def _plain_tensors(config: Mapping[str, Any]) -> dict[str, tuple[int, ...]] | No
         "lm_head.weight": (vocabulary, hidden),
         **{f"model.layers.{i}.{name}": s for i in range(depth) for name, s in layer.items()},
     }
+
+
+def parameters_of(config: Mapping[str, Any]) -> int | None:
+    """Number of parameters of a model of a family without variants; None for the others."""
+    tensors = _plain_tensors(config)
+    if tensors is None:
+        return None
+    shared = {"lm_head.weight"} if config.get("tie_word_embeddings") else set()
+    return sum(math.prod(shape) for name, shape in tensors.items() if name not in shared)
 
 
 def _check_alike(

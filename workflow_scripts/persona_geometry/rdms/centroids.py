@@ -44,13 +44,15 @@ def centroids_of_prompts(
         (L, N, d) float64 centroids, and the vectors.
     """
     items = [(prompt.item, prompt.cells) for prompt in prompts.values()]
-    total: np.ndarray | float = 0.0
-    kept = []
-    for vectors in persona_vectors(store, items, token):
-        total = total + vectors.astype(np.float64)
-        kept.append(vectors[:, list(layers)])
-    of_layers = np.stack(kept).transpose(2, 0, 1, 3)
     names = next(iter(prompts.values())).personas
+    total: np.ndarray | float = 0.0
+    of_layers = np.empty(0)
+    for place, vectors in enumerate(persona_vectors(store, items, token)):
+        total = total + vectors.astype(np.float64)
+        if not place:
+            shape = len(layers), len(items), len(names), vectors.shape[-1]
+            of_layers = np.empty(shape, vectors.dtype)
+        of_layers[:, place] = vectors[:, list(layers)].transpose(1, 0, 2)
     chosen = LayerVectors(names, list(prompts), dict(zip(layers, of_layers, strict=True)))
     return (np.asarray(total) / len(prompts)).transpose(1, 0, 2), chosen
 

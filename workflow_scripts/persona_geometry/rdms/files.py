@@ -14,7 +14,7 @@ Fields named js hold whatever divergence the study's estimator is.
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
@@ -24,8 +24,10 @@ import numpy as np
 
 from persona_geometry.errors import InputError
 from persona_geometry.files import (
+    read_array,
     read_arrays,
     read_json,
+    stored_array,
     write_arrays,
     write_json,
     write_text,
@@ -77,6 +79,28 @@ class PromptDivergences:
     half_jeffreys: np.ndarray
 
 
+class LazyLayers(Mapping[int, np.ndarray]):
+    """Layer to vectors that are had anew whenever they are asked for.
+
+    Those of one layer may be hundreds of megabytes, so that who goes through all layers holds one
+    at a time.
+    """
+
+    def __init__(self, layers: Iterable[int], vectors: Callable[[int], np.ndarray]) -> None:
+        self._layers, self._vectors = tuple(layers), vectors
+
+    def __getitem__(self, layer: int) -> np.ndarray:
+        if layer not in self._layers:
+            raise KeyError(layer)
+        return self._vectors(layer)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._layers)
+
+    def __len__(self) -> int:
+        return len(self._layers)
+
+
 @dataclass(frozen=True)
 class LayerVectors:
     """What centroids are means of.
@@ -89,7 +113,7 @@ class LayerVectors:
 
     personas: list[str]
     prompts: list[str]
-    layers: dict[int, np.ndarray]
+    layers: Mapping[int, np.ndarray]
 
 
 def read_cosine_rdms(path: str | Path) -> dict[int, Rdm]:
@@ -317,15 +341,20 @@ def write_stacks(path: str | Path, stacks: Mapping[str, RdmStack]) -> None:
 
 
 def read_layer_vectors(path: str | Path) -> LayerVectors:
-    """Read the vectors of the configured layers.
+    """Open the vectors of the configured layers, each of which is read when it is asked for.
 
     Raises:
         InputError: the file is missing or damaged.
     """
     with _whole(path):
-        arrays = read_arrays(path)
-        layers = dict(zip(arrays["layers"].tolist(), arrays["vectors"], strict=True))
-        return LayerVectors(arrays["personas"].tolist(), arrays["prompts"].tolist(), layers)
+        stored = stored_array(path, "vectors")
+        names = {key: read_array(path, key).tolist() for key in ("personas", "prompts", "layers")}
+        place = {layer: k for k, layer in enumerate(names["layers"])}
+        sizes = len(place), len(names["prompts"]), len(names["personas"])
+        if stored.shape[:-1] != sizes:
+            raise ValueError
+        layers = LazyLayers(place, lambda layer: stored[place[layer]])
+        return LayerVectors(names["personas"], names["prompts"], layers)
 
 
 def write_layer_vectors(path: str | Path, vectors: LayerVectors) -> None:

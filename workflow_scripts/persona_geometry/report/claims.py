@@ -16,7 +16,7 @@ from persona_geometry.report.sourced import mark, plain
 from persona_geometry.report.text import direction, number, p_value
 from persona_geometry.rsa.gates import COMPARISONS, all_pass, verdict
 from persona_geometry.rsa.intervals import widest
-from persona_geometry.rsa.power import LEVEL
+from persona_geometry.rsa.significance import significant
 
 VERBS = re.compile(
     r"\b(?:dis)?agree(?:s|d)?\b|\b(?:was|were|is|are)(?: not)? found\b(?! at ∎ of)"
@@ -34,11 +34,11 @@ def agreement(layer: Mapping[str, Any]) -> str:
     rho, p, both = layer["spearman"], layer["mantel_p"], layer["mantel_p_two_sided"]
     if rho is None or p is None:
         return "could not be compared"
-    if layer["mantel_null"]["smallest_p"] > LEVEL:
+    if not significant(layer["mantel_null"]["smallest_p"]):
         return "cannot be told to agree, as so few personas allow no small p"
-    if rho > 0 and p <= LEVEL:
+    if rho > 0 and significant(p):
         return "agree"
-    if rho < 0 and both is not None and both <= LEVEL:
+    if rho < 0 and significant(both):
         return "disagree"
     return "were not found to agree"
 
@@ -48,14 +48,14 @@ def within_clusters(layer: Mapping[str, Any]) -> str:
     p, power = layer["stratified_mantel_p"], layer["stratified_power"]
     if power is None or p is None:
         return "was not tested, as no cluster has two members"
-    if power["smallest_p"] > LEVEL or not power["power_curve"]:
+    if not significant(power["smallest_p"]) or not power["power_curve"]:
         return "cannot be tested, whatever the data"
     observed, detectable = power["observed_rho"], power["detectable_rho"]
     if observed is None:
         return "could not be tested"
     if observed <= 0:
         return "was not found, and none is seen"
-    if p <= LEVEL:
+    if significant(p):
         return "was found"
     if detectable is None or observed < detectable:
         return "was not found by a test that misses most agreement so weak"
@@ -67,9 +67,9 @@ def beyond_radial(layer: Mapping[str, Any]) -> str:
     rho, p = layer["residual_mean_marginal"], layer["residual_mean_marginal_p"]
     if rho is None or p is None:
         return "could not be tested"
-    if layer["mantel_null"]["smallest_p"] > LEVEL:
+    if not significant(layer["mantel_null"]["smallest_p"]):
         return "cannot be tested, whatever the data"
-    return "was found" if rho > 0 and p <= LEVEL else "was not found"
+    return "was found" if rho > 0 and significant(p) else "was not found"
 
 
 def contrast(row: Mapping[str, Any]) -> str:
@@ -180,7 +180,7 @@ def correlates(found: Mapping[str, Any] | None) -> str:
         return "could not be compared"
     return (
         "correlate"
-        if found["spearman"] > 0 and found["p"] <= LEVEL
+        if found["spearman"] > 0 and significant(found["p"])
         else "were not found to correlate"
     )
 

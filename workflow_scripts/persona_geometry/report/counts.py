@@ -5,7 +5,7 @@ from typing import Any
 
 from persona_geometry.comparison.verdict import UNTOLD
 from persona_geometry.report.sourced import SourcedInt, plain
-from persona_geometry.rsa.power import LEVEL
+from persona_geometry.rsa.significance import significant
 
 HALF = 0.5
 
@@ -19,7 +19,7 @@ COUNTS: dict[str, Callable[[Any], int]] = {
     "known": lambda of: sum(value is not None for value in _values(of)),
     "lacking": lambda of: sum(value is None for value in _values(of)),
     "above_half": lambda of: sum(value is not None and value > HALF for value in _values(of)),
-    "at_level": lambda of: sum(p is not None and p <= LEVEL for p in _values(of)),
+    "at_level": lambda of: sum(map(significant, _values(of))),
     "step_down_at_level": lambda of: COUNTS["at_level"]([r["step_down_p"] for r in _values(of)]),
     "step_down_known": lambda of: COUNTS["known"]([r["step_down_p"] for r in _values(of)]),
     "step_down_lacking": lambda of: COUNTS["lacking"]([r["step_down_p"] for r in _values(of)]),

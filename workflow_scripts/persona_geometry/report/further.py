@@ -10,7 +10,7 @@ from persona_geometry.report.claims import claim
 from persona_geometry.report.counts import counted
 from persona_geometry.report.sourced import listed
 from persona_geometry.report.text import count, interval, number, p_value, words
-from persona_geometry.rsa.power import LEVEL
+from persona_geometry.rsa.significance import LEVEL, significant
 
 
 def many_tests(alignment: dict[str, Any], layer: dict[str, Any]) -> Iterable[str]:
@@ -18,7 +18,7 @@ def many_tests(alignment: dict[str, Any], layer: dict[str, Any]) -> Iterable[str
     if layer["mantel_p_two_sided"] is not None:
         yield f"The two-sided Mantel p is {p_value(layer['mantel_p_two_sided'])}."
     smallest = layer["mantel_null"]["smallest_p"]
-    if smallest > LEVEL:
+    if not significant(smallest):
         yield (
             f"Corrected for many tests, nothing can be told, whatever the data: with so few "
             f"personas no p can be below {p_value(smallest)}."

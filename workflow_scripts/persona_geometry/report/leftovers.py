@@ -4,14 +4,13 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
+from persona_geometry.report.figures import ENDINGS, SCATTER
 from persona_geometry.study.tables import NAME
 
 FAMILIES = {
     "layers": (
         r"\d+",
-        *(f"figures/scatter_layer_{{}}.{ending}" for ending in ("png", "pdf", "tsv")),
-        "logs/plot_scatter/{}.log",
-        "benchmarks/plot_scatter/{}.tsv",
+        *(f"figures/{SCATTER}.{ending}" for ending in ENDINGS),
     ),
     "known_layers": (r"\d+", "cosine_distance/layer_{}.tsv"),
     "cutoffs": (r"\d+|full", "js_matrix/{}.tsv"),
@@ -34,8 +33,8 @@ FAMILIES = {
     ),
     "probe": (
         "probe|directions|report_probe|intervention",
-        *("{}.json", "{}.md", "{}.npz", "logs/{}.log", "benchmarks/{}.tsv"),
-        *(f"figures/{{}}.{ending}" for ending in ("png", "pdf", "tsv")),
+        *("{}.json", "{}.md", "{}.html", "{}.npz", "logs/{}.log", "benchmarks/{}.tsv"),
+        *(f"figures/{{}}.{ending}" for ending in ENDINGS),
     ),
 }
 """Files that the workflow names by something of the study: the form of that, and their paths."""

@@ -125,14 +125,9 @@ def _has_clusters(layer: dict[str, Any]) -> bool:
 
 def noise_ceiling(alignment: dict[str, Any]) -> str:
     """How far prompts alone let the two geometries agree, and where they agree more."""
-    ceiling, prompts = alignment["noise_ceiling"], alignment["n_prompts"]
-    if not ceiling:
-        because = "alignment.noise_ceiling_splits is zero, or halves of the prompts do not vary"
-        if prompts is None:
-            because = "they come from a file, without single prompts"
-        elif prompts == 1:
-            because = "a single prompt has no halves"
-        return f"The divergences' noise ceiling was not computed: {because}."
+    ceiling = alignment["noise_ceiling"]
+    if ceiling["split_half"] is None:
+        return f"The divergences' noise ceiling was not computed. {ceiling['reason']}"
     over = f"over {count(ceiling['splits'], 'split')} of the prompts"
     if (highest := ceiling["rho_ceiling"]) is None:
         return (
@@ -343,7 +338,7 @@ def prompts(alignment: dict[str, Any], layer: dict[str, Any]) -> Iterable[str]:
     else:
         yield f"The correlation over single prompts was {number(None)}."
     split = layer["split_prompts"]
-    if split:
+    if split["different_prompts"] is not None:
         yield (
             f"With the cosine distances of one half of the prompts and the divergences of the "
             f"other, ρ = {number(split['different_prompts'])}; with those of the same half, "

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from persona_geometry.report.sourced import mark
-from persona_geometry.rsa.power import LEVEL
+from persona_geometry.rsa.significance import LEVEL
 
 DIVERGENCES = {"js": "JS divergence", "half_jeffreys": "half-Jeffreys divergence"}
 """What each `divergence.estimator` is called."""

@@ -9,7 +9,7 @@ import numpy as np
 from persona_geometry.rdms.triangle import complement
 from persona_geometry.rsa import contrasts, gates, pairs
 from persona_geometry.rsa.asymmetry import kl_asymmetry
-from persona_geometry.rsa.catalogue import Scope
+from persona_geometry.rsa.catalogue import Scope, lacking
 from persona_geometry.rsa.comparators import COMPARATORS
 from persona_geometry.rsa.geometries import Geometries
 from persona_geometry.rsa.jackknife import Jackknife, jackknife
@@ -18,6 +18,7 @@ from persona_geometry.rsa.layer_tests import LayerTests
 from persona_geometry.rsa.noise_ceiling import noise_ceiling
 from persona_geometry.rsa.other_geometries import compare_geometries
 from persona_geometry.rsa.ranks import rsa
+from persona_geometry.rsa.reasons import reasons
 from persona_geometry.study.sections import Alignment
 
 NEAR_UNIFORM = 0.97
@@ -60,7 +61,11 @@ def align(
         {
             "layer_curve": tests.curve(),
             "across_layers": tests.across_layers(),
-            "noise_ceiling": _noise_ceiling(primary, settings),
+            "noise_ceiling": noise_ceiling(
+                primary.by_prompt["full"] if primary.by_prompt else None,
+                settings.noise_ceiling_splits,
+                settings.seed,
+            ),
             "geometries": compare_geometries(
                 primary.others,
                 primary.divergence["full"],
@@ -72,16 +77,18 @@ def align(
         }
     )
     scope = _scope(geometries, primary, settings)
+    lacks = lacking(scope)
+    why_of_study = reasons(of_study, lacks)
     results: dict[str, dict[str, Any]] = {}
     judged: dict[int, list[dict[str, Any]]] = {}
     for layer in layers:
         progress(f"statistics of layer {layer}")
         of = Layer(layer, geometries, primary, tests, configured[layer], settings)
         statistics = plain(of.statistics())
-        judged[layer] = gates.evaluate(
-            settings.gates, statistics | _at_layer(of_study, layer), scope
-        )
-        results[str(layer)] = statistics | {"gates": judged[layer]}
+        why = reasons(statistics, lacks, of.why_no_partials())
+        known = {**statistics, **_at_layer(of_study, layer), "reasons": {**why_of_study, **why}}
+        judged[layer] = gates.evaluate(settings.gates, known, scope)
+        results[str(layer)] = {**statistics, "reasons": why, "gates": judged[layer]}
     own = [
         {"layer": gate.layer, **judged[gate.layer][place]}
         for place, gate in enumerate(settings.gates)
@@ -125,7 +132,7 @@ def align(
             "warnings": _warnings(primary, layers),
         }
     )
-    return written
+    return written | {"reasons": reasons(written, lacks)}
 
 
 def _scope(whole: Geometries, primary: Geometries, settings: Alignment) -> Scope:
@@ -180,13 +187,6 @@ def _kl_asymmetry(primary: Geometries, tests: LayerTests) -> dict[str, Any] | No
     if primary.kl is None or not primary.outcomes:
         return None
     return kl_asymmetry(primary.personas, primary.kl, primary.outcomes, tests.free)
-
-
-def _noise_ceiling(primary: Geometries, settings: Alignment) -> dict[str, Any] | None:
-    if not (primary.by_prompt and settings.noise_ceiling_splits):
-        return None
-    splits, seed = settings.noise_ceiling_splits, settings.seed
-    return noise_ceiling(primary.by_prompt["full"], splits, seed)
 
 
 def _between_layers(primary: Geometries, layers: Sequence[int]) -> dict[str, Any]:

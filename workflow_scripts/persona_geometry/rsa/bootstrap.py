@@ -19,11 +19,10 @@ from persona_geometry.rdms.rdm import Rdm, RdmStack
 from persona_geometry.rdms.triangle import apart
 from persona_geometry.rsa.intervals import Spread, bounded_t_interval, no_interval
 from persona_geometry.rsa.prompt_centroids import weighted_cosine_distances
+from persona_geometry.rsa.reasons import CONSTANT, TOO_FEW_PROMPTS
 
 METHOD = "bootstrap: ρ ± t · SE, cut to [-1, 1] (Schütt et al. 2023)"
-CONSTANT = "A geometry does not vary, so there is no correlation."
 NO_CLUSTERS = "There are no two clusters, so they cannot be a sample."
-TOO_FEW_PROMPTS = "Fewer than two prompts were measured, so they cannot be a sample."
 MIN_PERSONAS = 4
 MIN_DEFINED = 0.95  # share of resamples
 _CHUNK_ELEMENTS = 2_000_000

@@ -5,8 +5,9 @@ name in braces stands for each of the study's cutoffs, prompts and so on. A new 
 here, or among `NO_GATES`; a test compares both with what `align` returns.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from math import inf
 
 from persona_geometry.rsa.comparators import COMPARATORS
@@ -362,6 +363,23 @@ def catalogue(scope: Scope) -> dict[str, Statistic]:
         name: replace(one, low=scope.tests[one.test].smallest_p) if one.test else one
         for name, one in _named(STATISTICS, scope)
     }
+
+
+def lacking(scope: Scope) -> dict[str, str]:
+    """What a study lacks for its null statistics, in words, by their names.
+
+    Among the names are those of wholes, of which every part lacks it.
+    """
+    needs: dict[str, frozenset[str]] = {}
+    for name, one in catalogue(scope).items():
+        for whole in accumulate(name.split("."), "{}.{}".format):
+            needs[whole] = needs.get(whole, one.needs) & one.needs
+    return {name: in_words(of - scope.has) for name, of in needs.items() if of - scope.has}
+
+
+def in_words(needs: Collection[str]) -> str:
+    """Some of `NEEDS` in a sentence."""
+    return f"It needs {' and '.join(NEEDS[need] for need in sorted(needs))}."
 
 
 def _named(tree: Tree, scope: Scope, prefix: str = "") -> Iterator[tuple[str, Statistic]]:

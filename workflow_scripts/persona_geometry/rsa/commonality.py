@@ -2,7 +2,7 @@
 
 R² of the ranks of divergences, regressed on the ranks of every subset of predictors, is taken apart
 into a part for every subset: what just these predictors have in common, and no other has
-(commonality analysis: Mood 1971; Nimon & Reio 2011). A shared part may be negative, where one
+(commonality analysis: Mood 1969; Nimon et al. 2008). A shared part may be negative, where one
 predictor suppresses what in another has nothing to do with the divergences.
 """
 
@@ -12,9 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from persona_geometry.rsa.bootstrap import CONSTANT
 from persona_geometry.rsa.permutation import orthonormal_basis
-from persona_geometry.rsa.reasons import TOO_FEW_PAIRS
+from persona_geometry.rsa.reasons import CONSTANT, TOO_FEW_PAIRS
 from persona_geometry.rsa.residual import FEWEST_LEFT
 
 PREDICTORS = ("cosine", "clusters", "radial", "lexical")

@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 from scipy.stats import t as student_t
 
-ALPHA = 0.05
+from persona_geometry.rsa.reasons import CONSTANT
+from persona_geometry.rsa.significance import significant
+
 EQUAL, BEYOND, UNDECIDED = "equivalent", "beyond", "undecided"
 
 
@@ -23,23 +25,26 @@ def equivalence(
 
     Args:
         estimate: of the effect.
-        interval: its `se` and `df`, None where there is no interval.
+        interval: its `se` and `df`, None where there is no interval, and then its `reason`.
         smallest: δ, the smallest effect of interest.
         fisher: whether the effect is a correlation and `se` that of Fisher's z.
 
     Returns:
-        `smallest_effect`; `p` of equivalence, in [0, 1]; and `verdict`: "equivalent" where p is
-        at most 0.05, "beyond" where the effect is at least so large on either side by a one-sided
-        test at 0.025 each, "undecided" else. None where there is no interval.
+        `smallest_effect`; `p` of equivalence, in [0, 1]; `verdict`: "equivalent" where p is at
+        most 0.05, "beyond" where the effect is at least so large on either side by a one-sided
+        test at 0.025 each, "undecided" else; and `reason`: why the two are None, as where there
+        is no interval, or None.
     """
-    result = {"smallest_effect": smallest, "p": None, "verdict": None}
+    result = {"smallest_effect": smallest, "p": None, "verdict": None, "reason": None}
     se, df = interval["se"], interval["df"]
     if estimate is None or se is None or not np.isfinite(estimate):
-        return result
+        return result | {"reason": interval.get("reason") or CONSTANT}
     value, bound = (np.arctanh(x) if fisher else x for x in (estimate, smallest))
     inner, outer = (float(sign * abs(value) + bound) for sign in (-1, 1))
     # The nearer bound decides; with a wide spread the other one may too.
     p = float(max(student_t.sf(inner / se, df), student_t.sf(outer / se, df)))
-    beyond = bool(student_t.cdf(inner / se, df) <= ALPHA / 2)
-    verdict = EQUAL if p <= ALPHA else BEYOND if beyond else UNDECIDED
+    beyond = significant(
+        2 * float(student_t.cdf(inner / se, df))
+    )  # at half the level on either side
+    verdict = EQUAL if significant(p) else BEYOND if beyond else UNDECIDED
     return result | {"p": p, "verdict": verdict}

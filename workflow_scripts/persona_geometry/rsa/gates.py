@@ -7,8 +7,8 @@ from difflib import get_close_matches
 from typing import Any
 
 from persona_geometry.errors import InputError
-from persona_geometry.rsa.catalogue import NEEDS, NO_GATES, Scope, Statistic, catalogue
-from persona_geometry.rsa.reasons import why_null
+from persona_geometry.rsa.catalogue import NEEDS, NO_GATES, Scope, Statistic, catalogue, in_words
+from persona_geometry.rsa.reasons import first_key, why_null
 from persona_geometry.study.sections import Gate
 
 COMPARISONS = {">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le}
@@ -101,18 +101,15 @@ def look_up(statistics: Mapping[str, Any], path: str) -> Any:
     while rest:
         if value is None:
             return None
-        keys = value if isinstance(value, Mapping) else {}
-        # A key may itself hold a dot, as share_above_0.5 does.
-        names = [key for key in keys if rest == key or rest.startswith(f"{key}.")]
-        if not names:
+        key = first_key(rest, value)
+        if key is None:
             if isinstance(value, Mapping) and rest.isdigit():
                 return None  # a cutoff that was not measured
             raise InputError(
                 f"A gate names the statistic '{path}', which does not exist; see "
                 f"docs/statistics.md for the names."
             )
-        name = max(names, key=len)
-        value, rest = value[name], rest[len(name) + 1 :]
+        value, rest = value[key], rest[len(key) + 1 :]
     if isinstance(value, Mapping | list):
         raise InputError(f"A gate names '{path}', which is not a single number.")
     return value
@@ -164,8 +161,8 @@ def _why_not(
     if value is None:
         if scope and known is None:
             return "It was not measured."
-        if scope and known and (missing := sorted(known.needs - scope.has)):
-            return f"It needs {' and '.join(NEEDS[need] for need in missing)}."
+        if scope and known and (missing := known.needs - scope.has):
+            return in_words(missing)
         return why_null(gate.statistic, statistics)
     tested = known is not None and known.test and gate.comparison.startswith("<")
     if known and tested and not COMPARISONS[gate.comparison](known.low, gate.threshold):

@@ -1,12 +1,13 @@
 """The two geometries of a study, read from its files and cut to the personas they share."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from persona_geometry.rdms.files import (
+    LazyLayers,
     read_cosine_rdms,
     read_directed_divergences,
     read_divergence_rdms,
@@ -30,7 +31,7 @@ class Geometries:
         divergence: cutoff ("8", "32", "full") to divergences in nats.
         by_prompt: cutoff to the divergences of each prompt, or None where they are from a file.
         vectors: configured layer to (Q, N, d) vectors whose means over prompts are the centroids,
-            or None where the cosines come from a file.
+            had anew whenever they are asked for; None where the cosines come from a file.
         covariates: name to distances for the partial Mantel test.
         outcomes: directed outcomes, or None.
         others: name of another geometry to layer to its cosine distances, for every known layer.
@@ -46,7 +47,7 @@ class Geometries:
     cosine: dict[int, Rdm]
     divergence: dict[str, Rdm]
     by_prompt: dict[str, RdmStack] | None = None
-    vectors: dict[int, np.ndarray] | None = None
+    vectors: Mapping[int, np.ndarray] | None = None
     covariates: dict[str, Rdm] = field(default_factory=dict)
     outcomes: list[Outcome] | None = None
     others: dict[str, dict[int, Rdm]] = field(default_factory=dict)
@@ -70,7 +71,7 @@ class Geometries:
             cosine={layer: rdm.select(names) for layer, rdm in self.cosine.items()},
             divergence={cutoff: rdm.select(names) for cutoff, rdm in self.divergence.items()},
             by_prompt=self.by_prompt and {c: s.select(names) for c, s in self.by_prompt.items()},
-            vectors=self.vectors and {layer: _taken(v, order) for layer, v in self.vectors.items()},
+            vectors=self.vectors and _taken_from(self.vectors, order),
             covariates={name: rdm.select(names) for name, rdm in self.covariates.items()},
             outcomes=self.outcomes,
             others={
@@ -132,7 +133,7 @@ def read_geometries(
         cosine={layer: rdm.select(names, cosine) for layer, rdm in of_layer.items()},
         divergence={c: rdm.select(names, divergence) for c, rdm in divergences.rdms.items()},
         by_prompt=stacks and {c: stack.select(names, by_prompt) for c, stack in stacks.items()},
-        vectors={layer: _taken(v, order) for layer, v in single.layers.items()} if single else None,
+        vectors=_taken_from(single.layers, order) if single else None,
         covariates={
             Path(path).stem: read_rdm_table(path).select(names, path) for path in covariates
         },
@@ -153,6 +154,11 @@ def _read_kl(path: str | Path, names: Sequence[str]) -> np.ndarray:
     held, matrix = read_directed_divergences(path)
     order = places(held, names, path)
     return matrix[np.ix_(order, order)]
+
+
+def _taken_from(layers: Mapping[int, np.ndarray], order: Sequence[int]) -> LazyLayers:
+    """The vectors of some personas, at every layer."""
+    return LazyLayers(layers, lambda layer: _taken(layers[layer], order))
 
 
 def _taken(vectors: np.ndarray, order: Sequence[int]) -> np.ndarray:

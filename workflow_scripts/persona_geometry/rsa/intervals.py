@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.stats import t as student_t
 
+from persona_geometry.rsa.reasons import CONSTANT
+
 LEVEL = 0.95
 NO_SPREAD = "Nothing changes whatever is left out or drawn anew, which shows no spread."
 _ROUNDED = 1e-12
@@ -44,6 +46,8 @@ def t_interval(estimate: float, spread: Spread | str, most: float = np.inf) -> d
     """
     if isinstance(spread, str):
         return no_interval(spread)
+    if not np.isfinite(estimate):
+        return no_interval(CONSTANT)
     se = float(np.sqrt(max(spread.variance, 0.0)))
     if se <= _ROUNDED:
         return no_interval(NO_SPREAD)

@@ -15,13 +15,12 @@ import numpy as np
 
 from persona_geometry.rdms.rdm import Rdm, RdmStack
 from persona_geometry.rsa.bootstrap import (
-    CONSTANT,
-    TOO_FEW_PROMPTS,
     resampled_correlations,
     weighted_spearman,
 )
 from persona_geometry.rsa.intervals import Spread, combined, fisher_interval
 from persona_geometry.rsa.prompt_centroids import left_out_cosine_distances
+from persona_geometry.rsa.reasons import CONSTANT, TOO_FEW_PROMPTS
 
 METHOD = "jackknife on Fisher's z"
 KINDS = ("prompts", "personas", "dual", "clusters")

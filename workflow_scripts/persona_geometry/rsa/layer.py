@@ -11,7 +11,7 @@ import numpy as np
 from persona_geometry.rdms.rdm import Rdm, RdmStack
 from persona_geometry.rdms.triangle import doubled_ranks
 from persona_geometry.rsa import jackknife, pairs, residual, sensitivity
-from persona_geometry.rsa.bootstrap import CONSTANT, TOO_FEW_PROMPTS, bootstrap_intervals
+from persona_geometry.rsa.bootstrap import bootstrap_intervals
 from persona_geometry.rsa.cka import debiased_cka, kernel_cka, linear_cka
 from persona_geometry.rsa.commonality import commonality
 from persona_geometry.rsa.comparators import compared
@@ -30,11 +30,14 @@ from persona_geometry.rsa.prompt_centroids import (
 )
 from persona_geometry.rsa.ranks import rsa
 from persona_geometry.rsa.reasons import (
+    CONSTANT,
     COVARIATES_EXPLAIN,
     EXPLAINED,
+    FROM_A_FILE,
     NO_COVARIATE,
+    NO_VECTORS,
     TOO_FEW_PAIRS,
-    layer_reasons,
+    TOO_FEW_PROMPTS,
 )
 from persona_geometry.rsa.reliability import split_prompts
 from persona_geometry.study.sections import Alignment
@@ -77,7 +80,7 @@ class Layer:
     def divergence(self) -> Rdm:
         return self.primary.divergence["full"]
 
-    @property
+    @cached_property
     def vectors(self) -> np.ndarray | None:
         """(Q, N, d) vectors per prompt and persona, where there are any."""
         return (self.primary.vectors or {}).get(self.number)
@@ -101,8 +104,8 @@ class Layer:
         return None if distances is None else self.cosine.of(distances)
 
     def statistics(self) -> dict[str, Any]:
-        """The content of `layers.{L}` in alignment.json but for the gates."""
-        found = {
+        """The content of `layers.{L}` in alignment.json but for `reasons` and gates."""
+        return {
             **self._agreement(),
             **self._within_clusters(),
             **self._past_clusters(),
@@ -119,13 +122,13 @@ class Layer:
             "dispersion": self._dispersion(),
             "outcomes": self._outcomes(),
         }
+
+    def why_no_partials(self) -> dict[str, str]:
+        """Why partial correlations given clusters would be null; nothing where there are none."""
+        if not self.primary.clusters:
+            return {}
         kinds = {"partial_fine": ["fine"], "partial_joint": ["fine", "macro"]}
-        of_partials = {
-            name: self._why_no_partial(of)
-            for name, of in kinds.items()
-            if self.primary.clusters and found[name] is None
-        }
-        return found | {"reasons": layer_reasons(found, of_partials)}
+        return {name: self._why_no_partial(of) for name, of in kinds.items()}
 
     def _why_no_partial(self, kinds: list[str]) -> str:
         """Why a partial correlation given clusters would be null."""
@@ -261,9 +264,7 @@ class Layer:
         splits, seed = self.settings.noise_ceiling_splits, self.settings.seed
         return {
             "crossvalidated_cosine": self._crossvalidated_cosine(),
-            "split_prompts": split_prompts(self._compact, self.by_prompt, splits, seed)
-            if splits
-            else None,
+            "split_prompts": split_prompts(self._compact, self.by_prompt, splits, seed),
         }
 
     def _crossvalidated_cosine(self) -> dict[str, Any]:
@@ -271,7 +272,7 @@ class Layer:
         if distance is None:
             reason = "A persona's vectors agree no better between prompts than by chance."
             if self.vectors is None:
-                reason = "The cosines come from a file, so there are no vectors of single prompts."
+                reason = NO_VECTORS
             elif len(self.vectors) < 2:
                 reason = TOO_FEW_PROMPTS
             return {"spearman": None, "mantel_p": None, "reason": reason}
@@ -330,7 +331,7 @@ class Layer:
         """The pairs that are near in one geometry and far in the other."""
         made = self._bootstrap  # which counts
         if self.by_prompt is None:
-            reason = "The divergences come from a file, so there are no prompts to resample."
+            reason = FROM_A_FILE
         elif len(self.by_prompt) < 2:
             reason = TOO_FEW_PROMPTS
         else:

@@ -17,7 +17,7 @@ def step_down_p_values(null: Null) -> np.ndarray:
     family-wise p, and like it right at any dependence of the K.
     """
     order = _descending(null.observed)
-    reached = _reached(null.permuted.T[order], null.observed[order])
+    reached = _reached(null.permuted.T, null.observed, order)
     p = np.full(len(null.observed), np.nan)
     adjusted = share(reached, len(null.permuted), null.observed[order], null.permutations)
     p[order] = np.maximum.accumulate(adjusted)
@@ -53,10 +53,11 @@ def p_values_of_families(
     reached = [np.zeros(len(order), dtype=int) for order in orders]
     for permuted in chunks:
         taken += permuted.shape[1]
-        alone += (permuted >= observed[:, None] - ROUNDING).sum(1)
-        either += (np.abs(permuted) >= np.abs(observed)[:, None] - ROUNDING).sum(1)
+        for k, (row, own) in enumerate(zip(permuted, observed, strict=True)):
+            alone[k] += np.count_nonzero(row >= own - ROUNDING)
+            either[k] += np.count_nonzero(np.abs(row) >= abs(own) - ROUNDING)
         for order, of_family in zip(orders, reached, strict=True):
-            of_family += _reached(permuted[order], observed[order])
+            of_family += _reached(permuted, observed, order)
     p = np.full(len(observed), np.nan)
     for order, of_family in zip(orders, reached, strict=True):
         p[order] = np.maximum.accumulate(share(of_family, taken, observed[order], permutations))
@@ -71,7 +72,12 @@ def _descending(observed: np.ndarray) -> np.ndarray:
     return places
 
 
-def _reached(permuted: np.ndarray, observed: np.ndarray) -> np.ndarray:
-    """How many permutations' largest of this and all later rows reach each observed one."""
-    largest = np.maximum.accumulate(permuted[::-1], axis=0)[::-1]
-    return np.asarray((largest >= observed[:, None] - ROUNDING).sum(axis=1))
+def _reached(permuted: np.ndarray, observed: np.ndarray, order: np.ndarray) -> np.ndarray:
+    """How many permutations' largest of a row and all later ones, in order, reach its observed."""
+    reached = np.zeros(len(order), dtype=int)
+    largest = np.full(permuted.shape[1], -np.inf)
+    for place in range(len(order))[::-1]:
+        row = order[place]
+        np.maximum(largest, permuted[row], out=largest)
+        reached[place] = np.count_nonzero(largest >= observed[row] - ROUNDING)
+    return reached

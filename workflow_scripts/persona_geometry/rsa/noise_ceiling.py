@@ -13,38 +13,42 @@ import numpy as np
 
 from persona_geometry.rdms.rdm import RdmStack
 from persona_geometry.rdms.triangle import doubled_ranks
+from persona_geometry.rsa.reasons import FROM_A_FILE
 
 DISAGREE = "Halves of the prompts do not agree, so no reliability can be told."
+FLAT_HALF = "The distances of a half of the prompts do not vary."
+FIELDS = ("split_half", "reliability", "rho_ceiling", "low", "high", "splits", "exhaustive")
 
 
-def noise_ceiling(by_prompt: RdmStack | None, splits: int, seed: int) -> dict[str, Any] | None:
+def noise_ceiling(by_prompt: RdmStack | None, splits: int, seed: int) -> dict[str, Any]:
     """Split-half reliability of the divergences, and the rank correlation it allows.
 
     Args:
-        by_prompt: divergences of each prompt.
+        by_prompt: divergences of each prompt; None where they come from a file.
         splits: how many random splits to take; where fewer exist, each is taken once. An odd
             prompt out is left aside, a different one from split to split.
         seed: of the random splits.
 
     Returns:
-        None with fewer than two prompts, fewer than three personas or divergences that do not
-        vary. Else `split_half` (mean Spearman correlation between the halves' mean divergences),
+        `split_half` (mean Spearman correlation between the halves' mean divergences),
         `reliability` (of the mean over all prompts), `rho_ceiling` (its square root), `low` and
         `high` (2.5 and 97.5 % points of the ceiling over the splits, 0 where halves do not agree:
         how much it depends on the split, not a confidence interval), `splits`, `exhaustive` and
-        `reason`: why there is no reliability and no ceiling, as where `split_half` is not positive.
+        `reason`: why there is no reliability and no ceiling, as where `split_half` is not positive,
+        or why nothing was computed.
 
     A predictor free of noise, and of this sample of prompts, is expected to reach `rho_ceiling`.
     A geometry measured with noise falls short of it, and one measured on the same prompts may
     share their peculiarities and pass it.
     """
-    if by_prompt is None or len(by_prompt) < 2 or len(by_prompt.names) < 3:
-        return None
+    nothing = dict.fromkeys(FIELDS)
+    if by_prompt is None or (reason := why_no_halves(by_prompt, splits)):
+        return nothing | {"reason": FROM_A_FILE if by_prompt is None else reason}
     prompts, pairs = len(by_prompt), by_prompt.vectors
     first, second, exhaustive = halves(prompts, splits, np.random.default_rng(seed))
     rho = row_correlations(doubled_ranks(first @ pairs), doubled_ranks(second @ pairs))
     if not np.isfinite(rho).all():
-        return None
+        return nothing | {"reason": FLAT_HALF}
     lengthening = prompts / (prompts // 2)
     split_half = float(rho.mean())
     found: dict[str, Any] = dict.fromkeys(("reliability", "rho_ceiling", "low", "high"))
@@ -64,6 +68,15 @@ def noise_ceiling(by_prompt: RdmStack | None, splits: int, seed: int) -> dict[st
         "exhaustive": exhaustive,
         "reason": None if reliability is not None else DISAGREE,
     }
+
+
+def why_no_halves(by_prompt: RdmStack, splits: int) -> str | None:
+    """Why prompts cannot be halved, or their halves not be correlated; None where they can."""
+    if len(by_prompt) < 2:
+        return "A single prompt has no halves."
+    if len(by_prompt.names) < 3:
+        return "There are fewer than three personas."
+    return None if splits else "alignment.noise_ceiling_splits is 0."
 
 
 def reliability_of(split_half: float, lengthening: float) -> float | None:

@@ -19,7 +19,6 @@ import numpy as np
 from persona_geometry.errors import InputError
 from persona_geometry.rdms.rdm import Rdm
 from persona_geometry.rsa.bootstrap import (
-    CONSTANT,
     MIN_DEFINED,
     MIN_PERSONAS,
     multiplicities,
@@ -32,6 +31,7 @@ from persona_geometry.rsa.intervals import (
     no_interval,
 )
 from persona_geometry.rsa.outcome_table import Outcome
+from persona_geometry.rsa.reasons import CONSTANT
 
 
 def outcomes_comparison(

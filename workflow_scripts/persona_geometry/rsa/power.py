@@ -28,8 +28,8 @@ import numpy as np
 from persona_geometry.rdms.rdm import Rdm
 from persona_geometry.rdms.triangle import doubled_ranks, vectorize
 from persona_geometry.rsa.permutation import LARGEST, Null, Permutations, relabeled
+from persona_geometry.rsa.significance import LEVEL, significant
 
-LEVEL = 0.05
 TARGET = 0.8
 _PLANTED = np.linspace(0, 1, 11)
 _SAMPLED = 999
@@ -68,7 +68,7 @@ def stratified_power(
     varies = within_cluster_correlation(cosine, cosine, strata) is not None
     curve: list[dict[str, float]] = []
     simulations = int(np.clip(_SIMULATED_PAIRS // (len(_PLANTED) * test.n**2 // 2), 50, 500))
-    if test.smallest_p <= LEVEL and varies:
+    if significant(test.smallest_p) and varies:
         sampled = Permutations(test.n, test.groups, min(permutations, _SAMPLED), seed)
         curve = _power_curve(
             cosine, test if test.enumerated else sampled, simulations, np.random.default_rng(seed)
@@ -155,7 +155,7 @@ def _power_curve(
     p = Null(ranks @ observed, permuted, test).p_values().reshape(len(_PLANTED), simulations)
     rho = np.nan_to_num(_Blocks(test).correlations(observed, ranks)).reshape(p.shape)
     return [
-        {"planted": float(planted), "rho": float(r.mean()), "power": float(np.mean(q <= LEVEL))}
+        {"planted": float(planted), "rho": float(r.mean()), "power": float(np.mean(significant(q)))}
         for planted, r, q in zip(_PLANTED, rho, p, strict=True)
     ]
 
@@ -206,7 +206,7 @@ def statement(result: dict[str, Any], p: float | None) -> str:
         result: of `stratified_power`.
         p: of the test, or None.
     """
-    if result["smallest_p"] > LEVEL:
+    if not significant(result["smallest_p"]):
         return (
             f"The p of the stratified test cannot fall below {result['smallest_p']:.2g} "
             f"(admissible permutations: {result['n_admissible']}): it cannot tell, whatever the "
@@ -219,7 +219,7 @@ def statement(result: dict[str, Any], p: float | None) -> str:
     )
     if not result["power_curve"]:
         return f"{scope} The cosine distances do not vary within them: it cannot tell."
-    found = None if p is None else p <= LEVEL
+    found = None if p is None else significant(p)
     if detectable is None:
         ability = f"Even identical geometries are found with less than {TARGET:.0%} power"
         if found and observed is not None and observed > 0:

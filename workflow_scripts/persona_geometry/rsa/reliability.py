@@ -12,13 +12,21 @@ import numpy as np
 
 from persona_geometry.rdms.rdm import RdmStack
 from persona_geometry.rdms.triangle import doubled_ranks
-from persona_geometry.rsa.noise_ceiling import DISAGREE, halves, reliability_of, row_correlations
+from persona_geometry.rsa.noise_ceiling import (
+    DISAGREE,
+    FLAT_HALF,
+    halves,
+    reliability_of,
+    row_correlations,
+    why_no_halves,
+)
 from persona_geometry.rsa.prompt_centroids import weighted_cosine_distances
+from persona_geometry.rsa.reasons import FROM_A_FILE, NO_VECTORS
 
 
 def split_prompts(
     vectors: np.ndarray | None, by_prompt: RdmStack | None, splits: int, seed: int
-) -> dict[str, Any] | None:
+) -> dict[str, Any]:
     """Correlations between and within halves of the prompts, as means over splits.
 
     Args:
@@ -28,8 +36,7 @@ def split_prompts(
         seed: of the random splits, which are those of the noise ceiling.
 
     Returns:
-        None without vectors or by_prompt, with fewer than two prompts or three personas, or where
-        a half does not vary. Else correlations in [-1, 1]:
+        Correlations in [-1, 1]:
 
         `different_prompts`: cosine distances of one half with divergences of the other.
         `same_prompts`: of the same half.
@@ -41,10 +48,19 @@ def split_prompts(
         `disattenuated`: `different_prompts` over the root of the product of `split_half`: the
         correlation of the geometries that endlessly many prompts would give. It may pass 1 by
         chance; None where a reliability is not positive.
-        `splits`: how many were taken. `reason`: why what is None is so.
+        `splits`: how many were taken. `reason`: why what is None is so; everything is without
+        vectors or by_prompt, with fewer than two prompts or three personas, or where a half does
+        not vary.
     """
-    if vectors is None or by_prompt is None or len(by_prompt) < 2 or len(by_prompt.names) < 3:
-        return None
+    nothing: dict[str, Any] = {
+        **dict.fromkeys(("different_prompts", "same_prompts")),
+        **{name: dict.fromkeys(("cosine", "js")) for name in ("split_half", "reliability")},
+        **dict.fromkeys(("ceiling", "disattenuated", "splits")),
+    }
+    if by_prompt is None or vectors is None:
+        return nothing | {"reason": FROM_A_FILE if by_prompt is None else NO_VECTORS}
+    if reason := why_no_halves(by_prompt, splits):
+        return nothing | {"reason": reason}
     prompts = len(by_prompt)
     first, second, _ = halves(prompts, splits, np.random.default_rng(seed))
     both = np.concatenate([first, second])
@@ -57,7 +73,7 @@ def split_prompts(
     split_half = {"cosine": mean((cosine[0], cosine[1])), "js": mean((js[0], js[1]))}
     different = mean((cosine[0], js[1]), (cosine[1], js[0]))
     if not np.isfinite([*split_half.values(), different]).all():
-        return None
+        return nothing | {"reason": FLAT_HALF}
     lengthening = prompts / (prompts // 2)
     reliability = {name: reliability_of(r, lengthening) for name, r in split_half.items()}
     known = [value for value in reliability.values() if value is not None]

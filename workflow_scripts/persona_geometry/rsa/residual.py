@@ -72,11 +72,11 @@ def same(names: Sequence[str], labels: Sequence[str]) -> Rdm:
 def mean_marginals(rdm: Rdm) -> np.ndarray:
     """(pairs,) radial covariate: how far the two conditions of a pair are from all others.
 
-    b[i, j] = mean of d[i, k] + mean of d[j, k] over all k other than i and j.
+    b[i, j] = mean of d[i, k] + mean of d[j, k] over all other k; 0 where there is none.
     """
     distances, n = rdm.square, len(rdm)
     sums = distances.sum(1)
-    return vectorize((sums[:, None] + sums[None, :] - 2.0 * distances) / (n - 2))
+    return vectorize((sums[:, None] + sums[None, :] - 2.0 * distances) / max(n - 2, 1))
 
 
 def anchor_sums(rdm: Rdm, anchor: str) -> np.ndarray:

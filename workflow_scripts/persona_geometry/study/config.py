@@ -5,15 +5,20 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from persona_geometry.errors import InputError
 from persona_geometry.model.attention import attention_kernel
 from persona_geometry.model.hub import known_config
+from persona_geometry.probe.files import read_directions
 from persona_geometry.study.checks import check_study
 from persona_geometry.study.form import check_form
 from persona_geometry.study.sections import (
     Alignment,
+    Bundle,
     Divergence,
     Execution,
+    Figures,
     Generation,
     Geometry,
     Intervention,
@@ -49,13 +54,25 @@ class Study:
     intervention: Intervention
     alignment: Alignment
     rdm: dict[str, RdmFile]
+    figures: Figures
     execution: Execution
+    bundle: Bundle
     remarks: tuple[str, ...] = ()
 
     @cached_property
     def clusters(self) -> dict[str, str]:
         """Fine cluster of every persona that has one."""
         return {p.name: p.cluster for p in self.personas if p.cluster is not None}
+
+    @cached_property
+    def directions(self) -> tuple[dict[str, np.ndarray], list[str]] | None:
+        """What the intervention's file holds (`probe.files.read_directions`), read once.
+
+        Raises:
+            InputError: the file is missing, damaged, or holds no directions.
+        """
+        path = self.intervention.directions
+        return None if path is None else read_directions(path)
 
     @property
     def persona_names(self) -> list[str]:
@@ -120,8 +137,6 @@ def read_study(config: dict[str, Any], source: str = "the config") -> Study:
         InputError: one sentence naming the file, the row or key, and the remedy.
     """
     check_form(config, source)
-    geometry = Geometry.of(**config["geometry"])
-    gates = [{"layer": geometry.headline_layer, **g} for g in config["alignment"]["gates"]]
     study = Study(
         name=config["study"],
         source=source,
@@ -132,15 +147,24 @@ def read_study(config: dict[str, Any], source: str = "the config") -> Study:
         generation=Generation.of(**config.get("generation", {})),
         scoring=Scoring.of(**config.get("scoring", {})),
         divergence=Divergence.of(**config.get("divergence", {})),
-        geometry=geometry,
+        geometry=Geometry.of(**config["geometry"]),
         probe=Probe.of(**config.get("probe", {})),
         intervention=Intervention.of(**config.get("intervention", {})),
-        alignment=Alignment.of(**{**config["alignment"], "gates": gates}),
+        alignment=alignment_of(config),
         rdm={kind: RdmFile.of(**file) for kind, file in config.get("rdm", {}).items()},
+        figures=Figures.of(**config.get("figures", {})),
         execution=Execution.of(**config.get("execution", {})),
+        bundle=Bundle.of(**config.get("bundle", {})),
     )
     study = replace(study, remarks=check_study(study, config))
     return replace(study, model=_with_kernel(study)) if study.needs_model else study
+
+
+def alignment_of(config: dict[str, Any]) -> Alignment:
+    """The `alignment` section of a config, each gate with its layer."""
+    layer = config["geometry"]["headline_layer"]
+    gates = [{"layer": layer, **gate} for gate in config["alignment"]["gates"]]
+    return Alignment.of(**{**config["alignment"], "gates": gates})
 
 
 def _on_topics(config: dict[str, Any], source: str) -> list[Prompt]:

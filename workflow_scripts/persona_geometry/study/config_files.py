@@ -1,5 +1,6 @@
 """The files that a config is read from, before Snakemake merges them without a word."""
 
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -42,6 +43,41 @@ def read_config(path: str | Path) -> dict[str, Any]:
     """
     check_config_files([path])
     return _loaded(str(path), read_text(path))
+
+
+def with_typed(
+    config: Mapping[str, Any], overrides: Mapping[str, Any], nested: bool = False
+) -> dict[str, Any]:
+    """A config in which what the command line gave inside sections and lists has its type.
+
+    Snakemake reads `--config 'geometry={headline_layer: 5}'` to the text "5". What is no number,
+    true, false or null stays a text.
+
+    Args:
+        config: as Snakemake merged it.
+        overrides: what the command line gave, as Snakemake read it.
+        nested: whether it is a section of one; keys at the top level have their type already.
+    """
+    typed = dict(config)
+    for key, given in overrides.items():
+        if isinstance(given, Mapping):
+            typed[key] = with_typed(config[key], given, nested=True)
+        else:
+            typed[key] = _typed(given) if nested or isinstance(given, list) else given
+    return typed
+
+
+def _typed(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _typed(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_typed(inner) for inner in value]
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value
 
 
 def _composed(path: str, text: str) -> yaml.Node:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from persona_geometry.errors import InputError
 from persona_geometry.model.tensors import few
-from persona_geometry.probe.files import read_directions
 from persona_geometry.store.store import Store
 
 if TYPE_CHECKING:
@@ -38,9 +37,9 @@ def read_ablation(study: "Study") -> Ablation | None:
         InputError: the file, the direction or the layer is not there.
     """
     asked = study.intervention
-    if asked.directions is None or asked.layer is None:
+    if study.directions is None or asked.layer is None:
         return None
-    directions, _ = read_directions(asked.directions)
+    directions, _ = study.directions
     if asked.direction not in directions:
         raise InputError(
             f"{study.source}: intervention.direction is '{asked.direction}', which "
@@ -61,8 +60,8 @@ def chosen_personas(study: "Study") -> list[str]:
     Raises:
         InputError: one of them is not in the study.
     """
-    assert study.intervention.directions is not None, "asked of an intervened study only"
-    _, names = read_directions(study.intervention.directions)
+    assert study.directions is not None, "asked of an intervened study only"
+    _, names = study.directions
     compared = [name for name in study.persona_names if name != study.anchor]
     if lacking := [name for name in names if name not in compared]:
         raise InputError(

@@ -211,6 +211,14 @@ class RdmFile(Section):
 
 
 @dataclass(frozen=True)
+class Figures(Section):
+    """How figures are drawn."""
+
+    NAME = "figures"
+    width: Literal["column", "page"]
+
+
+@dataclass(frozen=True)
 class Execution(Section):
     """How the work is cut and placed; changes no result."""
 
@@ -218,3 +226,12 @@ class Execution(Section):
     prompts_per_gpu_job: int
     device: Literal["auto", "cpu", "cuda"]
     batch_tokens: int
+
+
+@dataclass(frozen=True)
+class Bundle(Section):
+    """What a bundle says of the results beside them."""
+
+    NAME = "bundle"
+    license: str | None
+    authors: list[str]

@@ -5,27 +5,39 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from persona_geometry.report.figures.style import (
-    COLUMN,
     NEUTRAL,
-    PAGE,
     PALETTE,
+    TALLEST,
+    Drawing,
     empty_figure,
     in_house_style,
+    legend_below,
+    marker,
     readable,
+    refused,
 )
 from persona_geometry.report.text import number
 
-OUTCOMES = {"held": PALETTE[2], "failed": PALETTE[4], "cannot tell": NEUTRAL}
+# A color and a shape for each outcome, and a shape for each study.
+OUTCOMES = {
+    "held": (PALETTE[2], "o"),
+    "failed": (PALETTE[4], "X"),
+    "cannot tell": (NEUTRAL, "s"),
+}
+SHAPES = "osD^vPX"
 PANELS = 3
-"""Heat maps beside each other."""
+"""Heat maps beside each other on a page."""
 TICKS = 8
+ROW = 0.24  # inches
+ROWS = int((TALLEST - 1.2) / ROW)
+"""Rows of intervals at most."""
 
 
 @in_house_style
-def depth(comparison: dict[str, Any]) -> tuple[Figure, pd.DataFrame]:
+def depth(comparison: dict[str, Any], width: float) -> Drawing:
     """ρ of every study by relative depth; bands are 95 % over the personas that all share."""
     rows = [
         {
@@ -37,10 +49,13 @@ def depth(comparison: dict[str, Any]) -> tuple[Figure, pd.DataFrame]:
         for point in study["curve"]
     ]
     table = pd.DataFrame(rows)
-    figure = empty_figure(COLUMN * 1.3, 3.0)
+    drawn = table[table["depth"].notna() & table["spearman"].notna()]
+    if drawn.empty:
+        return refused(width, list(table), "No study has a ρ at a known relative depth.")
+    figure = empty_figure(width, 2.9)
     axis = figure.subplots()
     for k, name in enumerate(comparison["studies"]):
-        own = table[(table["study"] == name) & table["depth"].notna()]
+        own = drawn[drawn["study"] == name]
         x, color = own["depth"].astype(float), PALETTE[k % len(PALETTE)]
         low, high = (own[f"shared_{end}"].astype(float) for end in ("low", "high"))
         axis.fill_between(x, low, high, color=color, alpha=0.12, lw=0)
@@ -49,22 +64,31 @@ def depth(comparison: dict[str, Any]) -> tuple[Figure, pd.DataFrame]:
             own["spearman"].astype(float),
             color=color,
             lw=1.2,
-            marker="o",
+            marker=SHAPES[k % len(SHAPES)],
             ms=3.0 if low.notna().any() else 4.5,
             ls="-" if low.notna().any() else ":",
             label=readable(name),
         )
     axis.axhline(0, color="black", lw=0.5)
     axis.set_xlim(0, 1)
-    axis.set_ylim(min(-0.2, float(table["spearman"].astype(float).min()) - 0.05), 1.02)
+    axis.set_ylim(min(-0.2, float(drawn["spearman"].astype(float).min()) - 0.05), 1.02)
     axis.set_xlabel("Relative depth (layer / number of layers)")
-    axis.set_ylabel("Spearman's ρ, cosine against divergence")
-    figure.legend(loc="outside lower center", ncols=2)
-    return figure, table
+    axis.set_ylabel("Spearman's ρ")
+    legend_below(figure)
+    largest = [
+        f"{readable(name)} {number(float(own['spearman'].max()))}"
+        for name, own in drawn.groupby("study", sort=False)
+    ]
+    caption = (
+        f"ρ of cosine distances and divergences of {len(comparison['studies'])} "
+        f"studies by relative depth; bands are 95 % over the personas that all share, dotted lines "
+        f"have none. Largest: {', '.join(largest)}."
+    )
+    return Drawing(figure, table, caption)
 
 
 @in_house_style
-def second_order(comparison: dict[str, Any]) -> tuple[Figure, pd.DataFrame]:
+def second_order(comparison: dict[str, Any], width: float) -> Drawing:
     """Cosine distances against cosine distances at every two layers, a panel a pair of studies."""
     pairs = [pair for pair in comparison["pairs"] if pair["cosine"]]
     rows = [
@@ -84,21 +108,30 @@ def second_order(comparison: dict[str, Any]) -> tuple[Figure, pd.DataFrame]:
     ]
     columns = [*("first", "second", "first_layer", "second_layer", "spearman", "low", "high")]
     table = pd.DataFrame(rows, columns=[*columns, "p", "family_wise_p"])
-    across = max(1, min(PANELS, len(pairs)))
-    down = max(1, -(-len(pairs) // across))
-    figure = empty_figure(min(PAGE, 2.9 * across + 0.6), 2.6 * down)
+    if not pairs:
+        return refused(width, list(table), "No two studies have RDMs on the same personas.")
+    across = min(PANELS if width > 5 else 1, len(pairs))
+    down = -(-len(pairs) // across)
+    side = min(width / across, 3.2)
+    figure = empty_figure(width, min(TALLEST, side * 0.85 * down + 0.55))
     axes = figure.subplots(down, across, squeeze=False)
     for axis in axes.flat[len(pairs) :]:
         axis.set_axis_off()
-    if not pairs:
-        axes[0, 0].text(0.5, 0.5, "No two studies with RDMs", ha="center")
-        return figure, table
     for axis, pair in zip(axes.flat, pairs, strict=False):
         image = _layers_by_layers(axis, pair)
-    bar = figure.colorbar(image, ax=axes, shrink=0.8)
+    bar = figure.colorbar(image, ax=axes, location="bottom", shrink=0.6, aspect=30)
     bar.set_label("Spearman's ρ of cosine distances")
     bar.outline.set_linewidth(0.4)
-    return figure, table
+    told = [
+        f"{' and '.join(map(readable, pair['studies']))}: divergences "
+        f"{number(pair['divergence']['spearman'])}"
+        for pair in pairs
+    ]
+    caption = (
+        f"Spearman's ρ of the cosine distances of two studies at every two layers, a panel a pair "
+        f"of studies. {'; '.join(told)}."
+    )
+    return Drawing(figure, table, caption)
 
 
 def _layers_by_layers(axis: Axes, pair: dict[str, Any]) -> Any:
@@ -120,7 +153,7 @@ def _layers_by_layers(axis: Axes, pair: dict[str, Any]) -> Any:
 
 
 @in_house_style
-def differences(comparison: dict[str, Any]) -> tuple[Figure, pd.DataFrame]:
+def differences(comparison: dict[str, Any], width: float) -> Drawing:
     """Δρ of every two studies at layers of one depth, with intervals over personas and both."""
     rows = [
         {
@@ -142,26 +175,42 @@ def differences(comparison: dict[str, Any]) -> tuple[Figure, pd.DataFrame]:
     ends = [f"{kind}_{e}" for kind in ("personas", "prompts", "dual") for e in ("low", "high")]
     columns = ["first", "second", "first_layer", "second_layer", "difference", *ends]
     table = pd.DataFrame(rows, columns=columns)
-    figure = empty_figure(PAGE * 0.8, 0.9 + 0.24 * max(1, len(table)))
+    if table["difference"].isna().all():
+        return refused(width, columns, "No two studies have a ρ at layers of one depth.")
+    drawn = table.head(ROWS)
+    figure = empty_figure(width, 0.95 + ROW * max(3, len(drawn)))
     axis = figure.subplots()
     labels = [
-        f"{readable(r.first)} {r.first_layer}, {readable(r.second)} {r.second_layer}"
-        for r in table.itertuples()
+        f"{readable(r.first)} {r.first_layer} − {readable(r.second)} {r.second_layer}"
+        for r in drawn.itertuples()
     ]
-    y = np.arange(len(table))[::-1]
-    for kind, width in (("personas", 2.6), ("dual", 1.0)):
-        low, high = (table[f"{kind}_{end}"].astype(float) for end in ("low", "high"))
-        axis.hlines(y, low, high, color=PALETTE[0], lw=width)
-    axis.scatter(table["difference"].astype(float), y, s=14, color=PALETTE[0], zorder=3)
-    axis.set_yticks(y, labels)
-    axis.set_ylim(-0.6, max(1, len(table)) - 0.4)
+    y = np.arange(len(drawn))[::-1]
+    for kind, thickness in (("personas", 2.6), ("dual", 1.0)):
+        low, high = (drawn[f"{kind}_{end}"].astype(float) for end in ("low", "high"))
+        axis.hlines(y, low, high, color=PALETTE[0], lw=thickness)
+    axis.scatter(drawn["difference"].astype(float), y, s=14, color=PALETTE[0], zorder=3)
+    _rows(axis, y, labels, width)
     axis.axvline(0, color="black", lw=0.5)
-    axis.set_xlabel("Δρ, first less second (thick: over personas; thin: over prompts too)")
-    return figure, table
+    axis.set_xlabel("Δρ, first less second")
+    legend_below(
+        figure,
+        [
+            Line2D([], [], color=PALETTE[0], lw=2.6, label="95 % over personas"),
+            Line2D([], [], color=PALETTE[0], lw=1.0, label="over prompts too"),
+        ],
+    )
+    caption = (
+        f"Differences of ρ between two studies at layers of one relative depth, with 95 % "
+        f"intervals from units left out of both. They reach from "
+        f"{number(float(table['difference'].min()))} to "
+        f"{number(float(table['difference'].max()))}."
+        + (f" The first {len(drawn)} of {len(table)} are drawn." if len(drawn) < len(table) else "")
+    )
+    return Drawing(figure, table, caption)
 
 
 @in_house_style
-def replication(comparison: dict[str, Any]) -> tuple[Figure, pd.DataFrame]:
+def replication(comparison: dict[str, Any], width: float) -> Drawing:
     """Every criterion of the rule in every replication, against its threshold."""
     columns = ["replication", "verdict", "criterion", "threshold", "value", "low", "high"]
     rows = [
@@ -174,24 +223,44 @@ def replication(comparison: dict[str, Any]) -> tuple[Figure, pd.DataFrame]:
         for one in found["criteria"]
     ]
     table = pd.DataFrame(rows, columns=[*columns, "outcome", "reason"])
-    figure = empty_figure(PAGE * 0.8, 1.0 + 0.24 * max(1, len(table)))
+    if not rows:
+        return refused(width, list(table), "No study replicates another.")
+    drawn = rows[:ROWS]
+    figure = empty_figure(width, 1.0 + ROW * max(3, len(drawn)))
     axis = figure.subplots()
-    y = np.arange(len(table))[::-1]
-    for place, row in zip(y, rows, strict=True):
-        color = OUTCOMES[row["outcome"]]
+    y = np.arange(len(drawn))[::-1]
+    for place, row in zip(y, drawn, strict=True):
+        color, shape = OUTCOMES[row["outcome"]]
         if row["low"] is not None:
             axis.hlines(place, row["low"], row["high"], color=color, lw=1.6)
         if row["value"] is not None:
-            axis.scatter(row["value"], place, s=16, color=color, zorder=3)
-        axis.vlines(row["threshold"], place - 0.35, place + 0.35, color="black", lw=0.9)
-    names = [f"{readable(r['replication'])}: {r['criterion'].replace('_', ' ')}" for r in rows]
-    axis.set_yticks(y, names)
-    axis.set_ylim(-0.6, max(1, len(rows)) - 0.4)
-    axis.set_xlabel("Value with its 95 % interval; black: threshold")
-    for outcome, color in OUTCOMES.items():
-        axis.scatter([], [], s=16, color=color, label=outcome)
-    figure.legend(loc="outside lower center", ncols=3)
-    return figure, table
+            axis.scatter(row["value"], place, s=18, marker=shape, color=color, zorder=3)
+        axis.vlines(row["threshold"], place - 0.35, place + 0.35, color="black", lw=1.2)
+    names = [f"{readable(r['replication'])}: {r['criterion'].replace('_', ' ')}" for r in drawn]
+    _rows(axis, y, names, width)
+    axis.set_xlabel("Value with its 95 % interval")
+    entries = [marker(shape, name, color=color) for name, (color, shape) in OUTCOMES.items()]
+    legend_below(figure, [*entries, marker("|", "threshold", color="black", ms=7, mew=1.2)])
+    told = [
+        f"{readable(found['replication'])} of {readable(comparison['original'])}: "
+        f"{found['verdict']}"
+        for found in comparison["verdicts"]
+    ]
+    return Drawing(
+        figure,
+        table,
+        f"Every criterion of the replication rule against its threshold, which the config fixed. "
+        f"{'; '.join(told)}.",
+    )
+
+
+def _rows(axis: Axes, places: np.ndarray, labels: list[str], width: float) -> None:
+    """A label a row, in two lines in a narrow figure."""
+    if width < 5:
+        labels = [label.replace(" − ", "\n− ").replace(": ", ":\n") for label in labels]
+    axis.set_yticks(places, labels, fontsize=6)
+    axis.tick_params(axis="y", length=0)
+    axis.set_ylim(-0.6, len(labels) - 0.4)
 
 
 FIGURES = {

@@ -1,52 +1,62 @@
 """Chosen personas beside the others: by layer, by position and by kind of word."""
 
+from itertools import cycle
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from persona_geometry.report.figures.style import (
     NEUTRAL,
-    PAGE,
     PALETTE,
+    Drawing,
     empty_figure,
     in_house_style,
+    legend_below,
 )
 from persona_geometry.report.probe import view_name
+from persona_geometry.report.text import count, words
 
 CHOSEN, OTHERS = "Chosen personas", "Others"
 COLORS = {CHOSEN: PALETTE[4], OTHERS: NEUTRAL}
+VIEWS = [PALETTE[k] for k in (0, 1, 2, 3, 5, 7)]
 
 
 @in_house_style
-def probe_figure(found: dict[str, Any]) -> tuple[Figure, pd.DataFrame]:
+def probe_figure(found: dict[str, Any], width: float) -> Drawing:
     """Draw a probe.
 
     Args:
         found: the content of probe.json.
+        width: of the figure, in inches.
 
     Returns:
-        The figure, and a row for every point: panel, series, x and value.
+        The drawing; its table has a row for every point: panel, series, x and value.
     """
     table = pd.DataFrame(
         [*_distances(found), *_directions(found), *_positions(found), *_kinds(found)],
         columns=["panel", "series", "x", "value"],
     )
-    figure = empty_figure(PAGE, 3.9)
-    first, names, *axes = figure.subplots(2, 3).flat
-    for axis, (panel, draw) in zip([first, *axes], PANELS.items(), strict=True):
+    down, across = (5, 1) if width < 5 else (2, 3)
+    figure = empty_figure(width, 1.35 * down + 1.0)
+    axes = list(figure.subplots(down, across, squeeze=False).flat)
+    for axis, (panel, draw) in zip(axes, PANELS.items(), strict=False):
         draw(axis, table[table["panel"] == panel])
-    names.axis("off")
-    lines, views = first.get_legend_handles_labels()
-    views = [view.replace(", ", ",\n") for view in views]
-    legend = names.legend(
-        lines, views, loc="center left", bbox_to_anchor=(-0.2, 0.5), title="Centroids"
+    for axis in axes[len(PANELS) :]:
+        axis.set_visible(False)
+    views, groups = (figure.axes[place].get_legend_handles_labels()[0] for place in (0, 1))
+    legend_below(figure, groups, views)
+    chosen = ", ".join(map(words, found["personas"]))
+    caption = (
+        f"{chosen} beside {count(len(found['others']), 'other')}. By layer: their distance "
+        f"relative to the others', by how centroids are looked at; how far they depart from the "
+        f"others in one direction (pull); and the share of a centroid on leading principal "
+        f"components of personas that it has no part in. By token: mean divergence by position in "
+        f"the response and by kind of word. Description, not mechanism."
     )
-    legend.set_in_layout(False)
-    return figure, table
+    return Drawing(figure, table, caption)
 
 
 def _distances(found: dict[str, Any]) -> list[tuple[str, str, Any, float]]:
@@ -92,8 +102,8 @@ def _kinds(found: dict[str, Any]) -> list[tuple[str, str, Any, float]]:
 
 
 def _by_layer(axis: Axes, rows: pd.DataFrame, label: str) -> None:
-    for n, (name, of) in enumerate(rows.groupby("series", sort=False)):
-        axis.plot(of["x"], of["value"], lw=1.1, color=COLORS.get(name, PALETTE[n]), label=name)
+    for color, (name, of) in zip(cycle(VIEWS), rows.groupby("series", sort=False), strict=False):
+        axis.plot(of["x"], of["value"], lw=1.1, color=COLORS.get(name, color), label=name)
     axis.set_xlabel("Layer")
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     axis.set_ylabel(label)
@@ -101,18 +111,17 @@ def _by_layer(axis: Axes, rows: pd.DataFrame, label: str) -> None:
 
 
 def _draw_distances(axis: Axes, rows: pd.DataFrame) -> None:
-    _by_layer(axis, rows, "Distance among the chosen\nover that among others")
+    _by_layer(axis, rows, "Distance among\nchosen / others")
     axis.axhline(1, color="black", lw=0.5)
 
 
 def _draw_pulls(axis: Axes, rows: pd.DataFrame) -> None:
     _by_layer(axis, rows, "Pull (cosine)")
     axis.axhline(0, color="black", lw=0.5)
-    axis.legend()
 
 
 def _draw_shares(axis: Axes, rows: pd.DataFrame) -> None:
-    _by_layer(axis, rows, "Share on others'\nleading components")
+    _by_layer(axis, rows, "Share on others'\ncomponents")
 
 
 def _draw_positions(axis: Axes, rows: pd.DataFrame) -> None:
@@ -124,7 +133,7 @@ def _draw_positions(axis: Axes, rows: pd.DataFrame) -> None:
     axis.set_xscale("log", base=2)
     axis.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axis.set_xlabel("Token of the response")
-    axis.set_ylabel("Mean JS divergence (nats)")
+    axis.set_ylabel("Mean JS (nats)")
     axis.set_ylim(0, None)
 
 
@@ -133,8 +142,8 @@ def _draw_kinds(axis: Axes, rows: pd.DataFrame) -> None:
     for n, (name, of) in enumerate(rows.groupby("series", sort=False)):
         places = [kinds.index(kind) + 0.4 * n - 0.2 for kind in of["x"]]
         axis.bar(places, of["value"], 0.38, color=COLORS[name], label=name)
-    axis.set_xticks(range(len(kinds)), [kind.replace(" ", "\n") for kind in kinds], fontsize=5.5)
-    axis.set_ylabel("Mean JS divergence (nats)")
+    axis.set_xticks(range(len(kinds)), [kind.replace(" ", "\n") for kind in kinds], fontsize=6)
+    axis.set_ylabel("Mean JS (nats)")
 
 
 PANELS = {

@@ -12,7 +12,7 @@ import numpy as np
 from persona_geometry.rdms.rdm import Rdm
 from persona_geometry.report.figures.heatmap import hierarchical_order
 from persona_geometry.rsa.intervals import widest
-from persona_geometry.rsa.power import LEVEL
+from persona_geometry.rsa.significance import significant
 
 NAMED = ("top_residual_pairs", "agreeing_pairs", "disagreeing_pairs")
 """The tables of pairs at a layer."""
@@ -84,9 +84,11 @@ def charts(
         "headline": headline,
         "divergence": divergence,
         "unit": unit or "",
-        "level": LEVEL,
         **distances(cosine, divergences, personas, list(map(int, alignment["layers"]))),
         "curve": alignment["layer_curve"],
+        "found": {
+            name: significant(of["family_wise_p"]) for name, of in alignment["layer_curve"].items()
+        },
         "ceiling": alignment["noise_ceiling"],
         "intervals": {name: widest(of["intervals"]) for name, of in alignment["layers"].items()},
         "rho": {

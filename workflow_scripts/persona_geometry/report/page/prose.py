@@ -6,10 +6,13 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
+from persona_geometry.report.counts import HALF
 from persona_geometry.report.sourced import CLOSE, KIND, OPEN, TEXT, mark, resolve, sourced
 from persona_geometry.report.text import number
+from persona_geometry.rsa import intervals
+from persona_geometry.rsa.significance import LEVEL
 
-LIBRARY = {"interval": 0.95, "level": 0.05, "prompt": 0.5}
+LIBRARY = {"interval": intervals.LEVEL, "level": LEVEL, "prompt": HALF}
 """Settings of the method that no study changes and that sentences name."""
 
 _FIXED = (

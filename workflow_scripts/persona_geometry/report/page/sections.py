@@ -179,7 +179,7 @@ def caveats(alignment: Any, study: Any, run: Any, responses: Any) -> Iterator[st
     else:
         yield "No persona shares a cluster with another, so clusters as a confound were not tested."
     ceiling = alignment["noise_ceiling"]
-    if ceiling and ceiling["rho_ceiling"] is not None:
+    if ceiling["rho_ceiling"] is not None:
         yield (
             f"Noise of prompts bounds ρ by {number(ceiling['rho_ceiling'])}, if cosine distances "
             f"have none."

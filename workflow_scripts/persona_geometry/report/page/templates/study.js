@@ -18,11 +18,11 @@ const drawView = () => {
 const drawCurve = () => {
   const layers = Object.keys(data.curve).map(Number).sort((a, b) => a - b);
   const rho = layers.map((l) => data.curve[l].spearman);
-  const found = layers.map((l) => data.curve[l].family_wise_p !== null && data.curve[l].family_wise_p < data.level);
+  const found = layers.map((l) => data.found[l]);
   const held = layers.filter((l) => data.intervals[l] && data.intervals[l].low !== null);
   const shapes = [{ type: "line", xref: "x", yref: "paper", x0: data.headline, x1: data.headline, y0: 0, y1: 1, line: { dash: "dash", width: 2, color: color("bad") } }];
   const notes = [];
-  if (data.ceiling && data.ceiling.rho_ceiling !== null) {
+  if (data.ceiling.rho_ceiling !== null) {
     shapes.push({ type: "rect", xref: "paper", x0: 0, x1: 1, yref: "y", y0: data.ceiling.low, y1: data.ceiling.high, fillcolor: color("soft"), opacity: 0.35, line: { width: 1, color: color("soft") }, layer: "below" });
     notes.push({ xref: "paper", x: 1, y: data.ceiling.low, yanchor: "top", xanchor: "right", text: `noise ceiling ${digits(data.ceiling.rho_ceiling)}`, showarrow: false });
   }
