@@ -1,5 +1,6 @@
 """What RunPod, its network and its clocks can do wrong: each time no pod is left over."""
 
+import shutil
 import stat
 import subprocess
 import sys
@@ -34,17 +35,18 @@ def test_a_pod_that_may_not_delete_itself_for_long_ends_and_is_deleted(study, se
 
 
 def test_a_quota_that_others_used_up(study: Study, service: RunPod, script):
-    jobs = study.jobs()
-    name = jobs.submit(script("sleep 2"))
+    jobs, go = study.jobs(), study.volume / "go"
+    name = jobs.submit(script(f"until [ -e {go} ]; do sleep 0.1; done"))
     wait_for(Record(jobs.folder / name).claimed_by)
-    service.quota = (20, 4.0)
+    service.quota = (20, 6.0)
     other = Client(service.address, service.key, retry_seconds=0)
     with pytest.raises(NotNow):
         while True:
             other.pods()
+    go.touch()
+    wait_for(lambda: 429 in service.answers("DELETE"))
     assert settle(jobs, name) == "success"
     study.nothing_is_left()
-    assert 429 in service.answers("DELETE")
 
 
 def test_deleting_is_refused_for_a_while(study: Study, service: RunPod, script):
@@ -262,4 +264,14 @@ def test_a_guard_that_died_is_replaced(study: Study, service: RunPod, script):
     jobs.look(name)
     wait_for(lambda: len(study.guards()) == 1)
     Record(jobs.folder / name).cancel()
+    study.nothing_is_left()
+
+
+def test_a_record_that_someone_removes(study: Study, service: RunPod, script):
+    service.start_seconds = 1000
+    jobs = study.jobs()
+    jobs.submit(script())
+    wait_for(lambda: len(service.requests) > 5)  # the guard looks around
+    shutil.rmtree(jobs.folder)
+    wait_for(lambda: not service.pods)
     study.nothing_is_left()

@@ -400,7 +400,7 @@ def test_curve_has_a_band_and_fills_what_is_significant_over_all_layers() -> Non
     assert row["partial_joint"] == pytest.approx(shown.layers[4]["partial_joint"])
     assert {"noise ceiling 0.700", "headline"} <= set(texts(drawing.figure))
     assert axis.get_ylim()[0] < table["low"].min()
-    shown.alignment["noise_ceiling"] = None
+    shown.alignment["noise_ceiling"] = {"rho_ceiling": None}
     assert not any("ceiling" in text for text in texts(layer_curve(shown).figure))
 
 

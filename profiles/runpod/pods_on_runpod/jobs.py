@@ -157,12 +157,23 @@ class Jobs:
         with locked(record.guarding, patience=1) as alone:
             while alone:
                 # A volume that is away for a while must not leave a pod without a guard.
-                with contextlib.suppress(OSError):
+                with contextlib.suppress(OSError, RunPodError):
+                    if self._removed(record):
+                        return self._delete_named(name)
                     self.look(name, may_create=False)
                     request = record.request()
                     if request.get("gone") or not self._in_time(request, GUARD_SECONDS):
                         return
                 time.sleep(self.settings.poll_seconds)
+
+    def _removed(self, record: Record) -> bool:
+        """Whether someone removed the record, its working directory being there."""
+        return not record.folder.exists() and self.folder.parents[1].exists()
+
+    def _delete_named(self, name: str) -> None:
+        for pod in self.client.pods():
+            if pod["name"] == name:
+                self.client.delete(pod["id"])
 
     def living(self, fresh: bool = True) -> list[Pod]:
         """The pods of this project that have not been deleted."""

@@ -161,7 +161,7 @@ def between_layers(
     without = without_each_persona(one, other)
     ends = np.full((2, *found["spearman"].shape), np.nan)
     for at in np.ndindex(*found["spearman"].shape):
-        left_out = LeftOut(found["spearman"][at], without[:, *at])
+        left_out = LeftOut(float(found["spearman"][at]), without[:, *at])
         interval = correlation_intervals(left_out)["personas"]
         ends[:, *at] = [_number(interval[end]) for end in ("low", "high")]
     return found | {"low": ends[0], "high": ends[1]}

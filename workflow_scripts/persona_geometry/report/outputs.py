@@ -45,14 +45,15 @@ STUDY = {
     "seed": "of permutations, bootstrap and splits",
     "layers": "configured layer to its statistics",
     "gates": "every gate and what came of it",
-    "all_gates_pass": "null where there are none, or where one was not evaluated and none failed",
+    "all_gates_pass": "whether every gate does; null where none was evaluated",
     "layer_curve": "every known layer to ρ and its tests",
     "across_layers": "tests and contrasts over the configured layers, and the best layer",
     "between_layers": "ρ of the cosine distances of two `layers`, as a matrix `spearman`",
-    "top_pair_stability": "pairs among the most decoupled, with the layers at which they are",
+    "top_pair_stability": "pairs among `top_residual_pairs`, with the layers at which they are",
     "noise_ceiling": "how well the divergences of half of the prompts tell those of the others",
     "geometries": "other geometry, to known layer, to its comparison",
     "kl_asymmetry": "whether the direction of a divergence goes with that of outcomes",
+    "reasons": "why numbers beside the layers are null that have no `reason` beside them, by name",
     "warnings": "sentences on what a reader should know first",
 }
 """Fields of alignment.json beside the layers."""
