@@ -182,6 +182,12 @@ def published(kind, ending):
     return expand(results(f"{kind}/{{prompt}}.{ending}"), prompt=STUDY.prompt_names)
 
 
+def top_tokens():
+    """The likeliest next tokens of every persona, where the study keeps them and scores tokens."""
+    kept = STUDY.scoring.top_tokens and "js" not in STUDY.rdm
+    return [results("top_tokens.npz")] if kept else []
+
+
 def study_rdms():
     """The RDMs, and what only a measured RDM has beside it."""
     named = {"cosine": results("cosine_matrix.json"), "js": results("js_matrix.json")}
@@ -254,6 +260,7 @@ def study_benchmarks():
         names += ["resolve_model", "check_prompts"]
         names += ["unpack_gguf"] if STUDY.model.gguf else []
         names += [f"publish_prompt/{prompt}" for prompt in STUDY.prompt_names]
+        names += ["publish_top_tokens"] if top_tokens() else []
         for rule, shards in (
             ("generate_responses", RESPONSE_SHARDS),
             ("teacher_force", SHARDS),

@@ -7,6 +7,19 @@ localrules:
     compare_studies,
     write_comparison,
     plot_comparison,
+    write_comparison_record,
+    write_comparison_report,
+
+
+onsuccess:
+    if workflow.is_main_process and set(workflow.dag_settings.targets) <= {
+        "compare"
+    }:
+        print(
+            closing_comparison(
+                read_json(compared("comparison.json")), compared("report.html")
+            )
+        )
 
 
 rule compare:
@@ -16,6 +29,8 @@ rule compare:
         compared("comparison.md"),
         compared("comparison.html"),
         compared("results.csv"),
+        compared("run.json"),
+        compared("report.html"),
         expand(compared("figures/{figure}.png"), figure=COMPARISON_FIGURES),
     message:
         "The comparison of the studies"
@@ -23,7 +38,7 @@ rule compare:
 
 rule compare_studies:
     input:
-        [path for paths in STUDY_FILES.values() for path in paths],
+        COMPARED_FILES,
     output:
         comparison=compared("comparison.json"),
         results=report(
@@ -43,7 +58,7 @@ rule compare_studies:
         settings=asdict(COMPARISON),
         table=TABLE,
         # By content: a study that was run again with the same result changes nothing.
-        inputs={path: sha256(path) for paths in STUDY_FILES.values() for path in paths},
+        inputs={path: sha256(path) for path in COMPARED_FILES},
         method=COMPARISON_METHOD,
     message:
         "Compare the studies {COMPARISON.studies}"
@@ -106,3 +121,61 @@ rule plot_comparison:
         "Draw the comparison"
     script:
         "../workflow_scripts/plot_comparison.py"
+
+
+rule write_comparison_record:
+    input:
+        studies=COMPARED_FILES,
+        results=[
+            compared("comparison.json"),
+            compared("comparison.md"),
+            compared("results.csv"),
+            expand(compared("figures/{figure}.png"), figure=COMPARISON_FIGURES),
+        ],
+    output:
+        record=compared("run.json"),
+    log:
+        compared("logs/write_comparison_record.log"),
+    conda:
+        "../envs/cpu.yaml"
+    params:
+        comparison=COMPARISON.name,
+        repository=workflow.basedir,
+        config={
+            "files": files,
+            "overrides": dict(workflow.config_settings.config),
+            "effective": config,
+        },
+        method=REPORT_METHOD,
+    message:
+        "Record commit, packages, config and hashes"
+    script:
+        "../workflow_scripts/write_comparison_record.py"
+
+
+rule write_comparison_report:
+    input:
+        studies=COMPARED_FILES,
+        comparison=compared("comparison.json"),
+        run=compared("run.json"),
+    output:
+        report=report(
+            compared("report.html"),
+            caption="../report/captions/comparison_report.rst",
+            category="Result",
+            labels={"page": "report", "shows": "the comparison, to explore"},
+        ),
+    log:
+        compared("logs/write_comparison_report.log"),
+    benchmark:
+        compared("benchmarks/write_comparison_report.tsv")
+    conda:
+        "../envs/cpu.yaml"
+    threads: 1
+    params:
+        table=TABLE,
+        method=REPORT_METHOD,
+    message:
+        "Write the comparison as a page"
+    script:
+        "../workflow_scripts/write_comparison_report.py"

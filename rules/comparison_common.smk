@@ -10,9 +10,10 @@ try:
     from persona_geometry.comparison.config import read_comparison
     from persona_geometry.comparison.studies import PUBLISHED, study_files
     from persona_geometry.errors import InputError
-    from persona_geometry.files import sha256
+    from persona_geometry.files import read_json, sha256
     from persona_geometry.published import COMPARISONS
     from persona_geometry.report import METHOD as REPORT_METHOD
+    from persona_geometry.report.closing import closing_comparison
     from persona_geometry.report.figures import COMPARISON_FIGURES, ENDINGS, WIDTHS
     from persona_geometry.study.config_files import check_config_files
     from persona_geometry.study.sections import Figures
@@ -36,6 +37,8 @@ try:
     }
 except InputError as error:
     raise WorkflowError(str(error)) from None
+
+COMPARED_FILES = [path for paths in STUDY_FILES.values() for path in paths]
 
 
 def compared(path):

@@ -14,6 +14,7 @@ rule write_run_record:
         results=[
             *study_rdms().values(),
             *other_geometries().get("also", []),
+            *top_tokens(),
             results("alignment.json"),
             results("summary.md"),
             *figures(),
@@ -45,6 +46,7 @@ rule write_run_record:
         method=REPORT_METHOD,
         rdms=study_rdms(),
         also=STUDY.geometry.also,
+        top_tokens=bool(top_tokens()),
         probe=[
             *(["probe", "directions", "report_probe"] if STUDY.probe.personas else []),
             *(["intervention"] if STUDY.intervention.directions else []),

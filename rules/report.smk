@@ -22,6 +22,7 @@ rule write_report:
         js=results("js_matrix.json"),
         prompts=published("prompts", "npz") if "js" not in STUDY.rdm else [],
         responses=published("responses", "json") if "js" not in STUDY.rdm else [],
+        top_tokens=top_tokens(),
     output:
         report=report(
             results("report.html"),

@@ -63,3 +63,36 @@ if STUDY.needs_model:
             "Publish the divergences of prompt {wildcards.prompt}"
         script:
             "../workflow_scripts/publish_prompt.py"
+
+    if top_tokens():
+
+        localrules:
+            publish_top_tokens,
+
+        rule publish_top_tokens:
+            input:
+                receipts=sorted(
+                    {
+                        str(STORE.receipt_path(shard))
+                        for shard in SHARDS.shard_of.values()
+                    }
+                ),
+            output:
+                top_tokens=results("top_tokens.npz"),
+            log:
+                log_path("publish_top_tokens"),
+            benchmark:
+                bench_path("publish_top_tokens")
+            conda:
+                "../envs/cpu.yaml"
+            params:
+                store=str(STORE.root),
+                prompts={
+                    name: (item.key, item.response, item.top_tokens)
+                    for name, item in ITEMS.items()
+                },
+                method=RDMS_METHOD,
+            message:
+                "Publish the likeliest next tokens of every persona"
+            script:
+                "../workflow_scripts/publish_top_tokens.py"

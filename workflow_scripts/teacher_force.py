@@ -15,5 +15,5 @@ with job_log(snakemake.log[0]) as report:
     settings, store = Settings.of_plain(params.settings), Store(params.store)
     with claim_device(settings.model.gpus, report):
         done = ShardJob(settings, store, report).run(tasks)
-    cells = frozenset(cell for task in tasks for cell in task.cells)
-    store.write_receipt(snakemake.wildcards.shard, Receipt(cells, params.model_key, asdict(done)))
+    keys = frozenset(key for task in tasks for key in task.keys)
+    store.write_receipt(snakemake.wildcards.shard, Receipt(keys, params.model_key, asdict(done)))

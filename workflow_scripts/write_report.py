@@ -1,10 +1,12 @@
 """Rule write_report: the written result of a study, as one page."""
 
+import numpy as np
+
 from persona_geometry.files import write_text
 from persona_geometry.logs import job_log
 from persona_geometry.model.hub import model_folder
-from persona_geometry.model.token_texts import scored_texts
-from persona_geometry.published import read_published_response, read_run
+from persona_geometry.model.token_texts import scored_texts, word_texts
+from persona_geometry.published import read_published_response, read_run, read_top_tokens
 from persona_geometry.rdms.divergences import token_pairs
 from persona_geometry.rdms.files import (
     read_cosine_rdms,
@@ -24,12 +26,21 @@ with job_log(snakemake.log[0]):
     alignment = read_alignment(inputs.alignment)
     responses = {r.prompt: r for r in map(read_published_response, inputs.responses)}
     model = model_folder(Model(**params.study["settings"]["model"])) if responses else None
+    top = read_top_tokens(inputs.top_tokens[0]) if inputs.top_tokens else None
     store, prompts = Store(params.store), []
     for name, path in zip(responses, inputs.prompts, strict=True):
         prompt = read_prompt_divergences(path)
         pairs = token_pairs(store, prompt, alignment["estimator"], alignment["personas"])
         texts = scored_texts(model, responses[name].token_ids, prompt.n_tokens)
-        prompts.append(TokenDivergences(name, texts, pairs))
+        likely = None
+        if top is not None:
+            ids, log_probabilities = top.of(name, alignment["personas"])
+            likely = ids, np.exp(log_probabilities.astype(float))
+        prompts.append(TokenDivergences(name, texts, pairs, likely))
+    words = {}
+    if top is not None:
+        distinct = np.unique(top.ids).tolist()
+        words = dict(zip(distinct, word_texts(model, distinct) or [], strict=False))
     clusters = {
         name: persona["cluster"]
         for name, persona in params.study["personas"].items()
@@ -51,6 +62,7 @@ with job_log(snakemake.log[0]):
             read_cosine_rdms(inputs.cosine),
             read_divergence_rdms(inputs.js).rdms,
             prompts,
+            words,
         ),
     )
     write_text(snakemake.output.report, page)

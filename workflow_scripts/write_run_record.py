@@ -20,6 +20,7 @@ with job_log(snakemake.log[0]) as report:
         "measured": [Path(path).stem for path in params.rdms.values()],
         "directed": ["kl_matrix"] if "by_prompt" in params.rdms else [],
         "geometries": params.also,
+        "top_tokens": ["top_tokens"] if params.top_tokens else [],
         "probe": params.probe,
     }
     if removed := remove_leftovers(folder, kept):

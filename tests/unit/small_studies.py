@@ -97,7 +97,9 @@ def write_study(
     if estimator != "js":  # the default
         effective["divergence"] = {"estimator": estimator}
     record = {
-        "config": {"effective": effective},
+        "repository": {"commit": "c0ffee", "changed": False},
+        "machine": "Linux-6",
+        "config": {"files": [f"{name}.yaml"], "effective": effective},
         "model": {"path": model, "name": None, "fingerprint": model} if model else None,
         "inputs_sha256": {str(table): sha256(table)},
         "results_sha256": {f"results/{name}/{file}": sha256(folder / file) for file in files},

@@ -80,7 +80,7 @@ def test_without_clusters_nothing_within_them_is_tested() -> None:
 @given(st.floats(-1, 1), st.floats(-1, 1))
 def test_layers_are_told_apart_by_their_interval(low: float, high: float) -> None:
     low, high = sorted((low, high))
-    text = claims.contrast({"difference": 0.1, "dual": {"low": low, "high": high}})
+    text = claims.contrast({"difference": 0.1, "dual": {"low": low, "high": high, "reason": None}})
     assert ("higher" in text) == (low > 0)
     assert ("lower" in text) == (high < 0 and not low > 0)
     assert ("not told apart" in text) == (low <= 0 <= high)
@@ -105,14 +105,14 @@ def test_confidence_is_high_only_without_a_doubt() -> None:
             "detectable_rho": 0.3,
         },
         "predictions": {"all_in_top_k": True},
-        "intervals": {"dual": {"low": 0.2, "high": 0.7}},
+        "intervals": {"dual": {"low": 0.2, "high": 0.7, "reason": None}},
     }
     of |= good
     alignment["gates"] = [gate]
     assert claims.confidence(alignment) == "high"
     for doubt, change in {
         "prediction": {"predictions": {"all_in_top_k": False}},
-        "interval": {"intervals": {"dual": {"low": -0.1, "high": 0.7}}},
+        "interval": {"intervals": {"dual": {"low": -0.1, "high": 0.7, "reason": None}}},
         "clusters": {"stratified_power": None},
         "radial": {"residual_mean_marginal_p": 0.2},
     }.items():

@@ -132,7 +132,7 @@ def test_pairs_of_layers_count_whose_p_is_at_most_the_level(
     ]
     text = describe_comparison({**three, "pairs": [pair]})
     found = len(pair["cosine"]["spearman"]) if p <= 0.05 else 0
-    assert f"at a family-wise 0.05 they do at {found}." in text
+    assert f"its family-wise p is at most 0.05 at {found}." in text
 
 
 def test_what_is_partly_the_same_or_not_known_is_said_to_be(studies: Path) -> None:

@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 from named import named, stacked
 from whole_study import CLUSTERS, NAMES, PROMPTS, aligned
 
-from persona_geometry.model.token_texts import token_texts
+from persona_geometry.model.token_texts import token_texts, word_texts
 from persona_geometry.report import page as room
 from persona_geometry.report.described import describe
-from persona_geometry.report.page.explore import TokenDivergences, charts, distances, tokens
+from persona_geometry.report.page.explore import TokenDivergences, charts, distances, tokens, words
 from persona_geometry.report.page.lint import UnfoundedReport, complaints
 from persona_geometry.report.page.prose import LIBRARY
 from persona_geometry.report.page.prose import html as prose
@@ -204,6 +204,9 @@ def bare(alignment: dict[str, Any]) -> None:
         layer |= dict.fromkeys(("stratified_power", "per_prompt", "predictions"))
         layer["split_prompts"] = split_prompts(None, None, 5, 0)
         layer |= dict.fromkeys(("partial_fine", "partial_joint", "residual_anchor", "cka"))
+        layer["intervals"]["dual"] |= {"low": None, "high": None, "reason": "No single prompts."}
+    for row in alignment["across_layers"]["contrasts"]:
+        row["dual"] |= {"low": None, "high": None, "reason": "No single prompts."}
 
 
 def failing(alignment: dict[str, Any]) -> None:
@@ -241,6 +244,8 @@ def test_every_kind_of_study_has_a_page(
     if kind is bare:
         assert "was not tested, as no cluster has two members" in text
         assert "read from a file" in text
+        assert "over personas; one-sided" in text and "Intervals are over personas" in text
+        assert "with their intervals over personas." in text
         assert "cosine distances and the surprise" in text and "JS divergence" not in text
     if kind is failing:
         assert "were not found to agree" in text and "Confidence is low" in text
@@ -354,6 +359,52 @@ def test_tokens_come_back_and_those_named_first_have_room(monkeypatch: pytest.Mo
     assert tokens([], range(6)) is None
 
 
+def test_likely_words_come_back_with_their_probabilities(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(2)
+    ids = [rng.integers(0, 90, (4, length, 3), dtype=np.int32) for length in (5, 7)]
+    shares = [rng.uniform(0, 1, of.shape) for of in ids]
+    prompts = [
+        TokenDivergences("q", None, np.zeros((6, top[0].shape[1])), top)
+        for top in zip(ids, shares, strict=True)
+    ]
+    texts = {token: f"word {token}" for token in range(80)}
+    found = words(prompts, range(6), 4, texts)
+    assert found and found["personas"] == [0, 1, 2, 3] and found["k"] == 3
+    places, likely = (base64.b64decode(part) for part in found["prompts"][1])
+    told = [found["texts"][place] for place in np.frombuffer(places, "<u2")]
+    expected = [texts.get(token, f"token {token}") for token in ids[1].ravel().tolist()]
+    assert told == expected
+    back = (np.frombuffer(likely, np.uint8) / 255) ** 2
+    assert np.abs(back - shares[1].ravel()).max() < 1 / 255
+    monkeypatch.setattr("persona_geometry.report.page.explore.WORDS", 2 * 12 * 3)
+    less = words(prompts, [5, 0, 1, 2, 3, 4], 4, texts)
+    assert less and less["personas"] == [2, 3]
+    monkeypatch.setattr("persona_geometry.report.page.explore.MOST_TEXTS", 10)
+    few = words(prompts, range(6), 4, texts)
+    assert few and len(few["texts"]) == 10 and few["texts"][-1] == "another token"
+    assert words([TokenDivergences("q", None, np.zeros((6, 5)))], range(6), 4, texts) is None
+
+
+def test_the_page_says_whether_words_were_kept_and_how_to_have_them(
+    html: str, whole: dict[str, Any], study: dict[str, Any]
+) -> None:
+    assert "was not kept" not in html and '<dl id="words"' in html
+    without = copy.deepcopy(study)
+    without["settings"]["scoring"]["top_tokens"] = 0
+    page = render_study(sources(whole, without), drawn(whole))
+    assert "was not kept. Set <code>scoring.top_tokens</code>" in page
+    assert '<dl id="words"' not in page
+
+
+def test_a_token_alone_is_told_with_its_blank() -> None:
+    from tokenizers import Tokenizer
+
+    folder = ROOT / "resources" / "persona-lm"
+    ids = Tokenizer.from_file(str(folder / "tokenizer.json")).encode("So long").ids
+    assert word_texts(folder, ids) and "".join(word_texts(folder, ids) or []) == "So long"
+    assert word_texts(ROOT / "config", ids) is None
+
+
 def test_the_configured_layers_always_have_room(monkeypatch: pytest.MonkeyPatch) -> None:
     names = [f"p{k}" for k in range(7)]
     rdm = named(np.random.default_rng(0).random((7, 7)), names)
@@ -398,13 +449,13 @@ def test_sentences_at_the_edges_of_a_result_have_their_sources(
     layer["partial_mantel"]["p"] = 29 / 576
     page = render_study(sources(alignment, study), drawn(whole))
     text = re.sub(r"<[^>]+>", "", without_scripts(page))
-    for words in (
+    for phrase in (
         *("1 known layer of 3 has no correlation", "1 prompt of 4 has no correlation"),
         *("1 other prompt has no correlation", "lies above it at layer 2 (0.990)"),
         *("would be 1.284, which no correlation can be", "Yet the difference lies within ±0.200"),
         *("over new clusters: Too few clusters.", "p = 0.0503"),
     ):
-        assert words in text
+        assert phrase in text
     # Nothing of clusters or of tests, where there are none.
     layer["partial_mantel"] = None
     layer["mantel_null"]["smallest_p"] = 1 / 6

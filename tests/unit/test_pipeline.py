@@ -86,7 +86,7 @@ def lacking(n_cells: int, n_paired: int) -> Lacking:
 
 
 @pytest.mark.parametrize(
-    ("keep_states", "most_forced", "most_paired", "sizes"),
+    ("keep_states", "most_forced", "most_needed", "sizes"),
     [
         (True, 2, 100, [2, 2, 1]),  # one new cell each
         (True, 100, 9, [2, 2, 1]),  # four cells in a pair each
@@ -96,8 +96,8 @@ def lacking(n_cells: int, n_paired: int) -> Lacking:
     ],
 )
 def test_groups_keep_within_both_limits(
-    keep_states: bool, most_forced: int, most_paired: int, sizes: list[int]
+    keep_states: bool, most_forced: int, most_needed: int, sizes: list[int]
 ) -> None:
     todo = [lacking(1, 4)] * 5
-    groups = list(grouped(todo, keep_states, most_forced, most_paired))
+    groups = list(grouped(todo, keep_states, most_forced, most_needed))
     assert [len(group) for group in groups] == sizes

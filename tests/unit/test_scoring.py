@@ -243,6 +243,70 @@ def test_new_pairs_need_no_old_forward_pass_where_states_are_kept(
         assert np.abs(matrices[0] - matrices[1]).max() < 1e-6
 
 
+def with_top(task: Task, k: int) -> Task:
+    return replace(task, top_tokens={cell: f"{cell}-top{k}" for cell in task.cells})
+
+
+def keeping(settings: Settings, k: int, **scoring: bool) -> Settings:
+    return replace(settings, scoring=Scoring.of(top_tokens=k, **scoring))
+
+
+def test_top_tokens_are_those_of_the_models_own_softmax(
+    settings: Settings, model: LanguageModel, tmp_path: Path
+) -> None:
+    store, task = Store(tmp_path), with_top(make_task(SYSTEMS), 4)
+    ShardJob(keeping(settings, 4), store, lambda _line: None).run([task])
+    response = store.need_response(task.response)
+    for cell, system in task.cells.items():
+        prompt = render(model.tokenizer, system, task.user)
+        ids = torch.tensor([prompt + response.token_ids])
+        logits = model.network(input_ids=ids).logits[0, len(prompt) - 1 : -1]
+        expected = torch.log_softmax(logits.double(), -1)
+        top = store.read_top_tokens(task.item, task.top_tokens[cell])
+        assert top.ids.shape == (len(response.token_ids), 4)
+        assert top.response_sha256 == response.sha256
+        kept = expected.gather(1, torch.from_numpy(top.ids).long()).numpy()
+        assert np.abs(kept - top.log_probabilities).max() < 5e-3
+        assert (np.diff(kept, axis=1) <= 1e-5).all()
+        assert np.allclose(kept[:, 0], expected.max(1).values.numpy(), atol=1e-5)
+
+
+@pytest.mark.parametrize(("keep_states", "forced"), [(True, 0), (False, 3)])
+def test_top_tokens_that_are_asked_for_later_cost_themselves_alone(
+    settings: Settings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    keep_states: bool,
+    forced: int,
+) -> None:
+    store, task = Store(tmp_path / "later"), make_task(SYSTEMS[:3])
+    kept = {"keep_states": keep_states}
+    ShardJob(keeping(settings, 0, **kept), store, lambda _line: None).run([task])
+    before = {p: p.read_bytes() for p in store.root.rglob("items/*/*/*") if p.is_file()}
+    counted: list[int] = []
+    original = GroupScorer._force
+
+    def force(scorer: GroupScorer, prepared: list) -> list:
+        counted.append(sum(len(ready.rendered) for ready in prepared))
+        return original(scorer, prepared)
+
+    monkeypatch.setattr(GroupScorer, "_force", force)
+    asked = with_top(task, 2)
+    job = ShardJob(keeping(settings, 2, **kept), store, lambda _line: None)
+    job.run([asked])
+    assert counted == [forced] and (job.account.cells, job.account.pairs) == (0, 0)
+    assert {path: path.read_bytes() for path in before} == before
+    counted.clear()
+    ShardJob(keeping(settings, 2, **kept), store, lambda _line: None).run([asked])
+    assert counted == []
+    at_once = Store(tmp_path / "at-once")
+    ShardJob(keeping(settings, 2, **kept), at_once, lambda _line: None).run([asked])
+    for key in asked.top_tokens.values():
+        one, other = (s.read_top_tokens(task.item, key) for s in (store, at_once))
+        assert np.array_equal(one.ids, other.ids)
+        assert np.allclose(one.log_probabilities, other.log_probabilities, atol=5e-3)
+
+
 def test_empty_rows_smaller_batches_and_other_responses_change_nothing(
     model: LanguageModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,7 +1,7 @@
 """Which GPU job serves which prompt."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from persona_geometry.study.recipes import Item
 from persona_geometry.study.schedule import (
@@ -49,6 +49,17 @@ def test_fewer_personas_and_other_shard_sizes_need_nothing() -> None:
     assert shard_cells(make(5, "ca"), 2, receipts).planned == {}
     assert shard_cells(make(5), 3, receipts).planned == {}
     assert len(shard_cells(make(5, "abcd"), 2, receipts).planned) == 3
+
+
+def test_top_tokens_that_are_asked_for_need_a_receipt_that_has_them() -> None:
+    plain = make(2)
+    old = receipts_of(plain, 2)
+    asked = [replace(i, top_tokens={p: f"{c}-top" for p, c in i.cells.items()}) for i in plain]
+    planned = shard_cells(asked, 2, old).planned
+    assert len(planned) == 1 and not set(planned) & set(old)
+    new = {shard: frozenset().union(*(i.keys for i in group)) for shard, group in planned.items()}
+    assert shard_cells(asked, 2, old | new).planned == {}
+    assert shard_cells(plain, 2, new).planned == {}
 
 
 def test_oldest_covering_receipt_serves() -> None:

@@ -3,6 +3,7 @@
 import contextlib
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from persona_geometry import files
 from persona_geometry.errors import InputError
 from persona_geometry.store import packing
 from persona_geometry.store.maintenance import prune, repair, verify
-from persona_geometry.store.store import Cell, PairBlock, Receipt, Response, Store
+from persona_geometry.store.store import Cell, PairBlock, Receipt, Response, Store, TopTokens
 from persona_geometry.study.recipes import Item, items_on
 from persona_geometry.study.schedule import shard_cells, shard_name
 from persona_geometry.study.tables import Prompt
@@ -122,6 +123,42 @@ def test_flipped_bit_is_found_and_repair_removes_the_receipt(store: Store, kind:
     assert found.damaged == [path] and found.broken_receipts == [store.receipt_path("s")]
     repair(found)
     assert verify(store).damaged == [] and not store.receipts()
+
+
+def keep_top_tokens(store: Store, keys: str) -> None:
+    """Top tokens of cells, under the cells' keys in upper case, and a receipt of all."""
+    for key in keys:
+        ids = np.arange(6, dtype=np.int32).reshape(3, 2)
+        top = TopTokens(ids, -ids.astype(np.float16), RESPONSE.sha256)
+        store.write_top_tokens(ITEM, key.upper(), top)
+    store.write_receipt("t", Receipt(frozenset(keys + keys.upper()), "model", {}))
+
+
+def test_damaged_or_missing_top_tokens_break_their_receipt_alone(store: Store) -> None:
+    keep_top_tokens(store, "ab")
+    store.write_receipt("s", Receipt(frozenset("ab"), "model", {}))
+    assert verify(store).bad == 0
+    path = store.top_tokens_path(ITEM, "A")
+    path.write_bytes(path.read_bytes()[:-1])
+    found = verify(store)
+    assert (found.damaged, found.broken_receipts) == ([path], [store.receipt_path("t")])
+    repair(found)
+    assert verify(store).bad == 0 and set(store.receipts()) == {"s"}
+    assert store.missing_top_tokens(ITEM, {"a": "A", "b": "B"}) == ["a"]
+    with pytest.raises(InputError, match="is missing although a receipt"):
+        store.read_top_tokens(ITEM, "A")
+
+
+def test_prune_keeps_the_top_tokens_that_a_study_asks_for(store: Store) -> None:
+    keep_top_tokens(store, "ab")
+    item = Item(Prompt("q", "pi?"), ITEM, "r", {"A": "a", "B": "b"})
+    asked = replace(item, top_tokens={"A": "A", "B": "B"})
+    prune(store, [asked], dry_run=False)
+    assert store.missing_top_tokens(ITEM, {"a": "A", "b": "B"}) == []
+    assert shard_cells([asked], 1, store.receipts()).planned == {}
+    prune(store, [item], dry_run=False)
+    assert store.missing_top_tokens(ITEM, {"a": "A", "b": "B"}) == ["a", "b"]
+    assert shard_cells([item], 1, store.receipts()).planned == {} and verify(store).bad == 0
 
 
 def test_truncated_file_is_refused_in_one_sentence(store: Store) -> None:

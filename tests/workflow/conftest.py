@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[2]
+BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
 
 PERSONAS = [
     ("surgeon", "medical", "You are a surgeon. Be exact."),
@@ -138,6 +139,17 @@ class Workspace:
 
     def js(self) -> dict[str, Any]:
         return json.loads(self.result("js_matrix.json").read_text())
+
+
+def browser(path: Path, *arguments: str) -> subprocess.CompletedProcess:
+    """What a page in a file comes to in a browser, and what it says on the console."""
+    assert BROWSER is not None
+    return subprocess.run(
+        [BROWSER, "--headless", "--no-sandbox", "--enable-logging=stderr", "--log-level=0",
+         f"--user-data-dir={path.parent / 'profile'}", "--virtual-time-budget=15000",
+         *arguments, path.as_uri()],
+        capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
 
 
 def agree(ours: Any, theirs: Any) -> bool:

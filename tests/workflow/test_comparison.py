@@ -1,6 +1,7 @@
 """Finished studies compared by the real Snakemake, and no work of theirs asked for."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -10,9 +11,27 @@ import yaml
 
 from persona_geometry.report.figures import COMPARISON_FIGURES, ENDINGS
 
-from .conftest import PROMPTS, Workspace
+from .conftest import BROWSER, PROMPTS, Workspace, browser
 
-RULES = {"compare", "compare_studies", "write_comparison", "plot_comparison"}
+RULES = {
+    *("compare", "compare_studies", "write_comparison", "plot_comparison"),
+    *("write_comparison_record", "write_comparison_report"),
+}
+USE = """<script>
+addEventListener("load", () => setTimeout(() => {
+  const byId = (id) => document.getElementById(id), said = [];
+  const key = (id, name) => byId(id).dispatchEvent(new KeyboardEvent("keydown", { key: name }));
+  const select = (id, value) => {
+    byId(id).value = value; byId(id).dispatchEvent(new Event("change"));
+  };
+  said.push(byId("rho").textContent);
+  select("geometry-left", "layers/0"); said.push(byId("rho").textContent);
+  select("study-left", "other"); said.push(byId("rho").textContent);
+  key("heatmap-left", "ArrowDown"); key("heatmap-left", "Enter");
+  said.push(byId("pointed").textContent, String(byId("chosen-pair").tBodies[0].rows.length));
+  document.title = said.join("|");
+}, 500));
+</script>"""
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +68,9 @@ def test_finished_studies_are_compared_without_work_of_theirs(study: Workspace) 
     comparing(study, "one", "other", "published")
     shutil.rmtree(study.folder / "results" / "store")
     assert set(study.jobs("compare")) == RULES
-    study.run("compare")
+    output = study.run("compare")
+    assert re.search(r"^Comparison both\nother beside one: .*replicate", output, re.MULTILINE)
+    assert "Read results/comparisons/both/report.html" in output
     folder = study.folder / "results" / "comparisons" / "both"
     found = json.loads((folder / "comparison.json").read_text())
     pair = found["pairs"][0]
@@ -64,7 +85,11 @@ def test_finished_studies_are_compared_without_work_of_theirs(study: Workspace) 
     for name in COMPARISON_FIGURES:
         for ending in ENDINGS:
             assert (folder / "figures" / f"{name}.{ending}").stat().st_size > 100
+    record = json.loads((folder / "run.json").read_text())
+    assert "results/one/alignment.json" in record["inputs_sha256"]
     assert study.jobs("compare") == {}
+    if BROWSER:
+        look(folder / "report.html")
     study.run("compare", "--report", "report.html")
     shown = (study.folder / "report.html").read_text()
     assert all(f"comparisons/both/{name}" in shown for name in ("figures/depth.png", "results.csv"))
@@ -72,7 +97,26 @@ def test_finished_studies_are_compared_without_work_of_theirs(study: Workspace) 
     (study.folder / "compare.yaml").write_text(
         yaml.safe_dump(config | {"figures": {"width": "page"}})
     )
-    assert study.jobs("compare") == {"plot_comparison": 1, "compare": 1}
+    written = ("plot_comparison", "write_comparison_record", "write_comparison_report", "compare")
+    assert study.jobs("compare") == dict.fromkeys(written, 1)
+
+
+def look(report: Path) -> None:
+    """Use the page in a browser: two geometries of two studies, and a pair in both."""
+    used = report.with_name("used.html")
+    used.write_text(report.read_text().replace("</body>", f"{USE}</body>"))
+    shown = browser(used, "--dump-dom")
+    assert "CONSOLE" not in shown.stderr, shown.stderr
+    title = re.search(r"<title[^>]*>(.*?)</title>", shown.stdout)
+    assert title, shown.stdout[-500:]
+    behavior, layer, swapped, pointed, studies = title[1].split("|")
+    assert behavior.startswith("JS divergence of one, and JS divergence of other: ρ = ")
+    assert layer.startswith("Cosine distance at layer 0 of one, and JS divergence of other")
+    assert (
+        swapped.startswith("Cosine distance at layer 0 of other, and ") and "of one: ρ" in swapped
+    )
+    assert "cosine distance at layer 0 of other = " in pointed and studies == "2"
+    assert shown.stdout.count('class="main-svg"') >= 5
 
 
 def test_an_unfinished_study_is_one_sentence_with_what_finishes_it(study: Workspace) -> None:

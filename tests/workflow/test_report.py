@@ -2,21 +2,18 @@
 
 import json
 import re
-import shutil
-import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from persona_geometry.errors import InputError
 from persona_geometry.rdms.divergences import token_stack
 from persona_geometry.rdms.files import read_prompt_divergences
 from persona_geometry.report.figures import study_figures
 from persona_geometry.results import open_study
 
-from .conftest import Workspace
-
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
+from .conftest import BROWSER, Workspace, browser
 
 EMBEDDED = re.compile(r"^\s*var (results|categories|rules) = (\{.*\});$", re.MULTILINE)
 
@@ -31,12 +28,14 @@ addEventListener("load", () => setTimeout(() => {
   };
   select("layer", "0"); said.push(byId("rho").textContent);
   select("cutoff", "8"); said.push(byId("rho").textContent);
-  key("heatmap-js", "ArrowDown"); said.push(byId("pointed").textContent);
-  key("heatmap-js", "Enter"); said.push(byId("chosen").textContent);
+  key("heatmap-right", "ArrowDown"); said.push(byId("pointed").textContent);
+  key("heatmap-right", "Enter"); said.push(byId("chosen").textContent);
   key("scatter", "ArrowRight"); said.push(byId("pointed").textContent);
   key("tokens", "ArrowRight"); said.push(byId("chosen").textContent);
   document.querySelector("#agreement thead button").click();
   said.push(document.querySelector("#agreement th[aria-sort]").getAttribute("aria-sort"));
+  document.querySelectorAll(".token")[2].dispatchEvent(new Event("mouseover", { bubbles: true }));
+  said.push(byId("words").textContent);
   document.title = said.join("|");
 }, 500));
 </script>"""
@@ -45,6 +44,7 @@ addEventListener("load", () => setTimeout(() => {
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory, random_model: Path) -> Workspace:
     study = Workspace(tmp_path_factory.mktemp("study"), random_model)
+    study.config["scoring"] = {"top_tokens": 2}
     study.output = study.run()
     return study
 
@@ -60,6 +60,39 @@ def test_a_study_ends_with_a_page_and_says_its_result(finished: Workspace) -> No
         r"<[^>]+>", "", page(finished)
     )
     assert finished.result("report.html").stat().st_size < 5_000_000
+
+
+def test_top_tokens_are_published_and_the_likeliest_words_of_the_model(
+    finished: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(finished.folder)
+    study = open_study("results/test")
+    top = study.top_tokens("q2", "poet")
+    length = len(study.token_divergences("q2", "poet", "nurse"))
+    assert list(top.columns) == ["token", "rank", "token_id", "probability"]
+    assert len(top) == 2 * length and top["rank"].tolist() == [1, 2] * length
+    assert top["probability"].between(0, 1).all()
+    assert (top.groupby("token")["probability"].diff().dropna() <= 0).all()
+    with pytest.raises(InputError, match="has no persona 'nobody'"):
+        study.top_tokens("q2", "nobody")
+
+
+def test_what_was_not_kept_is_scored_later_at_its_own_cost_and_removed_again(
+    study: Workspace,
+) -> None:
+    stored = study.stored()
+    study.config["scoring"] = {"top_tokens": 0}
+    jobs = study.jobs()
+    assert "teacher_force" not in jobs and "publish_top_tokens" not in jobs
+    study.run()
+    assert not study.result("top_tokens.npz").exists()
+    assert "was not kept" in page(study)
+    study.config["scoring"] = {"top_tokens": 3}
+    jobs = study.jobs()
+    assert (jobs["teacher_force"], jobs["publish_top_tokens"]) == (1, 1)
+    study.run()
+    assert study.stored() == stored
+    assert study.jobs() == {}
 
 
 def test_token_divergences_of_all_pairs_are_those_of_each(
@@ -100,16 +133,6 @@ def test_snakemake_reports_figures_with_their_numbers_tables_and_gpu_jobs(
     assert finished.jobs() == {}
 
 
-def browser(path: Path, *arguments: str) -> subprocess.CompletedProcess:
-    assert BROWSER is not None
-    return subprocess.run(
-        [BROWSER, "--headless", "--no-sandbox", "--enable-logging=stderr", "--log-level=0",
-         f"--user-data-dir={path.parent / 'profile'}", "--virtual-time-budget=15000",
-         *arguments, path.as_uri()],
-        capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
-
-
 @pytest.mark.skipif(BROWSER is None, reason="needs chromium, and none is installed here")
 def test_a_browser_shows_and_prints_it_without_a_complaint(
     study: Workspace, tmp_path: Path
@@ -120,12 +143,13 @@ def test_a_browser_shows_and_prints_it_without_a_complaint(
     assert "CONSOLE" not in shown.stderr, shown.stderr
     title = re.search(r"<title[^>]*>(.*?)</title>", shown.stdout)
     assert title, shown.stdout[-500:]
-    layer, cutoff, pointed, chosen, scattered, token, order = title[1].split("|")
+    layer, cutoff, pointed, chosen, scattered, token, order, likely = title[1].split("|")
     assert layer.startswith("Layer 0, whole responses: ρ = ")
     assert cutoff.startswith("Layer 0, first 8 tokens: ρ = ")
     assert pointed == chosen and "cosine distance" in pointed and "nats (rank" in pointed
     assert "(rank 1 of 6)" in scattered
-    assert re.match(r"Token 1 of \d+, “.*”: about ", token) and order == "ascending"
+    assert re.match(r"Token 1 of \d+, “.*”: about .* Likeliest here, \w+: “.*” [\d.]+ %", token)
+    assert order == "ascending" and len(re.findall(r"[\d.]+ %", likely)) == 4
     assert shown.stdout.count('class="main-svg"') >= 5
     printed = browser(used, f"--print-to-pdf={tmp_path / 'page.pdf'}")
     assert (tmp_path / "page.pdf").stat().st_size > 50_000, printed.stderr

@@ -1,11 +1,14 @@
-"""The files of a study's results that are neither RDMs nor statistics: responses, and run.json."""
+"""The files of results that are no RDMs or statistics: responses, top tokens, and run.json."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from persona_geometry.errors import InputError
-from persona_geometry.files import read_json, write_json
+from persona_geometry.files import read_arrays, read_json, write_arrays, write_json
 
 COMPARISONS = "comparisons"
 """The folder, beside those of the studies, of what is compared between them."""
@@ -45,6 +48,56 @@ def read_published_response(path: str | Path) -> PublishedResponse:
         return PublishedResponse(**read_json(path))
     except TypeError:
         raise InputError(f"{path} holds no response; run the workflow again.") from None
+
+
+@dataclass(frozen=True)
+class PublishedTopTokens:
+    """The k likeliest next tokens of N personas at every scored token of Q responses.
+
+    Attributes:
+        prompts: names of the Q prompts.
+        personas: names of the N personas.
+        lengths: (Q,) scored tokens of each response.
+        ids: (N, T, k) int32 token ids, likeliest first; T the tokens of all responses, one
+            response after the other.
+        log_probabilities: (N, T, k) float16, in nats.
+    """
+
+    prompts: list[str]
+    personas: list[str]
+    lengths: np.ndarray
+    ids: np.ndarray
+    log_probabilities: np.ndarray
+
+    def of(self, prompt: str, personas: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Ids and log-probabilities of some personas on one prompt, each (n, tokens, k)."""
+        place = self.prompts.index(prompt)
+        stop = int(self.lengths[: place + 1].sum())
+        rows = [self.personas.index(name) for name in personas]
+        of_prompt = slice(stop - int(self.lengths[place]), stop)
+        return self.ids[rows, of_prompt], self.log_probabilities[rows, of_prompt]
+
+
+def write_top_tokens(path: str | Path, top: PublishedTopTokens) -> None:
+    """Write what `read_top_tokens` reads."""
+    write_arrays(path, **vars(top))
+
+
+def read_top_tokens(path: str | Path) -> PublishedTopTokens:
+    """Read a study's top tokens.
+
+    Raises:
+        InputError: the file is missing or damaged.
+    """
+    arrays = read_arrays(path)
+    try:
+        return PublishedTopTokens(
+            prompts=arrays["prompts"].tolist(),
+            personas=arrays["personas"].tolist(),
+            **{name: arrays[name] for name in ("lengths", "ids", "log_probabilities")},
+        )
+    except KeyError:
+        raise InputError(f"{path} holds no top tokens; run the workflow again.") from None
 
 
 def write_run(path: str | Path, record: dict[str, Any]) -> None:

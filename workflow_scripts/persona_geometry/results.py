@@ -22,7 +22,7 @@ import pandas as pd
 from persona_geometry.errors import InputError
 from persona_geometry.files import sha256
 from persona_geometry.probe.files import read_probe
-from persona_geometry.published import read_published_response, read_run
+from persona_geometry.published import read_published_response, read_run, read_top_tokens
 from persona_geometry.rdms.divergences import token_divergences
 from persona_geometry.rdms.files import (
     DivergenceRdms,
@@ -180,6 +180,38 @@ class StudyResults:
         token_ids = pd.array(ids if len(ids) == len(js) else [pd.NA] * len(js), dtype="Int64")
         columns = {"js": js, "kl_first_second": forth, "kl_second_first": back}
         return pd.DataFrame({"token_id": token_ids, **columns}).rename_axis("token")
+
+    def top_tokens(self, prompt: str, persona: str) -> pd.DataFrame:
+        """What a persona would likeliest have said at every token of a response.
+
+        Returns:
+            A row a scored token and rank: `token` (its place), `rank` (1 the likeliest),
+            `token_id` and `probability`.
+
+        Raises:
+            InputError: the study keeps no top tokens, or has no such prompt or persona.
+        """
+        path = self._measured("top_tokens.npz")
+        if path is None:
+            raise InputError(
+                f"{self.folder} keeps no top tokens; set scoring.top_tokens and run it again."
+            )
+        top = read_top_tokens(path)
+        for name, known, kind in (
+            (prompt, top.prompts, "prompt"),
+            (persona, top.personas, "persona"),
+        ):
+            if name not in known:
+                raise InputError(f"{self.folder} has no {kind} '{name}'.")
+        (ids,), (log_probabilities,) = top.of(prompt, [persona])
+        token, rank = np.indices(ids.shape)
+        columns = {
+            "token": token.ravel(),
+            "rank": rank.ravel() + 1,
+            "token_id": ids.ravel(),
+            "probability": np.exp(log_probabilities.ravel().astype(float)),
+        }
+        return pd.DataFrame(columns)
 
     @cached_property
     def _divergences(self) -> DivergenceRdms:

@@ -64,8 +64,8 @@ def replication(
             few, or the original is a published table.
 
     Returns:
-        `original`, `replication`, `held_out`, `verdict`, `reason` in words, and `criteria`, each
-        as `judge` gives it.
+        `original`, `replication`, `held_out`, `same_measurements`, `verdict`, `reason` in words,
+        and `criteria`, each as `judge` gives it.
     """
     judged = [_judged(one, original, study, pair, cuts) for one in rule]
     outcome, reason = verdict(judged)
@@ -75,6 +75,7 @@ def replication(
         "original": original.name,
         "replication": study.name,
         "held_out": pair["kind"]["held_out"],
+        "same_measurements": pair["same_measurements"],
         "verdict": outcome,
         "reason": reason,
         "criteria": judged,

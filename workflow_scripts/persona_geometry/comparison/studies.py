@@ -14,7 +14,7 @@ from persona_geometry.published import read_published_response
 from persona_geometry.results import StudyResults, open_study
 from persona_geometry.rsa.geometries import Geometries, read_geometries
 from persona_geometry.study.sections import keys
-from persona_geometry.study.tables import read_personas
+from persona_geometry.study.tables import Persona, read_personas
 
 PUBLISHED = "published"
 """Among the studies of a comparison, the table of the published one."""
@@ -30,7 +30,8 @@ ALIGNED = ("personas", "headline_layer", "estimator", "n_prompts", "gates", "lay
 SETTINGS = ("model", "generation", "scoring", "divergence", "geometry", "intervention")
 NOT_COMPARED = {
     *(f"model.{key}" for key in ("path", "gguf", "name", "revision", "adapter", "gpus")),
-    *("generation.gpu_memory_utilization", "scoring.keep_states", "divergence.cutoffs"),
+    *("generation.gpu_memory_utilization", "divergence.cutoffs"),
+    *("scoring.keep_states", "scoring.top_tokens"),
     *(f"geometry.{key}" for key in ("layers", "headline_layer", "also", "components")),
 }
 """What of them says which model it is, or changes none of the numbers that are compared."""
@@ -46,6 +47,7 @@ class Measured:
         geometries: its RDMs.
         n_layers: of the model; None where the cosines come from a file, which may lack some.
         system_prompts: of the personas; None where their table has changed since the study ran.
+        clusters: fine cluster of every clustered persona; none where the table has changed.
         prompts: texts of the prompts, in the order of the RDMs; None where the divergences come
             from a file.
     """
@@ -55,6 +57,7 @@ class Measured:
     geometries: Geometries
     n_layers: int | None
     system_prompts: dict[str, str] | None
+    clusters: dict[str, str]
     prompts: tuple[str, ...] | None
 
     @property
@@ -177,22 +180,25 @@ def open_measured(folder: str | Path, name: str) -> Measured:
         vectors=vectors if vectors.is_file() else None,
         anchor=results.anchor,
     )
+    personas = _personas(results)
     imported = "cosine" in results.run["config"]["effective"].get("rdm", {})
     return Measured(
         name,
         results,
         geometries.without_anchor(),
         None if imported else max(geometries.cosine) + 1,
-        _system_prompts(results),
+        None if personas is None else {p.name: p.system_prompt for p in personas},
+        {p.name: p.cluster for p in personas or () if p.cluster is not None},
         _prompt_texts(results, geometries.prompts),
     )
 
 
-def _system_prompts(results: StudyResults) -> dict[str, str] | None:
+def _personas(results: StudyResults) -> list[Persona] | None:
+    """The persona table; None where it has changed since the study ran."""
     table = results.run["config"]["effective"]["personas"]
     if not Path(table).is_file() or sha256(table) != results.run["inputs_sha256"][table]:
         return None
-    return {persona.name: persona.system_prompt for persona in read_personas(table)}
+    return read_personas(table)
 
 
 def _prompt_texts(results: StudyResults, prompts: Iterable[str] | None) -> tuple[str, ...] | None:

@@ -19,16 +19,21 @@ def judge(
     interval: Mapping[str, Any] | None,
     reason: str | None,
 ) -> dict[str, Any]:
-    """One criterion: `criterion`, `threshold`, `value`, `low`, `high`, `outcome` and `reason`.
+    """One criterion: what it is, its value with the interval, `outcome` and `reason`.
 
     Args:
         criterion: as in the config.
         value: what it is about; None where there is none.
         interval: its 95 % interval; None for what has no uncertainty.
         reason: why there is no value.
+
+    Returns:
+        `criterion`, `threshold`, `value`; `low`, `high`, `se` and `df` of the interval; `outcome`
+        and `reason`.
     """
-    low, high = (interval[end] if interval else None for end in ("low", "high"))
-    of = {**vars(criterion), "value": value, "low": low, "high": high}
+    of = {**vars(criterion), "value": value}
+    of |= {name: interval.get(name) if interval else None for name in ("low", "high", "se", "df")}
+    low, high = of["low"], of["high"]
     threshold = criterion.threshold
     if value is None:
         return of | {"outcome": UNTOLD, "reason": reason}

@@ -1,7 +1,7 @@
 """What the store lacks of a shard, and which prompts are measured together."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -19,11 +19,13 @@ class Lacking:
         task: the item's recipe.
         cells: keys of the missing cells.
         pairs: (n, 2) places in the task's cells of the missing pairs.
+        top_tokens: the cells whose likeliest next tokens are missing.
     """
 
     task: Task
     cells: list[str]
     pairs: npt.NDArray[np.intp]
+    top_tokens: list[str] = field(default_factory=list)
 
     @cached_property
     def paired(self) -> list[str]:
@@ -32,19 +34,31 @@ class Lacking:
         return [keys[place] for place in np.unique(self.pairs)]
 
     @cached_property
+    def needed(self) -> list[str]:
+        """The cells whose states are needed, for a missing pair or top tokens."""
+        return list(dict.fromkeys([*self.paired, *self.top_tokens]))
+
+    @cached_property
     def stored(self) -> list[str]:
-        """The stored cells that occur in a missing pair."""
-        return sorted(set(self.paired) - set(self.cells))
+        """The stored ones among them."""
+        return sorted(set(self.needed) - set(self.cells))
 
 
 def lacking_items(store: Store, tasks: Sequence[Task]) -> list[Lacking]:
-    """The items of which a cell or a pair is not in the store."""
-    found = [Lacking(task, *store.missing(task.item, list(task.cells))) for task in tasks]
-    return [one for one in found if one.cells or len(one.pairs)]
+    """The items of which a cell, a pair or a cell's top tokens are not in the store."""
+    found = [
+        Lacking(
+            task,
+            *store.missing(task.item, list(task.cells)),
+            store.missing_top_tokens(task.item, task.top_tokens),
+        )
+        for task in tasks
+    ]
+    return [one for one in found if one.cells or len(one.pairs) or one.top_tokens]
 
 
 def grouped(
-    todo: Sequence[Lacking], keep_states: bool, most_forced: int, most_paired: int
+    todo: Sequence[Lacking], keep_states: bool, most_forced: int, most_needed: int
 ) -> Iterator[list[Lacking]]:
     """Cut items, in order, into groups that are measured together.
 
@@ -52,19 +66,19 @@ def grouped(
         todo: at least one item.
         keep_states: whether stored cells have their states, so that only new ones are run again.
         most_forced: forward passes of a group.
-        most_paired: cells of a group that occur in a missing pair.
+        most_needed: cells of a group whose states are needed.
 
     Yields:
         Groups within both limits, or of one item.
     """
     group: list[Lacking] = []
-    forced = paired = 0
+    forced = needed = 0
     for one in todo:
-        n_paired = len(one.paired)
-        n_forced = len(one.cells) if keep_states else n_paired
-        if group and (forced + n_forced > most_forced or paired + n_paired > most_paired):
+        n_needed = len(one.needed)
+        n_forced = len(one.cells) if keep_states else n_needed
+        if group and (forced + n_forced > most_forced or needed + n_needed > most_needed):
             yield group
-            group, forced, paired = [], 0, 0
+            group, forced, needed = [], 0, 0
         group.append(one)
-        forced, paired = forced + n_forced, paired + n_paired
+        forced, needed = forced + n_forced, needed + n_needed
     yield group

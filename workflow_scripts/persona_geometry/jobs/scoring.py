@@ -28,6 +28,7 @@ from persona_geometry.jobs.lacking import Lacking, grouped
 from persona_geometry.jobs.pipeline import PendingWrite
 from persona_geometry.jobs.task import Account, Settings, Task
 from persona_geometry.jobs.texts import persona_name
+from persona_geometry.jobs.top_tokens import TopTokensOf
 from persona_geometry.model.chat import render, scored_tokens
 from persona_geometry.model.forcing import Forced, teacher_force
 from persona_geometry.model.loading import LanguageModel
@@ -38,6 +39,7 @@ from persona_geometry.store.store import (
     PairBlock,
     Response,
     Store,
+    TopTokens,
     on_another_response,
 )
 
@@ -91,7 +93,7 @@ class Prepared:
         lacking: what is to be measured.
         response: the shared response.
         ids: its scored tokens.
-        stored: states of the stored cells that a missing pair needs.
+        stored: states of the stored cells that a missing pair or top tokens need.
         rendered: token ids of the prompts to run, by cell.
     """
 
@@ -128,9 +130,9 @@ class GroupScorer:
     def groups(self, todo: Sequence[Lacking]) -> list[list[Lacking]]:
         """Items that are measured together."""
         values = self.settings.generation.max_new_tokens * self.model.state_size
-        most_paired = GROUP_BYTES // (values * self.model.dtype.itemsize)
+        most_needed = GROUP_BYTES // (values * self.model.dtype.itemsize)
         keep_states = self.settings.scoring.keep_states
-        return list(grouped(todo, keep_states, self.most_forced, most_paired))
+        return list(grouped(todo, keep_states, self.most_forced, most_needed))
 
     def prepare(self, group: Sequence[Lacking]) -> list[Prepared]:
         """Read and render what measuring some items needs."""
@@ -162,9 +164,9 @@ class GroupScorer:
         pending = []
         for ready, of_item in zip(prepared, forced, strict=True):
             writes = self._cell_writes(ready, of_item)
-            if len(ready.lacking.pairs):
+            if ready.lacking.needed:
                 states = {key: result.final_hidden_states for key, result in of_item.items()}
-                writes.append(self._pair_write(ready, states | ready.stored.by_cell()))
+                writes += self._head_writes(ready, states | ready.stored.by_cell())
             self.account.cells += len(ready.lacking.cells)
             self.account.pairs += len(ready.lacking.pairs)
             pending.append(writes)
@@ -177,7 +179,7 @@ class GroupScorer:
         ids: Sequence[int],
         readers: ThreadPoolExecutor,
     ) -> PendingStates:
-        """Start reading the states of the stored cells that a missing pair needs."""
+        """Start reading the states of the stored cells that are needed."""
         cells = lacking.stored
         shape = len(cells), len(ids), self.model.state_size
         filled = torch.empty(shape, dtype=self.model.dtype)
@@ -201,7 +203,7 @@ class GroupScorer:
         role, arguments = model.system_role, model.template_arguments
         rendered = {
             key: render(self.model.tokenizer, task.cells[key], task.user, role, arguments)
-            for key in dict.fromkeys([*lacking.cells, *lacking.paired])
+            for key in dict.fromkeys([*lacking.cells, *lacking.needed])
             if key not in stored.cells
         }
         for key, prompt in rendered.items():
@@ -254,14 +256,47 @@ class GroupScorer:
         stacked = {name: torch.stack([getattr(forced[c], name) for c in cells]) for name in names}
         return to_host({name: tensor.to(self.model.dtype) for name, tensor in stacked.items()})
 
-    def _pair_write(self, ready: Prepared, states: dict[str, Tensor]) -> PendingWrite:
-        """Queue the divergences of the missing pairs, from states (T, d) by cell."""
+    def _head_writes(self, ready: Prepared, states: dict[str, Tensor]) -> list[PendingWrite]:
+        """Queue what the model's head gives from states (T, d) by cell: divergences, top tokens."""
+        lacking, home = ready.lacking, self.model.head_device
+        top = TopTokensOf(
+            lacking.top_tokens, len(ready.ids), self.settings.scoring.top_tokens, home
+        )
+        writes = [self._pair_write(ready, states, top)] if len(lacking.pairs) else []
+        with self.watch.device("diverge", home), torch.inference_mode():
+            for cell in set(top.cells).difference(lacking.paired):
+                top.take([cell], 0, self.model.lm_head(states[cell].to(home))[None])
+        if top.cells:
+            rest = ready.response.sha256
+            writes.append(
+                PendingWrite(
+                    lacking.task.name,
+                    to_host(top.tensors),
+                    partial(_store_top_tokens, self.store, lacking, rest),
+                )
+            )
+        return writes
+
+    def _pair_write(
+        self, ready: Prepared, states: dict[str, Tensor], top: TopTokensOf
+    ) -> PendingWrite:
+        """Queue the divergences of the missing pairs, and take top tokens from their logits."""
         lacking, home = ready.lacking, self.model.head_device
         places = np.unique(lacking.pairs, return_inverse=True)[1].reshape(-1, 2)
         stacked = torch.stack([states[cell].to(home) for cell in lacking.paired])
+        rows = {cell: row for row, cell in enumerate(lacking.paired) if cell in set(top.cells)}
+
+        def logits_of(start: int, stop: int) -> Tensor:
+            logits: Tensor = self.model.lm_head(stacked[:, start:stop])
+            if len(rows) == len(logits):
+                top.take(list(rows), start, logits)
+            elif rows:
+                top.take(list(rows), start, torch.stack([logits[row] for row in rows.values()]))
+            return logits
+
         with self.watch.device("diverge", home), torch.inference_mode():
             result = unchecked_divergences(
-                lambda start, stop: self.model.lm_head(stacked[:, start:stop]),
+                logits_of,
                 len(stacked),
                 stacked.shape[1],
                 torch.from_numpy(places),
@@ -297,6 +332,16 @@ def _add_states(store: Store, task: Task, cell: str, row: int, arrived: dict[str
     """Give a cell that was stored without its states one row of what arrived."""
     states = as_array(arrived["final_hidden_states"][row])
     store.add_final_hidden_states(task.item, cell, states)
+
+
+def _store_top_tokens(
+    store: Store, lacking: Lacking, response_sha256: str, arrived: dict[str, Tensor]
+) -> None:
+    """Store the likeliest next tokens of an item's cells."""
+    ids, log_probabilities = (arrived[name].numpy() for name in ("ids", "log_probabilities"))
+    for row, cell in enumerate(lacking.top_tokens):
+        top = TopTokens(ids[row], log_probabilities[row], response_sha256)
+        store.write_top_tokens(lacking.task.item, lacking.task.top_tokens[cell], top)
 
 
 def _store_pairs(

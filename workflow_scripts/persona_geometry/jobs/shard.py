@@ -81,9 +81,11 @@ class ShardJob:
         """Compute and store what is missing; say what was done."""
         self.tasks = tasks
         todo = lacking_items(self.store, tasks)
+        top = sum(len(one.top_tokens) for one in todo)
         self.report(
             f"{len(tasks)} prompts: {sum(len(one.cells) for one in todo)} cells and "
             f"{sum(len(one.pairs) for one in todo)} pairs to compute"
+            + (f", and top tokens of {top} cells" if top else "")
         )
         generated = self.generate(tasks)
         if generated:

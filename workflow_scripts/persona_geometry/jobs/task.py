@@ -19,6 +19,7 @@ class Task:
         user: the prompt's text.
         item, response: keys.
         cells: cell key to system prompt.
+        top_tokens: cell key to that of its likeliest next tokens; empty where none are kept.
     """
 
     name: str
@@ -26,12 +27,19 @@ class Task:
     item: str
     response: str
     cells: dict[str, str]
+    top_tokens: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def keys(self) -> set[str]:
+        """Keys of all that its receipt certifies."""
+        return {*self.cells, *self.top_tokens.values()}
 
     @classmethod
     def of(cls, item: Item, system_prompts: Mapping[str, str]) -> "Task":
         """The task of an item, with the system prompts of its personas by name."""
         cells = {key: system_prompts[persona] for persona, key in item.cells.items()}
-        return cls(item.prompt.name, item.prompt.text, item.key, item.response, cells)
+        top = {item.cells[persona]: key for persona, key in item.top_tokens.items()}
+        return cls(item.prompt.name, item.prompt.text, item.key, item.response, cells, top)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,31 @@ def scored_texts(folder: str | Path, token_ids: Sequence[int], n_scored: int) ->
     return token_texts(folder, token_ids) if len(token_ids) == n_scored else None
 
 
+def word_texts(folder: str | Path, token_ids: Sequence[int]) -> list[str] | None:
+    """What each token is as text by itself, special tokens and leading blanks included.
+
+    Args:
+        folder: of the checkpoint.
+        token_ids: any tokens.
+
+    Returns:
+        A text for each, or None where the checkpoint has no tokenizer.json.
+    """
+    path = Path(folder) / TOKENIZER
+    if not path.is_file():
+        return None
+    from tokenizers import Tokenizer  # slow to import, and only few jobs need it
+
+    tokenizer = Tokenizer.from_file(str(path))
+
+    def text(token: int) -> str:
+        # Some tokenizers leave out the blank before a first word, none that before a second.
+        once, twice = (tokenizer.decode([token] * n, skip_special_tokens=False) for n in (1, 2))
+        return str(twice[len(once) :]) if twice.startswith(once) else once
+
+    return [text(token) for token in token_ids]
+
+
 def token_texts(folder: str | Path, token_ids: Sequence[int]) -> list[str] | None:
     """What each token adds to the text of a response.
 

@@ -1,10 +1,11 @@
-"""From the store to one prompt's divergence matrices, for the personas of one study."""
+"""From the store to what is published of prompts: divergence matrices and top tokens."""
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from persona_geometry.errors import InputError
+from persona_geometry.published import PublishedTopTokens
 from persona_geometry.rdms.files import PromptDivergences
 from persona_geometry.store.store import (
     DIVERGENCES,
@@ -78,6 +79,37 @@ def prompt_divergences(
         js=js,
         kl=kl,
         half_jeffreys=(kl + kl.transpose(0, 2, 1)) / 2,
+    )
+
+
+def study_top_tokens(
+    store: Store, prompts: Mapping[str, tuple[str, str, Mapping[str, str]]]
+) -> PublishedTopTokens:
+    """The likeliest next tokens of a study's personas on all of its prompts.
+
+    Args:
+        store: the store.
+        prompts: name to the item's key, the response's, and persona to the key of its top tokens.
+
+    Raises:
+        InputError: some are not in the store, or were computed on another response.
+    """
+    found = []
+    for item, response, keys in prompts.values():
+        expected = store.need_response(response).sha256
+        of_item = [store.read_top_tokens(item, key) for key in keys.values()]
+        for key, top in zip(keys.values(), of_item, strict=True):
+            if top.response_sha256 != expected:
+                raise on_another_response(store.top_tokens_path(item, key))
+        found.append(of_item)
+    return PublishedTopTokens(
+        prompts=list(prompts),
+        personas=list(next(iter(prompts.values()))[2]),
+        lengths=np.array([len(of_item[0].ids) for of_item in found]),
+        **{
+            name: np.concatenate([np.stack([getattr(t, name) for t in of]) for of in found], 1)
+            for name in ("ids", "log_probabilities")
+        },
     )
 
 

@@ -1,22 +1,28 @@
 """What may be claimed of a result: the words that fit a test's outcome, power and direction.
 
-Each claim is a function from a part of alignment.json to words, so that the words in a report can
-be derived again from the numbers and compared. `VERBS` may stand nowhere else in a report.
+Each claim is a function from a part of alignment.json or comparison.json to words, so that the
+words in a report can be derived again from the numbers and compared. `VERBS` may stand nowhere else
+in a report.
 """
 
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from persona_geometry.comparison.config import Criterion
+from persona_geometry.comparison.verdict import FAILED, HELD, PARTLY, UNTOLD, judge
+from persona_geometry.comparison.verdict import verdict as judged
 from persona_geometry.report.sourced import mark, plain
 from persona_geometry.report.text import direction, number, p_value
 from persona_geometry.rsa.gates import COMPARISONS, all_pass, verdict
+from persona_geometry.rsa.intervals import widest
 from persona_geometry.rsa.significance import significant
 
 VERBS = re.compile(
     r"\b(?:dis)?agree(?:s|d)?\b|\b(?:was|were|is|are)(?: not)? found\b(?! at ∎ of)"
     r"|\bholds?\b(?! ∎)|\bpredicts?\b"
     r"|\b(?:pass|fail)(?:es|ed|s)?\b|\bsurviv|\bvanish|\b(?:rise|fall)s?\b"
+    r"|\bheld\b(?! out)|\breplicat(?:e|es|ed)\b|\bcorrelates?\b"
     r"|\b(?:high|low|strong|weak|bett)er than\b|\bdiffers?\b|\bconfirm|\bshows? that\b|\bproves?\b",
     re.IGNORECASE,
 )
@@ -68,14 +74,10 @@ def beyond_radial(layer: Mapping[str, Any]) -> str:
 
 def contrast(row: Mapping[str, Any]) -> str:
     """How ρ at one layer stands to that at another, by the interval of their difference."""
-    low, high = row["dual"]["low"], row["dual"]["high"]
     if row["difference"] is None:
         return "cannot be compared with"
-    if low is None:
-        return "has no interval that sets it apart from"
-    if low > 0:
-        return "is higher than"
-    return "is lower than" if high < 0 else "is not told apart from"
+    low, high = (widest(row)[end] for end in ("low", "high"))
+    return _beside(low, high)
 
 
 def prediction(found: Mapping[str, Any]) -> str:
@@ -139,7 +141,7 @@ def confidence(alignment: Mapping[str, Any]) -> str:
 def doubts(alignment: Mapping[str, Any]) -> list[str]:
     """What keeps a headline whose gates pass from high confidence: names of the doubts."""
     layer = alignment["layers"][str(alignment["headline_layer"])]
-    low = layer["intervals"]["dual"]["low"]
+    low = widest(layer["intervals"])["low"]
     predicted = layer["predictions"]
     found = {
         "interval": low is None or low <= 0,
@@ -150,6 +152,53 @@ def doubts(alignment: Mapping[str, Any]) -> list[str]:
         "prompts": (alignment["n_prompts"] or 0) < 2,
     }
     return [name for name, there in found.items() if there]
+
+
+def replicates(found: Mapping[str, Any]) -> str:
+    """What a rule's criteria make of a study: "it ..."."""
+    if found["same_measurements"]:
+        return "holds the very measurements of the original"
+    return {
+        HELD: "replicates it",
+        PARTLY: "replicates it in part",
+        FAILED: "does not replicate it",
+        UNTOLD: "cannot be told to replicate it",
+    }[judged(found["criteria"])[0]]
+
+
+def criterion(one: Mapping[str, Any]) -> str:
+    """What came of one criterion of a rule, by its value and interval."""
+    rule = Criterion(one["criterion"], one["threshold"])
+    sure = one["criterion"] == "gates"  # a share, without an interval
+    outcome: str = judge(rule, one["value"], None if sure else one, one["reason"])["outcome"]
+    return outcome
+
+
+def correlates(found: Mapping[str, Any] | None) -> str:
+    """What the test of two studies' distances says: "their distances ..."."""
+    if found is None or found["spearman"] is None or found["p"] is None:
+        return "could not be compared"
+    return (
+        "correlate"
+        if found["spearman"] > 0 and significant(found["p"])
+        else "were not found to correlate"
+    )
+
+
+def change(found: Mapping[str, Any] | None) -> str:
+    """How ρ of one study stands to that of another, by the interval of their difference."""
+    if found is None or found["value"] is None:
+        return "cannot be compared with"
+    low, high = (widest(found)[end] for end in ("low", "high"))
+    return _beside(low, high)
+
+
+def _beside(low: float | None, high: float | None) -> str:
+    if low is None or high is None:
+        return "has no interval that sets it apart from"
+    if low > 0:
+        return "is higher than"
+    return "is lower than" if high < 0 else "is not told apart from"
 
 
 CLAIMS: dict[str, Callable[[Any], str]] = {
@@ -164,6 +213,10 @@ CLAIMS: dict[str, Callable[[Any], str]] = {
     "gate": gate,
     "gates": verdict,
     "confidence": confidence,
+    "replicates": replicates,
+    "criterion": criterion,
+    "correlates": correlates,
+    "change": change,
 }
 
 

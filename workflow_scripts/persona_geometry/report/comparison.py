@@ -3,9 +3,10 @@
 from collections.abc import Iterable
 from typing import Any
 
+from persona_geometry.report.claims import claim
+from persona_geometry.report.counts import counted
 from persona_geometry.report.text import count, interval, number, p_value, table, words
 from persona_geometry.rsa.intervals import widest
-from persona_geometry.rsa.significance import LEVEL, significant
 
 SIGN = {"held": "held", "partly held": "**partly held**", "failed": "**failed**"}
 VIEWS = {
@@ -181,8 +182,8 @@ def _pair(pair: dict[str, Any]) -> Iterable[str]:
         said += f" {pair['reason']}"
     yield said
     if pair["divergence"]:
-        yield _second_order("Their divergences", pair["divergence"])
-        yield _best_layers(pair)
+        yield second_order("Their divergences", pair["divergence"])
+        yield best_layers(pair)
     rows, reasons = [], []
     for at in pair["layers"]:
         if at["reason"]:
@@ -213,7 +214,8 @@ def _pair(pair: dict[str, Any]) -> Iterable[str]:
     yield "\n".join(reasons)
 
 
-def _second_order(what: str, found: dict[str, Any]) -> str:
+def second_order(what: str, found: dict[str, Any]) -> str:
+    """The correlation of two studies' distances, with its test and intervals."""
     parts = [
         f"{interval(found[kind])} over {over}"
         for kind, over in (
@@ -224,15 +226,16 @@ def _second_order(what: str, found: dict[str, Any]) -> str:
         if found[kind]["low"] is not None
     ]
     text = (
-        f"{what} correlate with ρ = {number(found['spearman'])} (one-sided p = "
+        f"{what} {claim('correlates', found)}: ρ = {number(found['spearman'])} (one-sided p = "
         f"{p_value(found['p'])})"
     )
     text += f"; its 95 % interval is {', '.join(parts)}." if parts else "."
     reasons = dict.fromkeys(found[kind]["reason"] for kind in ("personas", "prompts"))
-    return " ".join([text, *(reason for reason in reasons if reason)])
+    return " ".join([text, *(f"{reason}" for reason in reasons if reason)])
 
 
-def _best_layers(pair: dict[str, Any]) -> str:
+def best_layers(pair: dict[str, Any]) -> str:
+    """The two layers whose cosine distances are most alike."""
     cosine = pair["cosine"]
     known = [
         (rho, i, j)
@@ -244,11 +247,11 @@ def _best_layers(pair: dict[str, Any]) -> str:
         return "No two layers have a correlation of their cosine distances."
     rho, i, j = max(known)
     p = cosine["family_wise_p"][i][j]
-    found = sum(significant(q) for row in cosine["family_wise_p"] for q in row)
     return (
-        f"Of {count(len(known), 'pair')} of layers, cosine distances correlate most at layers "
-        f"{cosine['layers'][0][i]} and {cosine['layers'][1][j]} (ρ = {number(rho)}, family-wise "
-        f"p = {p_value(p)}); at a family-wise {LEVEL} they do at {found:,}."
+        f"Over {count(counted('cells_known', cosine['spearman']), 'pair')} of layers, ρ of cosine "
+        f"distances is largest at layers {cosine['layers'][0][i]} and {cosine['layers'][1][j]} "
+        f"({number(rho)}, family-wise p = {p_value(p)}); its family-wise p is at most 0.05 at "
+        f"{counted('cells_at_level', cosine['family_wise_p']):,}."
     )
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from persona_geometry.comparison.verdict import UNTOLD
 from persona_geometry.report.sourced import SourcedInt, plain
 from persona_geometry.rsa.significance import significant
 
@@ -23,7 +24,11 @@ COUNTS: dict[str, Callable[[Any], int]] = {
     "step_down_known": lambda of: COUNTS["known"]([r["step_down_p"] for r in _values(of)]),
     "step_down_lacking": lambda of: COUNTS["lacking"]([r["step_down_p"] for r in _values(of)]),
     "fdr_at_level": lambda of: COUNTS["at_level"]([r["fdr_q"] for r in _values(of)]),
+    "cells_known": lambda of: sum(COUNTS["known"](row) for row in of),
+    "cells_at_level": lambda of: sum(COUNTS["at_level"](row) for row in of),
     "decoupled": lambda of: sum(row["decoupled"] for row in of),
+    "untold": lambda of: sum(one["outcome"] == UNTOLD for one in of),
+    "changed": lambda of: sum(bool(run["repository"]["changed"]) for run in _values(of)),
     "cut": lambda of: sum(response["finish_reason"] == "length" for response in _values(of)),
 }
 

@@ -153,10 +153,10 @@ def asymmetry(alignment: dict[str, Any]) -> Iterable[str]:
     found = alignment["kl_asymmetry"]
     if found and found["spearman"] is not None:
         yield (
-            f"Over {count(found['n_pairs'], 'pair')} with outcomes in both directions, the "
-            f"asymmetric part of KL ({number(found['share'])} of its squares) correlates with that "
-            f"of the outcomes by ρ = {number(found['spearman'])} (95 % interval {interval(found)}, "
-            f"two-sided p = {p_value(found['p_two_sided'])})."
+            f"Over {count(found['n_pairs'], 'pair')} with outcomes in both directions, ρ of the "
+            f"asymmetric part of KL ({number(found['share'])} of its squares) with that of the "
+            f"outcomes is {number(found['spearman'])} (95 % interval {interval(found)}, two-sided "
+            f"p = {p_value(found['p_two_sided'])})."
         )
     elif found:
         yield f"The asymmetric parts of KL and outcomes were not compared: {found['reason']}"

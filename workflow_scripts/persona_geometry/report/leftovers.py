@@ -22,6 +22,10 @@ FAMILIES = {
         "benchmarks/publish_prompt/{}.tsv",
     ),
     "measured": ("js_by_prompt|vectors", "{}.npz"),
+    "top_tokens": (
+        "top_tokens",
+        *("{}.npz", "logs/publish_{}.log", "benchmarks/publish_{}.tsv"),
+    ),
     "directed": ("kl_matrix", "{}.json"),
     "geometries": (
         "mean_centered|components_removed|last_prompt_token|response_mean",

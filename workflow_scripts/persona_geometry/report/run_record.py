@@ -1,4 +1,4 @@
-"""run.json: where a study's numbers come from."""
+"""run.json: where the numbers of a study, or of a comparison, come from."""
 
 import platform
 import subprocess
@@ -83,16 +83,46 @@ def run_record(
     """
     return {
         "study": study,
+        **_made(commit, config, inputs, results),
+        "model": dict(model) if model else None,
+        "gpu_work": gpu_work(list(accounts)),
+        "seconds_by_rule": benchmark_seconds(benchmarks),
+    }
+
+
+def comparison_record(
+    comparison: str,
+    commit: Mapping[str, Any],
+    config: Mapping[str, Any],
+    inputs: Iterable[str],
+    results: Iterable[str],
+) -> dict[str, Any]:
+    """The content of a comparison's run.json.
+
+    Args:
+        comparison: its name.
+        commit, config: as for `run_record`.
+        inputs: files of the studies, and what people wrote.
+        results: files that were made of them.
+    """
+    return {"comparison": comparison, **_made(commit, config, inputs, results)}
+
+
+def _made(
+    commit: Mapping[str, Any],
+    config: Mapping[str, Any],
+    inputs: Iterable[str],
+    results: Iterable[str],
+) -> dict[str, Any]:
+    """By what, of what and into what results were made."""
+    return {
         "repository": dict(commit),
         "python": platform.python_version(),
         "machine": platform.platform(),
         "packages": package_versions(),
         "config": dict(config),
-        "model": dict(model) if model else None,
         "inputs_sha256": {path: sha256(path) for path in inputs},
         "results_sha256": {path: sha256(path) for path in results},
-        "gpu_work": gpu_work(list(accounts)),
-        "seconds_by_rule": benchmark_seconds(benchmarks),
     }
 
 

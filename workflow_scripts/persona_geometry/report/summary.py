@@ -1,6 +1,6 @@
 """alignment.json in sentences. Every number is read from it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from persona_geometry.report import further
@@ -93,7 +93,7 @@ def _gates(alignment: dict[str, Any]) -> str:
 
 def _by_layer(alignment: dict[str, Any]) -> str:
     layers, family = alignment["layers"], alignment["across_layers"]["family_wise_p"]
-    over = _kind_of_intervals(layers.values())
+    over = over_all(layer["intervals"] for layer in layers.values())
     columns = {
         "layer": list(layers),
         "ρ": [number(layer["spearman"]) for layer in layers.values()],
@@ -113,10 +113,9 @@ def _by_layer(alignment: dict[str, Any]) -> str:
     return f"{text}\n\n{noise_ceiling(alignment)}"
 
 
-def _kind_of_intervals(layers: Iterable[dict[str, Any]]) -> str:
-    """Over what a table's intervals are: both where any layer has that, or else personas."""
-    both = any(layer["intervals"]["dual"]["low"] is not None for layer in layers)
-    return "dual" if both else "personas"
+def over_all(rows: Iterable[Mapping[str, Any]]) -> str:
+    """Over what a table's intervals are: both where any row has that, or else personas."""
+    return "dual" if any(row["dual"]["low"] is not None for row in rows) else "personas"
 
 
 def _has_clusters(layer: dict[str, Any]) -> bool:

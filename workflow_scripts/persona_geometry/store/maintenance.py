@@ -53,6 +53,7 @@ def inventory(store: Store) -> dict[str, tuple[int, int]]:
         "responses": store.root.glob("responses/*.json"),
         "cells": store.root.glob("items/*/cells/*.safetensors"),
         "pair blocks": store.root.glob("items/*/pairs/*.safetensors"),
+        "top tokens": store.root.glob("items/*/top_tokens/*.safetensors"),
         "receipts": store.root.glob("*receipts/*.json"),
         "temporary": store.root.rglob(TEMPORARY),
     }
@@ -102,19 +103,19 @@ def prune(store: Store, keep: Iterable[Item], dry_run: bool) -> tuple[int, int]:
     A receipt that loses a part is replaced by one that certifies the rest, so that pruning never
     brings back a GPU job. A block of pairs goes when no pair of it is between kept cells.
     """
-    cells_of: dict[str, set[str]] = {}
+    keys_of: dict[str, set[str]] = {}
     responses = set()
     for item in keep:
-        cells_of.setdefault(item.key, set()).update(item.cells.values())
+        keys_of.setdefault(item.key, set()).update(item.keys)
         responses.add(item.response)
     kept_keys: dict[Certified, set[str]] = {
-        "cells": {cell for cells in cells_of.values() for cell in cells},
+        "cells": {key for keys in keys_of.values() for key in keys},
         "responses": responses,
     }
     doomed = [f for f in store.root.glob("responses/*.json") if f.stem not in responses]
     for path in store.root.glob("items/*/*/*.safetensors"):
-        kept = cells_of.get(path.parents[1].name, set())
-        if path.parent.name == "cells":
+        kept = keys_of.get(path.parents[1].name, set())
+        if path.parent.name != "pairs":
             unused = path.stem not in kept
         else:
             block = store.read_pairs(path)
@@ -184,16 +185,19 @@ def _check_receipts(store: Store, responses: set[str], found: Findings) -> None:
     damaged = set(found.damaged)
     useless = {folder.name for folder in found.without_response}
     useless |= {path.parents[1].name for path in damaged if path.parent.name == "pairs"}
-    item_of = {
-        path.stem: path.parents[1].name
-        for path in store.root.glob("items/*/cells/*.safetensors")
-        if path not in damaged
-    }
-    for shard, cells in store.receipts().items():
+    item_of, top_tokens = (
+        {
+            path.stem: path.parents[1].name
+            for path in store.root.glob(f"items/*/{kind}/*.safetensors")
+            if path not in damaged
+        }
+        for kind in ("cells", "top_tokens")
+    )
+    for shard, keys in store.receipts().items():
         by_item: dict[str | None, list[str]] = defaultdict(list)
-        for cell in cells:
-            by_item[item_of.get(cell)].append(cell)
-        if any(
+        for key in keys - top_tokens.keys():
+            by_item[item_of.get(key)].append(key)
+        if any(top_tokens[key] in useless for key in keys & top_tokens.keys()) or any(
             item is None or item in useless or _lacks(store, item, certified)
             for item, certified in by_item.items()
         ):

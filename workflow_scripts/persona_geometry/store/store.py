@@ -3,6 +3,7 @@
     store/responses/{response}.json            a shared response: token ids and text
     store/items/{item}/cells/{cell}.safetensors  hidden states and layer vectors of one persona
     store/items/{item}/pairs/{block}.safetensors divergences of a block of persona pairs
+    store/items/{item}/top_tokens/{key}.safetensors  likeliest next tokens of one persona
     store/receipts/{shard}.json                cells that a finished GPU job certifies
     store/response_receipts/{shard}.json       responses that a finished job certifies
     store/models/                              facts about models
@@ -99,11 +100,27 @@ class PairBlock:
 
 
 @dataclass(frozen=True)
+class TopTokens:
+    """The k likeliest next tokens of one cell at each of T response tokens, likeliest first.
+
+    Attributes:
+        ids: (T, k) int32 token ids.
+        log_probabilities: (T, k) float16, in nats, of the whole vocabulary's softmax.
+        response_sha256: hash of the response they were computed on.
+    """
+
+    ids: np.ndarray
+    log_probabilities: np.ndarray
+    response_sha256: str
+
+
+@dataclass(frozen=True)
 class Receipt:
     """What a finished GPU job certifies.
 
     Attributes:
-        keys: of cells, with every pair among those of one prompt, or of responses.
+        keys: of cells, with every pair among those of one prompt, and of their top tokens; or of
+            responses.
         model: key of the model as it was run.
         account: what the job did: counts, seconds a stage, device, peak memory, versions.
     """
@@ -215,6 +232,25 @@ class Store:
         name = hashlib.sha256(meta["cells"].encode() + arrays["pairs"].tobytes()).hexdigest()[:20]
         _write(self.root / "items" / item / "pairs" / f"{name}.safetensors", arrays, meta)
 
+    # Top tokens
+
+    def top_tokens_path(self, item: str, key: str) -> Path:
+        return self.root / "items" / item / "top_tokens" / f"{key}.safetensors"
+
+    def read_top_tokens(self, item: str, key: str) -> TopTokens:
+        """Read the likeliest next tokens of a cell.
+
+        Raises:
+            InputError: they are not there, or damaged.
+        """
+        arrays, meta = _read(self.top_tokens_path(item, key))
+        return TopTokens(**arrays, response_sha256=meta["response_sha256"])
+
+    def write_top_tokens(self, item: str, key: str, top: TopTokens) -> None:
+        arrays = {"ids": top.ids, "log_probabilities": top.log_probabilities}
+        meta = {"response_sha256": top.response_sha256}
+        _write(self.top_tokens_path(item, key), arrays, meta)
+
     # What cells and pairs rest on
 
     def response_under(self, path: Path) -> str:
@@ -320,6 +356,11 @@ class Store:
             low, high = np.sort(places[(places >= 0).all(1)], axis=1).T
             lacking[low, high] = False
         return [cell for cell in cells if cell not in stored], np.argwhere(lacking)
+
+    def missing_top_tokens(self, item: str, keys: Mapping[str, str]) -> list[str]:
+        """The cells of an item whose top tokens it lacks, of the given keys by cell."""
+        stored = {path.stem for path in _finished(self.root / "items" / item / "top_tokens")}
+        return [cell for cell, key in keys.items() if key not in stored]
 
 
 def read_receipt(path: str | Path) -> Receipt:

@@ -8,7 +8,7 @@ drawn from them, and equal keys of two studies are one result.
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,12 +40,19 @@ class Item:
         key: names the item; every cell and pair of it lives under this key.
         response: key of the shared response.
         cells: persona name to cell key, in the study's order.
+        top_tokens: the same for the likeliest next tokens of each cell; empty where none are kept.
     """
 
     prompt: Prompt
     key: str
     response: str
     cells: dict[str, str]
+    top_tokens: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def keys(self) -> set[str]:
+        """Keys of all that a GPU job certifies of the item."""
+        return {*self.cells.values(), *self.top_tokens.values()}
 
     @classmethod
     def of_plain(cls, plain: Mapping[str, Any]) -> "Item":
@@ -91,7 +98,9 @@ def _item(study: Study, model: str, ablated: Ablation | None, prompt: Prompt) ->
         p.name: digest(kind="cell", item=item, system=p.system_prompt, **forced)
         for p in study.personas
     }
-    return Item(prompt, item, response, cells)
+    k = study.scoring.top_tokens
+    top = {name: digest(kind="top_tokens", cell=cell, k=k) for name, cell in cells.items() if k}
+    return Item(prompt, item, response, cells, top)
 
 
 def _given(**parts: Any) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """Which GPU job serves which prompt.
 
 A GPU job takes a shard of prompts and leaves a receipt: a file named by, and listing, the cells
-it certifies, with every pair among those of one prompt. Two rules keep partial reruns exact:
+it certifies (and their top tokens, where those are kept), with every pair among the cells of one
+prompt. Two rules keep partial reruns exact:
 
 * A prompt is served by the oldest receipt that covers its cells, whatever else that receipt
   covers. So removing, renaming or reordering personas, or changing the shard size, asks for no
@@ -98,7 +99,7 @@ def shard_cells(
         per_job: prompts a GPU job takes.
         receipts: shard to certified cells, oldest first (`Store.receipts`).
     """
-    return _shard(items, per_job, receipts, lambda item: set(item.cells.values()))
+    return _shard(items, per_job, receipts, lambda item: item.keys)
 
 
 def shard_responses(items: Sequence[Item], receipts: Mapping[str, frozenset[str]]) -> Sharding:

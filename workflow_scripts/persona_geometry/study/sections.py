@@ -113,6 +113,7 @@ class Scoring(Section):
     end_of_turn: bool
     retokenize: bool
     keep_states: bool
+    top_tokens: int
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,12 @@ LIBRARY = {"interval": intervals.LEVEL, "level": LEVEL, "prompt": HALF}
 
 _FIXED = (
     (re.compile(r"95 %(?= (?:interval|confidence))"), "interval"),
-    (re.compile(r"(?<=[dt] )0\.05(?=, agreement)|(?<=discovery rate of )0\.05"), "level"),
+    (
+        re.compile(
+            r"(?<=[dt] )0\.05(?=, agreement)|(?<=discovery rate of )0\.05|(?<=is at most )0\.05"
+        ),
+        "level",
+    ),
     (re.compile(r"(?<=(?:is|re) above )0\.5(?=\.)"), "prompt"),
 )
 _MARK = re.compile(f"{OPEN}([^{KIND}]*){KIND}([^{TEXT}]*){TEXT}([^{CLOSE}]*){CLOSE}")

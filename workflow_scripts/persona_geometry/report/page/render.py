@@ -11,10 +11,12 @@ from markupsafe import Markup, escape
 
 from persona_geometry.report.claims import claim
 from persona_geometry.report.counts import counted
-from persona_geometry.report.page import lint, sections
+from persona_geometry.report.page import between, lint, sections
 from persona_geometry.report.page.prose import LIBRARY, html
 from persona_geometry.report.sourced import listed, plain, sourced
-from persona_geometry.report.text import count, divergence_name, interval, number, words
+from persona_geometry.report.summary import over_all
+from persona_geometry.report.text import count, divergence_name, interval, number, p_value, words
+from persona_geometry.study.sections import keys
 
 CHARTS = "vendor/plotly-cartesian.min.js"
 """The plotting library, as its publisher built it; vendor/README.md says which and why."""
@@ -53,9 +55,54 @@ def render_study(sources: Mapping[str, Any], charts: Mapping[str, Any]) -> str:
             caveats=list(sections.caveats(alignment, study, run, responses)),
             statistics=sections.STATISTICS,
             settings=sections.SETTINGS,
+            over=sections.OVER,
+            layers_over=over_all(of["intervals"] for of in alignment["layers"].values()),
+            contrasts_over=over_all(alignment["across_layers"]["contrasts"]),
             divergence=divergence,
             charts=script(charts),
-            **_assets(),
+            **_assets("study"),
+        )
+    )
+    lint.check(page, plain(named))
+    return page
+
+
+def render_comparison(sources: Mapping[str, Any], charts: Mapping[str, Any]) -> str:
+    """The page of a comparison of studies.
+
+    Args:
+        sources: content of comparison.json, of the comparison's run.json, and "runs", the run.json
+            of every measured study.
+        charts: what the charts show (`comparison_charts`), as JSON.
+
+    Raises:
+        UnfoundedReport: the page would say what its sources do not.
+    """
+    meanings = {
+        section: {key: one["description"] for key, one in keys(section).items()}
+        for section in ("comparison", "criterion")
+    }
+    known = {**sources, "meanings": meanings, "library": LIBRARY}
+    named = {name: sourced(content, name) for name, content in known.items()}
+    comparison, run, runs = (named[name] for name in ("comparison.json", "run.json", "runs"))
+    page = (
+        _environment(known)
+        .get_template("comparison.html.j2")
+        .render(
+            comparison=comparison,
+            run=run,
+            runs=runs,
+            meanings=named["meanings"],
+            answer=list(between.answer(comparison)),
+            bounds=between.BOUNDS,
+            depths=between.by_depth(comparison),
+            second_orders=list(between.second_orders(comparison)),
+            decoupling=list(between.decoupling(comparison)),
+            common_pairs=between.common_pairs(comparison),
+            caveats=list(between.caveats(comparison, runs)),
+            settings=between.settings(comparison),
+            charts=script(charts),
+            **_assets("comparison"),
         )
     )
     lint.check(page, plain(named))
@@ -92,6 +139,7 @@ def _environment(sources: Mapping[str, Any]) -> Environment:
     environment.filters |= {
         "number": number,
         "interval": interval,
+        "p": p_value,
         "words": words,
         "listed": listed,
         "shown": shown,
@@ -108,8 +156,8 @@ def _environment(sources: Mapping[str, Any]) -> Environment:
 
 
 @cache
-def _assets() -> dict[str, Markup]:
-    """Style, script and plotting library, as the page holds them."""
+def _assets(kind: str) -> dict[str, Markup]:
+    """Style, script and plotting library, as a page of a kind holds them."""
     room = files("persona_geometry.report.page")
 
     def read(path: str) -> Markup:
@@ -117,6 +165,6 @@ def _assets() -> dict[str, Markup]:
 
     return {
         "style": read("templates/page.css"),
-        "code": read("templates/page.js"),
+        "code": read("templates/page.js") + read(f"templates/{kind}.js"),
         "plotly": read(CHARTS),
     }

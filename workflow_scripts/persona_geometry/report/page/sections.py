@@ -8,6 +8,7 @@ from persona_geometry.report.claims import claim, doubts
 from persona_geometry.report.counts import counted
 from persona_geometry.report.sourced import plain
 from persona_geometry.report.text import count, interval, number, words
+from persona_geometry.rsa.intervals import widest
 
 STATISTICS = {
     "spearman": "ρ, nothing taken out",
@@ -22,6 +23,18 @@ STATISTICS = {
 
 SETTINGS = ("generation", "scoring", "divergence", "geometry", "alignment")
 """Sections of the config that say how it was measured and compared."""
+
+
+OVER = {"dual": "prompts and personas", "personas": "personas"}
+"""What intervals are over, in words."""
+
+
+def told_interval(intervals: Mapping[str, Any]) -> str:
+    """The widest interval that there is, and what it is over."""
+    found = widest(intervals)
+    if found["low"] is None:
+        return interval(found)
+    return f"{interval(found)} over {OVER[found['over']]}"
 
 
 def headline(alignment: Mapping[str, Any]) -> Any:
@@ -48,8 +61,7 @@ def answer(alignment: Any, model: str, divergence: str) -> Iterator[str]:
     yield (
         f"At layer {n}, chosen in advance, cosine distances and the {divergence} "
         f"{claim('agreement', layer)}: ρ = {number(layer['spearman'])} (95 % interval "
-        f"{interval(layer['intervals']['dual'])} over prompts and personas; one-sided Mantel "
-        f"p = {number(layer['mantel_p'])})."
+        f"{told_interval(layer['intervals'])}; one-sided Mantel p = {number(layer['mantel_p'])})."
     )
     yield (
         f"Agreement within clusters {claim('within_clusters', layer)}; agreement beyond radial "
@@ -60,11 +72,11 @@ def answer(alignment: Any, model: str, divergence: str) -> Iterator[str]:
 def reasons(alignment: Any) -> list[str]:
     """What the confidence of a result rests on."""
     layer = headline(alignment)
+    found = layer["intervals"]
     told = {
-        "interval": f"the 95 % interval of ρ ({interval(layer['intervals']['dual'])}) does not lie "
-        f"above zero"
-        if layer["intervals"]["dual"]["low"] is not None
-        else "ρ has no interval over prompts and personas",
+        "interval": f"the 95 % interval of ρ ({told_interval(found)}) does not lie above zero"
+        if widest(found)["low"] is not None
+        else "ρ has no interval",
         "clusters": f"agreement within clusters {claim('within_clusters', layer)}",
         "radial": f"agreement beyond radial structure {claim('beyond_radial', layer)}",
         "prediction": f"the prediction of named pairs {claim('prediction', layer['predictions'])}"
@@ -73,8 +85,8 @@ def reasons(alignment: Any) -> list[str]:
         "gates": "no gate was evaluated",
         "prompts": "fewer than two prompts were measured",
     }
-    found = [told[doubt] for doubt in doubts(plain(alignment))]
-    return [f"the two geometries {claim('agreement', layer)} at the headline layer", *found]
+    doubted = [told[doubt] for doubt in doubts(plain(alignment))]
+    return [f"the two geometries {claim('agreement', layer)} at the headline layer", *doubted]
 
 
 def agreement(alignment: Any) -> Iterator[str]:
@@ -156,11 +168,11 @@ def caveats(alignment: Any, study: Any, run: Any, responses: Any) -> Iterator[st
             )
     if run["model"] and run["model"].get("quantised"):
         yield "The model's weights are quantised."
-    low = layer["intervals"]["dual"]["low"]
-    if low is not None and low <= 0:
+    widely = widest(layer["intervals"])
+    if widely["low"] is not None and widely["low"] <= 0:
         yield (
-            f"The 95 % interval of ρ over prompts and personas reaches down to {number(low)}: "
-            f"other personas may well give none."
+            f"The 95 % interval of ρ over {OVER[widely['over']]} reaches down to "
+            f"{number(widely['low'])}: other personas may well give none."
         )
     if layer["stratified_power"]:
         yield f"{layer['stratified_power']['statement']}"
