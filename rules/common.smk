@@ -242,12 +242,18 @@ def contents(*paths):
     return {path: sha256(path) for path in paths}
 
 
+def cell_receipts():
+    """The receipts, finished or planned, that certify this study's cells."""
+    return sorted(
+        {str(STORE.receipt_path(shard)) for shard in SHARDS.shard_of.values()}
+    )
+
+
 def study_receipts():
     """The receipts that certify this study's responses and cells."""
     if not STUDY.needs_model:
         return []
-    cells = {str(STORE.receipt_path(shard)) for shard in SHARDS.shard_of.values()}
-    return response_receipts(ITEMS.values()) + sorted(cells)
+    return response_receipts(ITEMS.values()) + cell_receipts()
 
 
 def study_benchmarks():

@@ -71,12 +71,7 @@ if STUDY.needs_model:
 
         rule publish_top_tokens:
             input:
-                receipts=sorted(
-                    {
-                        str(STORE.receipt_path(shard))
-                        for shard in SHARDS.shard_of.values()
-                    }
-                ),
+                receipts=cell_receipts(),
             output:
                 top_tokens=results("top_tokens.npz"),
             log:
@@ -86,7 +81,7 @@ if STUDY.needs_model:
             conda:
                 "../envs/cpu.yaml"
             params:
-                store=str(STORE.root),
+                store=store_root,
                 prompts={
                     name: (item.key, item.response, item.top_tokens)
                     for name, item in ITEMS.items()
