@@ -21,6 +21,7 @@ rule align:
         study=STUDY.name,
         anchor=STUDY.anchor,
         clusters=STUDY.clusters,
+        macro_clusters=STUDY.macro_clusters,
         system_prompts={p.name: p.system_prompt for p in STUDY.personas},
         layers=STUDY.layers,
         headline_layer=STUDY.headline_layer,

@@ -39,6 +39,7 @@ rule plot_figures:
         store=store_root,
         anchor=STUDY.anchor,
         clusters=STUDY.clusters,
+        macro_clusters=STUDY.macro_clusters,
         measure=STUDY.divergence_label,
         width=WIDTHS[STUDY.figures.width],
         method=REPORT_METHOD,

@@ -22,6 +22,7 @@ with job_log(snakemake.log[0]) as report:
         system_prompts=params.system_prompts,
         anchor=params.anchor,
         clusters=params.clusters,
+        macro=params.macro_clusters,
     )
     alignment = align(
         geometries,

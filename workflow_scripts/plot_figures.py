@@ -17,7 +17,11 @@ inputs, params = snakemake.input, snakemake.params
 with job_log(snakemake.log[0]):
     alignment = read_alignment(inputs.alignment)
     geometries, estimator = read_geometries(
-        inputs.cosine, inputs.js, anchor=params.anchor, clusters=params.clusters
+        inputs.cosine,
+        inputs.js,
+        anchor=params.anchor,
+        clusters=params.clusters,
+        macro=params.macro_clusters,
     )
     personas, store = alignment["personas"], Store(params.store)
     pairs = (

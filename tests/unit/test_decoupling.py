@@ -23,7 +23,7 @@ def noise(seed: int) -> np.ndarray:
 
 def table(cosine: np.ndarray, js: np.ndarray) -> list[dict]:
     x, y = named(cosine), named(js)
-    return pair_table({}, x, y, radial_residuals(x, y))
+    return pair_table({}, {}, x, y, radial_residuals(x, y))
 
 
 def moved(of: np.ndarray, first: int, second: int, by: float) -> np.ndarray:
@@ -68,7 +68,7 @@ def test_shares_are_those_of_every_resample_done_again(with_vectors: bool) -> No
         hits[np.argsort(-np.abs(scores[1] - scores[0]))[:K]] += 1
     assert counted.taken == resamples and counted.hits.tolist() == hits.tolist()
 
-    rows = pair_table({}, cosine, js.mean(), radial_residuals(cosine, js.mean()))
+    rows = pair_table({}, {}, cosine, js.mean(), radial_residuals(cosine, js.mean()))
     found = decoupled_pairs(rows, K, counted, None)
     place = [rows.index({k: row[k] for k in rows[0]}) for row in found["pairs"]]
     assert [row["share_in_top"] for row in found["pairs"]] == (hits[place] / resamples).tolist()

@@ -418,6 +418,16 @@ TABLES = [
     case("the same prompt text", "prompts.tsv", replace("How?", "Why?"), "repeats the text of"),
     case("no prompt text", "prompts.tsv", replace("How?", " "), "line 3: prompt 'q2' has no text"),
     case(
+        "a cluster in two macro clusters",
+        "personas.tsv",
+        lambda t: (
+            t.replace("\n", "\tm\n")
+            .replace("system_prompt\tm", "system_prompt\tmacro_cluster")
+            .replace("pilot.\tm", "pilot.\tn")
+        ),
+        "line 4: the macro cluster of 'pilot' is 'n' and that of others of the cluster 'arts'",
+    ),
+    case(
         "the same system prompt",
         "personas.tsv",
         replace("I am nurse.", "I am poet."),

@@ -3,6 +3,7 @@
 import json
 import math
 from collections import Counter
+from dataclasses import replace
 from itertools import combinations
 from itertools import permutations as arrangements
 from pathlib import Path
@@ -21,6 +22,7 @@ from persona_geometry.rsa import gates, pairs, permutation, residual, sensitivit
 from persona_geometry.rsa.alignment import align
 from persona_geometry.rsa.cka import debiased_cka, linear_cka
 from persona_geometry.rsa.geometries import Geometries
+from persona_geometry.rsa.layer import partial
 from persona_geometry.rsa.permutation import Null, Permutations
 from persona_geometry.rsa.ranks import rsa
 from persona_geometry.study.sections import Alignment, Gate
@@ -245,7 +247,7 @@ def test_pairs_that_the_published_report_names_get_its_distances_and_ranks() -> 
     ]
     cosine = Rdm(tuple(names), np.array(values))
     js = Rdm.from_square(names, matrix(19, 4))
-    table = pairs.pair_table(clusters, cosine, js)
+    table = pairs.pair_table(clusters, {}, cosine, js)
     rows = {frozenset(row["pair"]): row for row in table}
     for pair, expected in PUBLISHED_PAIRS.items():
         row = rows[frozenset(pair)]
@@ -438,13 +440,47 @@ def test_gates_are_judged_at_the_layer_they_name() -> None:
 
 def test_relations_of_pairs() -> None:
     x, y = (named(matrix(5, seed), list("abcde")) for seed in (0, 1))
-    table = pairs.pair_table({"a": "x", "b": "x", "c": "y"}, x, y)
+    table = pairs.pair_table({"a": "x", "b": "x", "c": "y"}, {}, x, y)
     relation = {"".join(row["pair"]): row["relation"] for row in table}
     assert relation == {
         "ab": "within_cluster",
         **dict.fromkeys(["ac", "bc", "de"], "same_macro"),
         **dict.fromkeys(["ad", "ae", "bd", "be", "cd", "ce"], "cross_macro"),
     }
+
+
+def test_macro_clusters_of_the_table() -> None:
+    x, y = (named(matrix(5, seed), list("abcde")) for seed in (0, 1))
+    fine, macro = {"a": "x", "b": "x", "c": "y"}, dict.fromkeys("abe", "m") | {"c": "n"}
+    relation = {
+        "".join(row["pair"]): row["relation"] for row in pairs.pair_table(fine, macro, x, y)
+    }
+    assert relation == {
+        "ab": "within_cluster",
+        **dict.fromkeys(["ae", "be"], "same_macro"),
+        **dict.fromkeys(["ac", "ad", "bc", "bd", "cd", "ce", "de"], "cross_macro"),
+    }
+
+
+def test_joint_partial_is_given_the_macro_clusters_of_the_table() -> None:
+    of = geometries()
+    as_by_default = {**dict.fromkeys(of.clusters, "occ"), "p5": "civ", "p6": "civ", "anchor": "civ"}
+    found = [
+        run(replace(of, macro=macro))["layers"]["0"]
+        for macro in ({}, as_by_default, {"p0": "m", "p1": "m", "p2": "m", "p5": "m"})
+    ]
+    joint = [layer["partial_joint"] for layer in found]
+    assert joint[0] == joint[1] != joint[2]
+    primary, x = of.without_anchor(), replace(of, macro={"p0": "m", "p5": "m"}).without_anchor()
+    groups = np.array([0, 1, 2, 3, 4, 0, 5])
+    indicator = vectorize((groups[:, None] == groups).astype(float))
+    fine = vectorize((np.array([0, 0, 0, 1, 1, 2, 3])[:, None] == [0, 0, 0, 1, 1, 2, 3]) * 1.0)
+    design = np.column_stack([np.ones(21), fine, indicator])
+    rests = [
+        rdm.ranks - design @ np.linalg.lstsq(design, rdm.ranks, rcond=None)[0]
+        for rdm in (primary.cosine[0], primary.divergence["full"])
+    ]
+    assert partial(x, 0, ["fine", "macro"]) == pytest.approx(np.corrcoef(*rests)[0, 1])
 
 
 def test_gate_on_a_cutoff_that_was_not_measured_is_not_evaluated() -> None:
@@ -549,7 +585,7 @@ def test_near_uniform_layer_is_warned_of() -> None:
 
 def test_agreeing_and_disagreeing_pairs_are_ordered_by_their_ranks() -> None:
     x, y = matrix(7, 50), matrix(7, 51)
-    table = pairs.pair_table({}, named(x), named(y))
+    table = pairs.pair_table({}, {}, named(x), named(y))
     difference = np.abs(rankdata(vectorize(x)) - rankdata(vectorize(y)))
 
     def differences(rows: list[dict]) -> list[float]:
@@ -557,7 +593,7 @@ def test_agreeing_and_disagreeing_pairs_are_ordered_by_their_ranks() -> None:
 
     assert differences(pairs.agreeing_pairs(table, 4)) == sorted(difference)[:4]
     assert differences(pairs.disagreeing_pairs(table, 4)) == sorted(difference)[:-5:-1]
-    same = pairs.pair_table({}, named(x), named(x))
+    same = pairs.pair_table({}, {}, named(x), named(x))
     assert [row["cosine_rank"] for row in pairs.agreeing_pairs(same, 2)] in ([1, 21], [21, 1])
 
 
@@ -565,7 +601,7 @@ def test_residual_magnitude_is_the_sum_of_two_absolute_z_scores() -> None:
     x, y = matrix(6, 60), matrix(6, 61)
     rest = residual.radial_residuals(named(x), named(y))
     z = [r.vector / r.vector.std() for r in (rest.x, rest.y)]
-    table = pairs.pair_table({}, named(x), named(y), rest)
+    table = pairs.pair_table({}, {}, named(x), named(y), rest)
     assert np.allclose([row["magnitude"] for row in table], np.abs(z[0]) + np.abs(z[1]))
     assert np.allclose([row["z_difference"] for row in table], z[1] - z[0])
     assert np.allclose([[row["z_cos"], row["z_js"]] for row in table], np.transpose(z))

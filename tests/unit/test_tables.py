@@ -5,7 +5,14 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from persona_geometry.study.tables import Persona, Prompt, read_personas, read_prompts
+from persona_geometry.study.tables import (
+    Persona,
+    Prompt,
+    clusters_of,
+    macro_clusters_of,
+    read_personas,
+    read_prompts,
+)
 
 NAMES = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,8}", fullmatch=True)
 # Any character but those that end a cell or a line; a line break is written as backslash and n.
@@ -38,6 +45,15 @@ def test_personas_come_back(
     reordered = ((p.system_prompt, p.name, p.cluster or "") for p in personas)
     write(path, ("system_prompt", "persona", "cluster"), *reordered)
     assert read_personas(path) == personas
+
+
+def test_macro_clusters_come_back(tmp_path: Path) -> None:
+    path = tmp_path / "personas.tsv"
+    rows = [("a", "x", "A", "m"), ("b", "", "B", "m"), ("c", "", "C", "")]
+    write(path, ("persona", "cluster", "system_prompt", "macro_cluster"), *rows)
+    personas = read_personas(path)
+    assert clusters_of(personas) == {"a": "x"}
+    assert macro_clusters_of(personas) == {"a": "m", "b": "m"}
 
 
 @given(rows=rows(TEXTS.filter(str.strip)))

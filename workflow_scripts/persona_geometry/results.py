@@ -35,7 +35,7 @@ from persona_geometry.rdms.rdm import Rdm, RdmStack
 from persona_geometry.rsa.geometries import Geometries, read_geometries
 from persona_geometry.rsa.results import read_alignment
 from persona_geometry.store.store import Store
-from persona_geometry.study.tables import read_personas
+from persona_geometry.study.tables import clusters_of, macro_clusters_of, read_personas
 
 
 def open_study(folder: str | Path, store: str | Path | None = None) -> "StudyResults":
@@ -154,7 +154,8 @@ class StudyResults:
             also=sorted((self.folder / "geometries").glob("*.json")),
             system_prompts={p.name: p.system_prompt for p in personas},
             anchor=self.anchor,
-            clusters={p.name: p.cluster for p in personas if p.cluster is not None},
+            clusters=clusters_of(personas),
+            macro=macro_clusters_of(personas),
         )[0]
 
     def token_divergences(self, prompt: str, first: str, second: str) -> pd.DataFrame:

@@ -16,7 +16,7 @@ from persona_geometry.rsa.geometries import read_geometries
 from persona_geometry.rsa.results import read_alignment
 from persona_geometry.study.config import alignment_of
 from persona_geometry.study.sections import Geometry
-from persona_geometry.study.tables import read_personas
+from persona_geometry.study.tables import clusters_of, macro_clusters_of, read_personas
 
 NEED_VECTORS = (
     "layers.*.cka",
@@ -93,7 +93,8 @@ def recompute(
         also=[folder / "geometries" / f"{name}.json" for name in geometry.also],
         system_prompts={p.name: p.system_prompt for p in personas},
         anchor=config.get("anchor"),
-        clusters={p.name: p.cluster for p in personas if p.cluster is not None},
+        clusters=clusters_of(personas),
+        macro=macro_clusters_of(personas),
     )
     again = align(
         geometries,

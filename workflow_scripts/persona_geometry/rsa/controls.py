@@ -49,6 +49,7 @@ def controls(geometries: Geometries, layer: int) -> dict[str, Controlled]:
         geometries.clusters,
         {layer: geometries.cosine[layer]},
         {"full": geometries.divergence["full"]},
+        macro=geometries.macro,
     )
     personas = [name for name in alone.personas if name != alone.anchor]
     values = _values(alone, layer)

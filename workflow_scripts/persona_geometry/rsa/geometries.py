@@ -26,7 +26,7 @@ class Geometries:
 
     Attributes:
         anchor: the anchor's name, or None.
-        clusters: fine cluster of every persona that has one.
+        clusters, macro: fine and macro cluster of every persona that has one.
         cosine: layer to cosine distances, for every known layer.
         divergence: cutoff ("8", "32", "full") to divergences in nats.
         by_prompt: cutoff to the divergences of each prompt, or None where they are from a file.
@@ -53,6 +53,7 @@ class Geometries:
     others: dict[str, dict[int, Rdm]] = field(default_factory=dict)
     lexical: Rdm | None = None
     kl: np.ndarray | None = None
+    macro: dict[str, str] = field(default_factory=dict)
 
     @property
     def personas(self) -> tuple[str, ...]:
@@ -80,6 +81,7 @@ class Geometries:
             },
             lexical=self.lexical and self.lexical.select(names),
             kl=None if self.kl is None else self.kl[np.ix_(order, order)],
+            macro={name: c for name, c in self.macro.items() if name in names},
         )
 
     def without_anchor(self) -> "Geometries":
@@ -100,6 +102,7 @@ def read_geometries(
     system_prompts: dict[str, str] | None = None,
     anchor: str | None = None,
     clusters: dict[str, str] | None = None,
+    macro: dict[str, str] | None = None,
 ) -> tuple[Geometries, str]:
     """Read a study's geometries, matched by name, and the divergences' estimator.
 
@@ -113,7 +116,7 @@ def read_geometries(
         kl: kl_matrix.json, where it is wanted.
         also: cosine RDMs of other geometries, named by their files' stems.
         system_prompts: of the personas, whose words are compared.
-        anchor, clusters: of the study.
+        anchor, clusters, macro: of the study.
 
     Raises:
         InputError: a file that is not what it should be, or a covariate without a persona.
@@ -146,6 +149,7 @@ def read_geometries(
         },
         lexical=lexical_rdm({n: system_prompts[n] for n in names}) if system_prompts else None,
         kl=_read_kl(kl, names) if kl else None,
+        macro=macro or {},
     )
     return geometries, divergences.estimator
 

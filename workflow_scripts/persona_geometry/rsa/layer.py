@@ -340,7 +340,9 @@ class Layer:
 
     def _pairs(self) -> dict[str, Any]:
         rest, k = self.tests.residuals[self.number], self.settings.top_k
-        table = pairs.pair_table(self.primary.clusters, self.cosine, self.divergence, rest)
+        table = pairs.pair_table(
+            self.primary.clusters, self.primary.macro, self.cosine, self.divergence, rest
+        )
         top = pairs.top_residual_pairs(table, k)
         return {
             "top_residual_pairs": top,
@@ -445,9 +447,10 @@ def whole_clusters(geometries: Geometries) -> list[str]:
 def cluster_models(geometries: Geometries) -> dict[str, Rdm]:
     """Model RDMs of cluster membership: "fine" and "macro"."""
     names, clusters = geometries.personas, geometries.clusters
+    macro = residual.macro_clusters(names, clusters, geometries.macro)
     return {
         "fine": residual.same(names, residual.fine_clusters(names, clusters)),
-        "macro": residual.same(names, residual.macro_clusters(names, clusters)),
+        "macro": residual.same(names, macro),
     }
 
 

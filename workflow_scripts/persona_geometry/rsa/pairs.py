@@ -13,6 +13,7 @@ SIGNED = ("magnitude", "z_cos", "z_js", "z_difference")
 
 def pair_table(
     clusters: Mapping[str, str],
+    macro: Mapping[str, str],
     cosine: Rdm,
     divergence: Rdm,
     residuals: Residuals | None = None,
@@ -20,7 +21,7 @@ def pair_table(
     """One row a pair of personas, in the order of the upper triangle.
 
     Args:
-        clusters: fine cluster of every clustered persona.
+        clusters, macro: fine and macro cluster of every persona that has one.
         cosine, divergence: RDMs of the same personas.
         residuals: of both on their mean marginals, or None.
 
@@ -32,13 +33,13 @@ def pair_table(
         The last four are None without residuals that vary.
     """
     z = residuals and z_scores(residuals)
-    macro = dict(zip(cosine.names, macro_clusters(cosine.names, clusters), strict=True))
+    broad = dict(zip(cosine.names, macro_clusters(cosine.names, clusters, macro), strict=True))
     rows = []
     for k, (first, second) in enumerate(cosine.pairs):
         if first in clusters and clusters[first] == clusters.get(second):
             relation = "within_cluster"
         else:
-            relation = "same_macro" if macro[first] == macro[second] else "cross_macro"
+            relation = "same_macro" if broad[first] == broad[second] else "cross_macro"
         rows.append(
             {
                 "pair": [first, second],

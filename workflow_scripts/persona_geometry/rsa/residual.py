@@ -58,9 +58,16 @@ def fine_clusters(personas: Sequence[str], clusters: Mapping[str, str]) -> list[
     return [clusters.get(persona, f"persona {persona}") for persona in personas]
 
 
-def macro_clusters(personas: Sequence[str], clusters: Mapping[str, str]) -> list[str]:
-    """Occupational for a persona with a cluster, civilian for one without."""
-    return [OCCUPATIONAL if persona in clusters else CIVILIAN for persona in personas]
+def macro_clusters(
+    personas: Sequence[str], clusters: Mapping[str, str], macro: Mapping[str, str]
+) -> list[str]:
+    """Each persona's macro cluster; one without is a macro cluster of its own.
+
+    Where none has one: occupational for a persona with a fine cluster, civilian for one without.
+    """
+    if not macro:
+        return [OCCUPATIONAL if persona in clusters else CIVILIAN for persona in personas]
+    return [macro.get(persona, f"persona {persona}") for persona in personas]
 
 
 def same(names: Sequence[str], labels: Sequence[str]) -> Rdm:

@@ -106,12 +106,14 @@ def _check_personas(study: "Study", config: dict[str, Any]) -> None:
             f"{table}: cluster '{min(shared)}' has the name of a persona without a cluster; "
             f"rename the cluster."
         )
-    for cluster in clusters:
-        if twins := sorted(c for c in clusters if alike(c) == alike(cluster))[1:]:
-            raise InputError(
-                f"{table}: the clusters '{twins[0]}' and '{cluster}' differ only in upper and "
-                f"lower case, or in how an accent is encoded; write them alike, or rename one."
-            )
+    for kind, known in {"": clusters, "macro ": set(study.macro_clusters.values())}.items():
+        for cluster in known:
+            if twins := sorted(c for c in known if alike(c) == alike(cluster))[1:]:
+                raise InputError(
+                    f"{table}: the {kind}clusters '{twins[0]}' and '{cluster}' differ only in "
+                    f"upper and lower case, or in how an accent is encoded; write them alike, or "
+                    f"rename one."
+                )
     if len(names - {study.anchor}) < 4:
         raise InputError(
             f"{table}: {len(names - {study.anchor})} personas beside the anchor are too few to "

@@ -27,7 +27,14 @@ from persona_geometry.study.sections import (
     RdmFile,
     Scoring,
 )
-from persona_geometry.study.tables import Persona, Prompt, read_personas, read_prompts
+from persona_geometry.study.tables import (
+    Persona,
+    Prompt,
+    clusters_of,
+    macro_clusters_of,
+    read_personas,
+    read_prompts,
+)
 from persona_geometry.text_files import read_text
 
 
@@ -62,7 +69,12 @@ class Study:
     @cached_property
     def clusters(self) -> dict[str, str]:
         """Fine cluster of every persona that has one."""
-        return {p.name: p.cluster for p in self.personas if p.cluster is not None}
+        return clusters_of(self.personas)
+
+    @cached_property
+    def macro_clusters(self) -> dict[str, str]:
+        """Macro cluster of every persona that has one in its table."""
+        return macro_clusters_of(self.personas)
 
     @cached_property
     def directions(self) -> tuple[dict[str, np.ndarray], list[str]] | None:

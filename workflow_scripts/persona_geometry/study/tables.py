@@ -1,7 +1,7 @@
 """Persona and prompt tables: tab-separated text with a header line."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,12 +19,14 @@ class Persona:
 
     `system_prompt` is a text, an empty text (a literal empty system message) or
     `TEMPLATE_DEFAULT` (no system message, so that the chat template's own default applies).
-    `cluster` is None for a persona without an occupational cluster.
+    `cluster` is None for a persona without an occupational cluster, `macro_cluster` for one without
+    that too.
     """
 
     name: str
     cluster: str | None
     system_prompt: str
+    macro_cluster: str | None = None
 
 
 @dataclass(frozen=True)
@@ -37,17 +39,18 @@ class Prompt:
 
 
 def read_personas(path: str | Path) -> list[Persona]:
-    """Read a persona table with the columns persona, cluster and system_prompt.
+    """Read a persona table: the columns persona, cluster and system_prompt, perhaps macro_cluster.
 
     A backslash followed by n stands for a line break inside a system prompt.
 
     Raises:
         InputError: a missing file or column, a row of the wrong width, an unusable or repeated
-            name, or two personas with the same system prompt.
+            name, two personas with the same system prompt, or a cluster in two macro clusters.
     """
     personas: list[Persona] = []
     row_of_text: dict[str, int] = {}
-    for line, row in _named_rows(path, ("persona", "cluster", "system_prompt")):
+    columns = ("persona", "cluster", "system_prompt")
+    for line, row in _named_rows(path, columns, may_have=("macro_cluster",)):
         text = _unescape(row["system_prompt"])
         if is_almost_template_default(text):
             raise InputError(
@@ -61,8 +64,27 @@ def read_personas(path: str | Path) -> list[Persona]:
                 f"or remove one of them."
             )
         row_of_text[text] = line
-        personas.append(Persona(row["persona"], row["cluster"].strip() or None, text))
+        cluster, macro = (row.get(c, "").strip() or None for c in ("cluster", "macro_cluster"))
+        others = {p.macro_cluster for p in personas if p.cluster == cluster} if cluster else set()
+        if others - {macro}:
+            raise InputError(
+                f"{path}, line {line}: the macro cluster of '{row['persona']}' is "
+                f"'{macro or ''}' and that of others of the cluster '{cluster}' is "
+                f"'{others.pop() or ''}'; a cluster lies within one macro cluster, so write the "
+                f"same."
+            )
+        personas.append(Persona(row["persona"], cluster, text, macro))
     return personas
+
+
+def clusters_of(personas: Iterable[Persona]) -> dict[str, str]:
+    """Fine cluster of every persona that has one."""
+    return {p.name: p.cluster for p in personas if p.cluster is not None}
+
+
+def macro_clusters_of(personas: Iterable[Persona]) -> dict[str, str]:
+    """Macro cluster of every persona that has one in its table."""
+    return {p.name: p.macro_cluster for p in personas if p.macro_cluster is not None}
 
 
 def is_almost_template_default(text: str) -> bool:

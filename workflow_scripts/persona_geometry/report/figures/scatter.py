@@ -55,7 +55,7 @@ def scatter(shown: Shown, layer: int) -> Drawing:
     """
     of = shown.layers[layer]
     cosine, divergence = shown.compared.cosine[layer], shown.divergence
-    table = pd.DataFrame(pair_table(shown.clusters, cosine, divergence))
+    table = pd.DataFrame(pair_table(shown.clusters, shown.compared.macro, cosine, divergence))
     marks = _marks(of)
     lines = [line for heading, rows in marks.items() for line in _lines(heading, rows)]
     key = LINE * len(lines) + (0.1 if lines else 0.0)
