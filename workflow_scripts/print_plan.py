@@ -12,15 +12,16 @@ with job_log(snakemake.log[0]):
     model, store = Model(**params.model), Store(params.store)
     items = [Item.of_plain(item) for item in params.recipes]
     past = [store.read_receipt(shard) for shard in store.receipts()]
+    scoring = Scoring(**params.scoring)
     plan = make_plan(
-        count(store, items),
+        count(store, items, scoring.keep_states),
         items,
         params.personas,
         params.gpu_jobs,
         params.largest_job,
         model,
         Generation(**params.generation),
-        Scoring(**params.scoring),
+        scoring,
         outline_model(model),
         [receipt for receipt in past if receipt.model == params.model_key],
     )

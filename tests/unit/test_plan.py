@@ -1,6 +1,7 @@
 """The plan: what is new, and what it takes by formulas that hold to what was measured."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,7 @@ def scored(prompts: int, personas: int, **more: Any) -> Work:
     pairs = personas * (personas - 1) // 2
     return Work(
         cells=prompts * personas,
+        forced=prompts * personas,
         logits=prompts * personas,
         pairs=prompts * pairs,
         prompt_tokens=65,
@@ -142,7 +144,7 @@ def test_rates_of_earlier_jobs_are_taken_where_there_are_any() -> None:
         "device": "cpu",
         "seconds": {"load": 1.0, "generate": 4.0, "force": 30.0, "diverge": 10.0},
     }
-    found = seconds_as_before(Work(jobs=2, responses=1, cells=5, pairs=4), [account])
+    found = seconds_as_before(Work(jobs=2, responses=1, cells=5, forced=5, pairs=4), [account])
     assert found is not None and found.source == "as this model's jobs took on cpu"
     assert (found.generate, found.force, found.diverge, found.start) == (2, 15, 2, 2 * (14 + 1))
     assert seconds_as_before(Work(), []) is None
@@ -167,17 +169,18 @@ def planned(
     unknown: str | None = None,
     past: tuple[Receipt, ...] = (),
     gpus: int = 1,
+    **scoring: Any,
 ) -> Plan:
     download = None if unknown else 0
     return make_plan(
-        count(store, items),
+        count(store, items, Scoring.of(**scoring).keep_states),
         items,
         PERSONAS,
         2,
         len(items),
         Model.of(name="owner/model", gpus=gpus),
         Generation.of(max_new_tokens=10),
-        Scoring.of(),
+        Scoring.of(**scoring),
         Outline(config, None, download, unknown),
         past,
     )
@@ -195,11 +198,38 @@ def test_new_personas_and_prompts_are_named(tmp_path: Path) -> None:
         path.write_bytes(b"")
     store.write_response("response-q1", Response([1], "a", "stop"), {})
     names = ("poet", "anchor", "nurse")
-    found = count(store, [item("q1", *names), item("q2", *names)])
+    found = count(store, [item("q1", *names), item("q2", *names)], keep_states=True)
     assert (found.personas, found.prompts) == (["nurse"], ["q2"])
     assert (found.responses, found.cells, found.pairs) == ((1, 1), (2, 4), (0, 6))
     text = describe(planned(store, [item("q1", *names), item("q2", *names)], SEVEN_B), "Study")
     assert line(text, "new personas") == "nurse" and line(text, "new prompts") == "q2"
+
+
+def test_top_tokens_and_cells_without_states_are_counted(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    names = ("poet", "anchor", "nurse")
+    for persona in names[:2]:
+        path = store.cell_path("item-q1", f"{persona}-q1")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"")
+    path = store.top_tokens_path("item-q1", "top-poet")
+    path.parent.mkdir()
+    path.write_bytes(b"")
+    plain = item("q1", *names[:2])
+    kept = replace(plain, top_tokens={"poet": "top-poet", "anchor": "top-anchor"})
+    for keep_states, again in ((True, 0), (False, 2)):
+        found = count(store, [plain], keep_states)  # its pair is missing
+        assert (found.cells, found.pairs, found.forced) == ((2, 0), (0, 1), again)
+        assert (found.top_tokens, found.logits) == ((0, 0), 2)
+        found = count(store, [kept, item("q2", *names)], keep_states)
+        assert (found.top_tokens, found.logits, found.forced) == ((1, 1), 5, 3 + again)
+    text = describe(planned(store, [kept], SEVEN_B), "Study")
+    assert line(text, "top tokens (of cells)").split() == ["1", "1"]
+    assert "run again" not in text
+    three = planned(store, [kept], SEVEN_B, top_tokens=3)
+    assert three.store_bytes == 10 * 12 + 10 * 6 * 3
+    text = describe(planned(store, [kept], SEVEN_B, keep_states=False), "Study")
+    assert line(text, "run again, no states") == "2"
 
 
 def test_memory_time_and_cost_stand_in_the_plan(tmp_path: Path) -> None:

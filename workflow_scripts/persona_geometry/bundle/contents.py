@@ -21,6 +21,7 @@ DESCRIBED = {
     "kl_matrix.json": "directed divergences (KL) of the personas",
     "geometries/*.json": "cosine similarities of another geometry, at every layer",
     "responses/*.json": "the response to a prompt that all personas were scored on",
+    "top_tokens.npz": "the likeliest next tokens of every persona at every token of a response",
     "figures/*": "a figure, its data or its caption",
     "probe.json": "a few personas looked at closely",
     "probe.md": "the same in sentences",

@@ -96,7 +96,8 @@ class Work:
     Attributes:
         jobs: how many they are.
         responses, cells, pairs: still to be computed.
-        logits: cells whose logits the missing pairs need, stored cells among them.
+        logits: cells whose logits are needed, stored cells among them.
+        forced: cells that the model is run over, stored ones without states among them.
         new_tokens: longest response.
         prompt_tokens: tokens before it, on the average.
         starts_vllm: whether one of the jobs starts vLLM for the responses.
@@ -107,6 +108,7 @@ class Work:
     cells: int = 0
     pairs: int = 0
     logits: int = 0
+    forced: int = 0
     new_tokens: int = 256
     prompt_tokens: float = 64.0
     starts_vllm: bool = False
@@ -150,7 +152,7 @@ def seconds_by_formula(work: Work, shape: Shape, value_bytes: int) -> Seconds:
     return Seconds(
         start=work.jobs * start + work.starts_vllm * SECONDS_TO_START_VLLM,
         generate=steps * weights / DECODED_BYTES_PER_SECOND,
-        force=work.cells * forward / FORWARD_FLOPS_PER_SECOND[value_bytes],
+        force=work.forced * forward / FORWARD_FLOPS_PER_SECOND[value_bytes],
         diverge=work.logits * head / HEAD_FLOPS_PER_SECOND[value_bytes]
         + words / PAIR_WORDS_PER_SECOND,
         source="by formula, on H100s",
@@ -179,7 +181,7 @@ def seconds_as_before(work: Work, accounts: Sequence[Mapping[str, Any]]) -> Seco
     return Seconds(
         start=work.jobs * loading,
         generate=work.responses * took("generate") / responses if responses else 0.0,
-        force=work.cells * took("force") / cells,
+        force=work.forced * took("force") / cells,
         diverge=work.pairs * took("diverge") / pairs if pairs else 0.0,
         source=f"as this model's jobs took on {', '.join(devices) or 'this machine'}",
     )

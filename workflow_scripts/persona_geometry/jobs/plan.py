@@ -22,6 +22,7 @@ from persona_geometry.study.sections import Generation, Model, Scoring
 
 CHARACTERS_A_TOKEN = 4
 TOKENS_OF_TEMPLATE = 20
+BYTES_A_TOP_TOKEN = 6  # an id and a log-probability
 NAMED = 10
 
 
@@ -30,16 +31,21 @@ class Counts:
     """A study's results: already in the store, and still to compute.
 
     Attributes:
-        responses, cells, pairs: (stored, missing). A cell is one forward pass over prompt and
-            response under one persona; a pair is the divergences of two cells.
-        logits: cells whose logits the missing pairs need, stored cells among them.
+        responses, cells, pairs, top_tokens: (stored, missing). A cell is one forward pass over
+            prompt and response under one persona, and has its top tokens; a pair is the divergences
+            of two cells.
+        logits: cells whose logits are needed for what is missing, stored cells among them.
+        forced: cells that the model is run over: the missing ones, and where states are not kept
+            all whose logits are needed.
         personas, prompts: names of which the store has nothing yet.
     """
 
     responses: tuple[int, int]
     cells: tuple[int, int]
     pairs: tuple[int, int]
+    top_tokens: tuple[int, int]
     logits: int
+    forced: int
     personas: list[str]
     prompts: list[str]
 
@@ -77,9 +83,10 @@ class Plan:
     asked_minutes: int | None
 
 
-def count(store: Store, items: Iterable[Item]) -> Counts:
+def count(store: Store, items: Iterable[Item], keep_states: bool) -> Counts:
     """Count what the store has and lacks of a study's recipes."""
     responses = cells = pairs = cells_missing = pairs_missing = responses_missing = logits = 0
+    top_tokens = top_tokens_missing = forced = 0
     known: set[str] = set()
     names: dict[str, None] = {}
     new_prompts = []
@@ -93,7 +100,14 @@ def count(store: Store, items: Iterable[Item]) -> Counts:
         cells_missing += len(lacking)
         pairs += len(keys) * (len(keys) - 1) // 2
         pairs_missing += len(lacking_pairs)
-        logits += len({place for pair in lacking_pairs.tolist() for place in pair})
+        top = {item.cells[name]: key for name, key in item.top_tokens.items()}
+        lacking_top = store.missing_top_tokens(item.key, top)
+        top_tokens += len(top)
+        top_tokens_missing += len(lacking_top)
+        needed = {keys[place] for pair in lacking_pairs.tolist() for place in pair}
+        needed.update(lacking_top)
+        logits += len(needed)
+        forced += len(lacking if keep_states else needed | lacking)
         names |= dict.fromkeys(item.cells)
         known |= {name for name, key in item.cells.items() if key not in lacking}
         if len(lacking) == len(set(keys)):
@@ -102,7 +116,9 @@ def count(store: Store, items: Iterable[Item]) -> Counts:
         responses=(responses - responses_missing, responses_missing),
         cells=(cells - cells_missing, cells_missing),
         pairs=(pairs - pairs_missing, pairs_missing),
+        top_tokens=(top_tokens - top_tokens_missing, top_tokens_missing),
         logits=logits,
+        forced=forced,
         personas=[name for name in names if name not in known],
         prompts=new_prompts,
     )
@@ -136,6 +152,7 @@ def make_plan(
         jobs=gpu_jobs,
         responses=counts.responses[1],
         cells=counts.cells[1],
+        forced=counts.forced,
         pairs=counts.pairs[1],
         logits=counts.logits,
         new_tokens=generation.max_new_tokens,
@@ -157,7 +174,7 @@ def make_plan(
         gpu_jobs=gpu_jobs,
         gpus=model.gpus,
         outline=outline,
-        store_bytes=_store_bytes(work, scoring.keep_states, value_bytes, outline),
+        store_bytes=_store_bytes(work, counts.top_tokens[1], scoring, value_bytes, outline),
         gpu_bytes=gpu_bytes(shape, value_bytes, n, work, model.gpus) if shape else None,
         gpus_needed=gpus_needed(shape, value_bytes) if shape else None,
         seconds=seconds,
@@ -173,13 +190,16 @@ def _prompt_tokens(items: Sequence[Item], system_prompts: Mapping[str, str]) -> 
     return TOKENS_OF_TEMPLATE + (system + user) / CHARACTERS_A_TOKEN
 
 
-def _store_bytes(work: Work, keep_states: bool, value_bytes: int, outline: Outline) -> float | None:
+def _store_bytes(
+    work: Work, top_tokens: int, scoring: Scoring, value_bytes: int, outline: Outline
+) -> float | None:
     text = text_config(outline.config or {})
     depth, width = depth_of(text), width_of(text)
     if depth is None or width is None:
         return None
-    values = 2 * depth + (work.new_tokens if keep_states else 0)
-    return work.cells * values * width * value_bytes + work.pairs * work.new_tokens * 12
+    values = 2 * depth + (work.new_tokens if scoring.keep_states else 0)
+    a_token = 12 * work.pairs + BYTES_A_TOP_TOKEN * scoring.top_tokens * top_tokens
+    return work.cells * values * width * value_bytes + work.new_tokens * a_token
 
 
 def describe(plan: Plan, title: str, price: float | None = None) -> str:
@@ -196,8 +216,12 @@ def describe(plan: Plan, title: str, price: float | None = None) -> str:
         ("cells (forward passes)", counts.cells),
         ("pairs (divergences)", counts.pairs),
     ]
+    if any(counts.top_tokens):
+        rows.append(("top tokens (of cells)", counts.top_tokens))
     lines = [title, f"{'':24}{'in the store':>14}{'to compute':>14}"]
     lines += [f"{name:24}{stored:>14,}{missing:>14,}" for name, (stored, missing) in rows]
+    if again := counts.forced - counts.cells[1]:
+        lines.append(f"{'run again, no states':24}{'':14}{again:>14,}")
     said = {
         "new personas": _names(counts.personas, plan.n_personas),
         "new prompts": _names(counts.prompts, plan.n_prompts),
