@@ -56,6 +56,6 @@ lint: $(PYTHON) .venv/dev
 
 .venv/dev: envs/dev.txt envs/constraints.txt
 	@mkdir -p .venv
-	$(PYTHON) -c "import codespell_lib, hypothesis, material, persona_geometry, pytest, xdist" 2>/dev/null || \
+	$(PYTHON) -c "import codespell_lib, hypothesis, material, persona_geometry, pytest, snakemake_executor_plugin_slurm_patient, xdist" 2>/dev/null || \
 		$(PYTHON) -m pip install -q -r envs/dev.txt -c envs/constraints.txt
 	@touch .venv/dev

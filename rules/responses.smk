@@ -27,7 +27,7 @@ if STUDY.needs_model and STUDY.generation.backend == "vllm":
             model_key=MODEL_KEY,
             prompts=lambda w: first_names(RESPONSE_SHARDS.shards[w.shard]),
             recipes=lambda w: [
-                asdict(replace(item, cells={}))
+                asdict(replace(item, cells={}, top_tokens={}))
                 for item in RESPONSE_SHARDS.shards[w.shard]
             ],
             settings=settings,

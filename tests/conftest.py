@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 # A busy machine is no defect.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+# A shell's background jobs ignore interrupts, and so would every Snakemake that a test starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", params=["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])

@@ -24,6 +24,7 @@ with job_log(snakemake.log[0]):
     compared = [name for name in after[next(iter(after))].personas if name != params.anchor]
     stacks = [stacks_of_prompts(one, "js")["full"].select(compared) for one in (before, after)]
     found = effect(*stacks, params.chosen)
-    write_effect(output.effect, {**params.intervention, **found})
-    write_markdown(output.summary, describe_effect({**params.intervention, **found}))
+    found = {**params.intervention, **found}
+    write_effect(output.effect, found)
+    write_markdown(output.summary, describe_effect(found))
     save(before_and_after(found, params.width), output.png.removesuffix(".png"))

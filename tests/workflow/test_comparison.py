@@ -101,6 +101,46 @@ def test_finished_studies_are_compared_without_work_of_theirs(study: Workspace) 
     assert study.jobs("compare") == dict.fromkeys(written, 1)
 
 
+def test_a_base_model_beside_its_adapter(random_model: Path, tmp_path: Path) -> None:
+    base = Workspace(tmp_path, random_model)
+    base.prompts = PROMPTS[:2]
+    base.personas += [(f"p{k}", "", f"You are number {k} of many.") for k in range(4)]
+    run_as(base, "base")
+    results = tmp_path / "results"
+    for name, changes_nothing in (("idle", True), ("tuned", False)):
+        tuned = base.copy()
+        adapter = adapted(random_model, tmp_path / f"{name}-adapter", changes_nothing)
+        tuned.config["model"]["adapter"] = str(adapter)
+        run_as(tuned, name)
+    comparing(base, "base", "idle", "tuned").run("compare")
+    found = json.loads((results / "comparisons/both/comparison.json").read_text())
+    idle, other = found["pairs"][:2]
+    assert [pair["studies"] for pair in (idle, other)] == [["base", "idle"], ["base", "tuned"]]
+    assert {pair["kind"]["held_out"] for pair in (idle, other)} == {"model"}
+    assert idle["divergence"]["spearman"] == pytest.approx(1)
+    assert other["divergence"]["spearman"] < 0.999
+    table = pd.read_csv(results / "comparisons/both/results.csv")
+    spread = table[table["statistic"] == "dispersion.sd"].set_index(["study", "layer"])["value"]
+    assert spread["idle", 1] == pytest.approx(spread["base", 1])
+    assert abs(spread["tuned", 1] / spread["base", 1] - 1) > 0.01
+    record = json.loads((results / "tuned/run.json").read_text())
+    assert record["model"]["adapter"] == str(tmp_path / "tuned-adapter")
+
+
+def adapted(model: Path, folder: Path, changes_nothing: bool) -> Path:
+    """A LoRA of a model: random, or as training starts, where it changes nothing."""
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    torch.manual_seed(1)
+    settings = LoraConfig(
+        r=4, lora_alpha=16, target_modules=["q_proj", "up_proj"], init_lora_weights=changes_nothing
+    )
+    get_peft_model(AutoModelForCausalLM.from_pretrained(model), settings).save_pretrained(folder)
+    return folder
+
+
 def look(report: Path) -> None:
     """Use the page in a browser: two geometries of two studies, and a pair in both."""
     used = report.with_name("used.html")
