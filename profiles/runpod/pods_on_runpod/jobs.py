@@ -181,7 +181,7 @@ class Jobs:
         listed = {pod["id"] for pod in pods}
         for request in self._unsettled():
             pod = request.get("pod")
-            if pod and pod not in listed and (found := self.client.pod(pod)):
+            if pod and pod not in listed and (found := self._unlisted(pod)):
                 pods.append(found)
         return pods
 
@@ -209,24 +209,44 @@ class Jobs:
                 pods = self.client.pods()
             except NotNow as error:
                 failed = error
-            draft = file.with_name(f".pods.json.{os.getpid()}")
             why = None if failed is None else str(failed)
-            draft.write_text(json.dumps({"time": time.time(), "pods": pods, "failed": why}))
-            draft.replace(file)
+            self._share({"time": time.time(), "pods": pods, "failed": why, "unlisted": {}})
             if failed is not None:
                 raise failed
         return self._ours(pods)
+
+    def _unlisted(self, pod: str, found: Pod | None = None) -> Pod | None:
+        """A known pod that the list lacks, asked for by its id once a list: lists forget.
+
+        `found` is what is known of it without asking.
+        """
+        with locked(self.folder / "pods.lock"):
+            try:
+                known = json.loads((self.folder / "pods.json").read_text())
+            except FileNotFoundError:
+                return found or self.client.pod(pod)
+            if pod not in known["unlisted"]:
+                known["unlisted"][pod] = found or self.client.pod(pod)
+                self._share(known)
+            told: Pod | None = known["unlisted"][pod]
+            return told
+
+    def _share(self, known: dict[str, Any]) -> None:
+        """Tell all jobs what is known of the account's pods."""
+        draft = self.folder / f".pods.json.{os.getpid()}"
+        draft.write_text(json.dumps(known))
+        draft.replace(self.folder / "pods.json")
 
     def _ours(self, pods: list[Pod]) -> list[Pod]:
         ours = re.compile(re.escape(self.settings.name) + "-[0-9a-f]{12}-[0-9a-f]{8}")
         return [pod for pod in pods if ours.fullmatch(pod["name"])]
 
     def _pods(self, record: Record) -> list[Pod]:
-        """A job's pods. A known pod that the list lacks is asked for by its id: lists forget."""
+        """A job's pods."""
         pods = [pod for pod in self._listed() if pod["name"] == record.name]
         known = record.request().get("pod")
         if known and all(pod["id"] != known for pod in pods):
-            pods += [found] if (found := self.client.pod(known)) else []
+            pods += [found] if (found := self._unlisted(known)) else []
         return pods
 
     def _in_time(self, request: dict[str, Any], margin: float = DEADLINE_MARGIN) -> bool:
@@ -328,6 +348,7 @@ class Jobs:
                 record.note(unanswered=unanswered)
                 return record.finish(str(error))
             record.note(pod=pod["id"], unanswered=unanswered)
+            self._unlisted(pod["id"], pod)
         self._check_price(record, pod)
         cost = "price unknown" if pod["cost"] is None else f"{pod['cost']:.2f} USD an hour"
         self._say(record, f"pod {pod['id']}, {cost}.")
