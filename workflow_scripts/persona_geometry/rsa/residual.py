@@ -67,7 +67,7 @@ def macro_clusters(
     """
     if not macro:
         return [OCCUPATIONAL if persona in clusters else CIVILIAN for persona in personas]
-    return [macro.get(persona, f"persona {persona}") for persona in personas]
+    return fine_clusters(personas, macro)
 
 
 def same(names: Sequence[str], labels: Sequence[str]) -> Rdm:

@@ -49,6 +49,7 @@ def read_personas(path: str | Path) -> list[Persona]:
     """
     personas: list[Persona] = []
     row_of_text: dict[str, int] = {}
+    macro_of: dict[str, str | None] = {}
     columns = ("persona", "cluster", "system_prompt")
     for line, row in _named_rows(path, columns, may_have=("macro_cluster",)):
         text = _unescape(row["system_prompt"])
@@ -65,12 +66,11 @@ def read_personas(path: str | Path) -> list[Persona]:
             )
         row_of_text[text] = line
         cluster, macro = (row.get(c, "").strip() or None for c in ("cluster", "macro_cluster"))
-        others = {p.macro_cluster for p in personas if p.cluster == cluster} if cluster else set()
-        if others - {macro}:
+        if cluster and (other := macro_of.setdefault(cluster, macro)) != macro:
             raise InputError(
                 f"{path}, line {line}: the macro cluster of '{row['persona']}' is "
                 f"'{macro or ''}' and that of others of the cluster '{cluster}' is "
-                f"'{others.pop() or ''}'; a cluster lies within one macro cluster, so write the "
+                f"'{other or ''}'; a cluster lies within one macro cluster, so write the "
                 f"same."
             )
         personas.append(Persona(row["persona"], cluster, text, macro))
