@@ -54,7 +54,6 @@ def render_study(sources: Mapping[str, Any], charts: Mapping[str, Any]) -> str:
             decoupling=list(sections.decoupling(alignment)),
             caveats=list(sections.caveats(alignment, study, run, responses)),
             statistics=sections.STATISTICS,
-            settings=sections.SETTINGS,
             over=sections.OVER,
             layers_over=over_all(of["intervals"] for of in alignment["layers"].values()),
             contrasts_over=over_all(alignment["across_layers"]["contrasts"]),
