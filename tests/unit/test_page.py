@@ -129,6 +129,7 @@ def found(html: str, alignment: dict[str, Any], study: dict[str, Any]) -> list[s
         ("<p>The two geometries agree.</p>", "'agree' claims something of no result"),
         ("<p>So the effect was found.</p>", "'was found' claims something"),
         ("<p>This proves it.</p>", "'proves' claims something"),
+        ("<p>Hidden states explain behavior.</p>", "'explain' claims something"),
     ],
 )
 def test_what_has_no_source_is_refused(
@@ -403,11 +404,12 @@ def test_content_cannot_end_a_script_or_forge_a_mark(html: str) -> None:
 def test_a_number_as_it_is_written_is_known_again(value: float, beside: float | None) -> None:
     of = {"n": sourced(value, "f#/n"), "whole": sourced(int(value), "f#/whole")}
     texts = [number(of["n"], beside=beside), f"{of['n']:g}", f"{of['n']:z.2f}"]
-    texts.append(count(of["whole"], "thing"))
+    texts += [count(of["whole"], "thing"), number(of["whole"])]
+    assert texts[-1].endswith(mark(f"{int(value):,}", of["whole"]))
     page = "".join(f"<p>{prose(text, {'f': plain(of)})}</p>" for text in texts)
     assert complaints(page, {"f": plain(of)}) == []
     other = {"n": value + 2 + abs(value) / 50, "whole": int(value) + 1}
-    assert len(complaints(page, {"f": other})) == 4
+    assert len(complaints(page, {"f": other})) == 5
 
 
 def test_text_of_users_may_hold_anything(whole: dict[str, Any], study: dict[str, Any]) -> None:

@@ -392,4 +392,4 @@ def test_shared_explanation_is_named(alignment: dict[str, Any]) -> None:
     common = changed["layers"]["7"]["commonality"]
     for unique, said in ((0.04, True), (0.06, False)):
         common["alone"]["cosine"], common["unique"]["cosine"] = 0.1, unique
-        assert ("More than half of what cosine distance explains" in summarize(changed)) == said
+        assert ("More than half of the share of cosine distance is" in summarize(changed)) == said

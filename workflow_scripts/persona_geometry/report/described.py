@@ -15,8 +15,8 @@ def describe(study: Study) -> dict[str, Any]:
     return {
         "settings": settings | of_files,
         "meanings": {
-            **{name: _meanings(name) for name in settings},
-            **{name: _meanings(RdmFile.NAME) for name in of_files},
+            **{name: meanings(name) for name in settings},
+            **{name: meanings(RdmFile.NAME) for name in of_files},
         },
         "personas": {
             p.name: {
@@ -49,5 +49,6 @@ def _sections(study: Study) -> Iterator[str]:
     yield "alignment"
 
 
-def _meanings(section: str) -> dict[str, str]:
-    return {key: one["description"] for key, one in keys(section).items()}
+def meanings(section: str) -> dict[str, str]:
+    """What every key of a section of the config means."""
+    return {key: one["description"].replace("`", "") for key, one in keys(section).items()}
