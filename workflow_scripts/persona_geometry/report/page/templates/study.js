@@ -78,7 +78,7 @@ const likely = (persona, t) => {
   return Array.from({ length: k }, (_, n) => [texts[places.getUint16(2 * (start + n), true)], (shares[start + n] / 255) ** 2]);
 };
 const readableWord = (text) => text.trim() ? text.trim() : JSON.stringify(text);
-const percent = (p) => p < 0.0005 ? "under 0.1 %" : `${p < 0.095 ? (100 * p).toFixed(1) : Math.round(100 * p)} %`;
+const percent = (p) => p < 0.0005 ? "under 0.1 %" : p > 0.995 ? "over 99 %" : `${p < 0.095 ? (100 * p).toFixed(1) : Math.round(100 * p)} %`;
 const toldWords = (persona) => {
   const found = likely(persona, current);
   const list = found.map(([text, p]) => `“${readableWord(text)}” ${percent(p)}`).join(", ");
