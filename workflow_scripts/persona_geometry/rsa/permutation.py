@@ -192,8 +192,9 @@ def mantel(fixed: Sequence[Rdm], moved: Rdm, permutations: Permutations) -> Null
     center, scale = _center_and_scale(x, y)
     with np.errstate(divide="ignore", invalid="ignore"):
         observed = np.where(scale > 0, (x @ y - center) / scale, np.nan)
-        sums = permuted_products(x, y, permutations)
-        permuted = (sums - center) / scale
+        permuted = permuted_products(x, y, permutations)
+        permuted -= center
+        permuted /= scale
     return Null(observed, permuted, permutations)
 
 
