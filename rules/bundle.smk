@@ -28,7 +28,7 @@ rule write_bundle:
         repository=workflow.basedir,
         config=config,
         bundle=asdict(STUDY.bundle),
-        model=STUDY.model.sentence if STUDY.needs_model else "",
+        model=STUDY.measured,
         tables=[path for path in input_files() if path not in CONFIG_FILES],
         inputs=contents(*input_files()),
         method=REPORT_METHOD,

@@ -123,6 +123,15 @@ def open_shards(sharding):
     return sharding.shards
 
 
+def receipt_output(path):
+    """A receipt, as a GPU rule's output.
+
+    Snakemake removes what a job is to write before the job starts. Of a job that a scheduler runs
+    a second time it leaves the receipt where it is, which says what the first run did.
+    """
+    return path if workflow.is_main_process else update(path)
+
+
 def receipt_of(wildcards):
     """The receipt, finished or planned, that certifies a prompt's cells."""
     return str(STORE.receipt_path(SHARDS.shard_of[wildcards.prompt]))

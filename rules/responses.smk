@@ -8,7 +8,7 @@ if STUDY.needs_model and STUDY.generation.backend == "vllm":
             model=rules.resolve_model.output.model,
             prompts=rules.check_prompts.output.prompts,
         output:
-            receipt=str(STORE.receipt_path("{shard}", "responses")),
+            receipt=receipt_output(str(STORE.receipt_path("{shard}", "responses"))),
         log:
             log_path("generate_responses/{shard}"),
         benchmark:

@@ -24,7 +24,7 @@ rule write_summary:
         "../envs/cpu.yaml"
     params:
         method=REPORT_METHOD,
-        model=STUDY.model.sentence if STUDY.needs_model else "",
+        model=STUDY.measured,
     message:
         "Write the summary"
     script:

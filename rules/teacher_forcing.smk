@@ -12,7 +12,7 @@ if STUDY.needs_model:
             prompts=rules.check_prompts.output.prompts,
             responses=lambda w: response_receipts(SHARDS.shards[w.shard]),
         output:
-            receipt=str(STORE.receipt_path("{shard}")),
+            receipt=receipt_output(str(STORE.receipt_path("{shard}"))),
         log:
             log_path("teacher_force/{shard}"),
         benchmark:

@@ -25,7 +25,8 @@ from persona_geometry.study.config_files import read_config
 from persona_geometry.study.recipes import fingerprint, items
 
 
-def main() -> int:
+def command_line() -> argparse.ArgumentParser:
+    """What the command line may say."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -40,7 +41,11 @@ def main() -> int:
         "--forget", nargs="+", default=[], metavar="STUDY", help="studies that may lose theirs"
     )
     pruning.add_argument("--yes", action="store_true", help="really remove")
-    arguments = parser.parse_args()
+    return parser
+
+
+def main() -> int:
+    arguments = command_line().parse_args()
     store = Store(arguments.store)
     if not store.root.is_dir():
         raise InputError(f"There is no store at {store.root}; run this in the repository's root.")

@@ -16,4 +16,8 @@ with job_log(snakemake.log[0]) as report:
     with claim_device(settings.model.gpus, report):
         done = ShardJob(settings, store, report).run(tasks)
     keys = frozenset(key for task in tasks for key in task.keys)
-    store.write_receipt(snakemake.wildcards.shard, Receipt(keys, params.model_key, asdict(done)))
+    shard = snakemake.wildcards.shard
+    if done.idle and store.certifies(shard, keys):
+        report("everything is certified already; the receipt stays as it is")
+    else:
+        store.write_receipt(shard, Receipt(keys, params.model_key, asdict(done)))

@@ -206,6 +206,46 @@ def test_a_refused_sbatch_counts_as_no_attempt(run: SmallRun) -> None:
     assert run.limits() == ["00:10:00"]
 
 
+LATE_ANSWER = (
+    '[[ "$*" == *--test-only* ]] && exec $real "$@"; echo >> {0}/sent; '
+    '[[ $(wc -l < {0}/sent) -eq {1} ]] && {{ $real "$@" > /dev/null; '
+    'echo "sbatch: error: Socket timed out on send/recv operation" >&2; exit 1; }}; exec $real "$@"'
+)
+"""sbatch whose n-th request SLURM takes, while the answer is lost."""
+
+
+def test_a_job_whose_number_was_lost_is_not_submitted_twice(run: SmallRun) -> None:
+    """squeue does not answer at first either, and until it does nothing is submitted."""
+    run.replace("sbatch", LATE_ANSWER.format(run.folder, 1))
+    run.replace(
+        "squeue",
+        f"echo >> {run.folder}/asked; [[ $(wc -l < {run.folder}/asked) -lt 3 ]] && "
+        '{ echo "squeue: error: Socket timed out" >&2; exit 1; }; exec $real "$@"',
+    )
+    run.hold()
+    run.begin()
+    run.says("after all")
+    run.release()
+    run.end()
+    assert len((run.folder / "sent").read_text().splitlines()) == 1
+    assert run.limits() == ["00:10:00"]
+    assert run.output.count("This counts as no attempt") == 3
+
+
+def test_an_earlier_attempt_is_not_taken_for_the_lost_one(cluster: Cluster, run: SmallRun) -> None:
+    """The answer to the second attempt is lost; the first has the same name and comment."""
+    run.replace("sbatch", LATE_ANSWER.format(run.folder, 2))
+    run.hold()
+    run.begin()
+    wait_for(run.started, "the start of the job")
+    cluster.do("scancel", str(run.nth_job(1)))
+    run.says("after all")
+    run.release()
+    run.end()
+    assert len((run.folder / "sent").read_text().splitlines()) == 2
+    assert run.limits() == ["00:10:00", "00:20:00"]
+
+
 def test_what_is_asked_for_is_shown_first(run: SmallRun) -> None:
     run.finish()
     shown = "Asking SLURM for 1 GPU (h100), 1 cores, 100 MB of memory and 10 minutes at most"

@@ -101,6 +101,7 @@ def write_study(
         "machine": "Linux-6",
         "config": {"files": [f"{name}.yaml"], "effective": effective},
         "model": {"path": model, "name": None, "fingerprint": model} if model else None,
+        "gpu_work": {"jobs": 2 if model else 0, "devices": ["cpu"], "cells": 24, "pairs": 84},
         "inputs_sha256": {str(table): sha256(table)},
         "results_sha256": {f"results/{name}/{file}": sha256(folder / file) for file in files},
     }

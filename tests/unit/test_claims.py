@@ -141,6 +141,14 @@ def test_a_claim_carries_what_it_rests_on() -> None:
     [
         *("They agree.", "It holds.", "It was not found.", "The gate fails.", "A predicts B."),
         *("ρ rises.", "It survives.", "It is higher than that.", "They differ.", "It passed."),
+        *("ρ increases with depth.", "A explains B.", "It is significant.", "It reveals B."),
+        *(
+            "A determines B.",
+            "This suggests it.",
+            "A reflects B.",
+            "It exceeds that.",
+            "A causes B.",
+        ),
     ],
 )
 def test_verbs_that_claim_are_known(sentence: str) -> None:
@@ -148,7 +156,11 @@ def test_verbs_that_claim_are_known(sentence: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "sentence", ["Its agreement is.", "The prediction.", "It is found at ∎ of ∎ layers.", "So far."]
+    "sentence",
+    [
+        *("Its agreement is.", "The prediction.", "It is found at ∎ of ∎ layers.", "So far."),
+        *("It explains ∎ of the variance.", "They explain R² = ∎ of the ranks.", "Match by name"),
+    ],
 )
 def test_other_words_claim_nothing(sentence: str) -> None:
     assert not VERBS.search(sentence)

@@ -14,11 +14,11 @@ from persona_geometry.comparison.config import read_comparison
 from persona_geometry.comparison.studies import Measured, open_studies
 from persona_geometry.report.claims import CLAIMS
 from persona_geometry.report.closing import closing_comparison
+from persona_geometry.report.described import meanings
 from persona_geometry.report.page.comparison_charts import comparison_charts
 from persona_geometry.report.page.lint import complaints
 from persona_geometry.report.page.prose import LIBRARY
 from persona_geometry.report.page.render import render_comparison
-from persona_geometry.study.sections import keys
 
 PUBLISHED = Path(__file__).parents[2] / "resources" / "published.json"
 RECORD = {
@@ -71,11 +71,8 @@ def text_of(html: str) -> str:
 
 
 def found(html: str, sources: dict[str, Any]) -> list[str]:
-    meanings = {
-        section: {key: one["description"] for key, one in keys(section).items()}
-        for section in ("comparison", "criterion")
-    }
-    known = {**sources, "meanings": meanings, "library": LIBRARY}
+    meant = {section: meanings(section) for section in ("comparison", "criterion")}
+    known = {**sources, "meanings": meant, "library": LIBRARY}
     return complaints(without_scripts(html), known)
 
 
@@ -87,6 +84,9 @@ def test_a_comparison_has_question_answer_and_criteria(html: str, whole: Any) ->
         assert f"{verdict['replication']} {said}" in text
     assert "Published numbers beside measured ones" in text
     assert "Settings of the comparison" in text and "c0ffee" in text
+    assert "2 jobs on cpu: 24 cells and 84 divergences" in text
+    layers = re.findall(r'data-source="comparison.json#/studies/model/curve/\d+/spearman"', html)
+    assert len(set(layers)) == 6
 
 
 def test_a_planted_numeral_or_verb_is_refused(html: str, whole: Any) -> None:

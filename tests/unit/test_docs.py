@@ -4,6 +4,7 @@ tests/workflow/test_commands.py runs the blocks of them.
 """
 
 import re
+import runpy
 import shlex
 import sys
 
@@ -11,6 +12,7 @@ import pytest
 from documents import ROOT, Block, blocks, inline
 
 sys.path.insert(0, str(ROOT / "docs"))
+MANAGE_STORE = "workflow_scripts/manage_store.py"
 
 
 def words(line: str) -> list[str]:
@@ -34,6 +36,8 @@ def check(command: list[str]) -> None:
         for path in arguments:
             if path.startswith(("config/", "profiles/")) and "another" not in path:
                 assert (ROOT / path).exists() or "yours" in path or "mine" in path, command
+    elif command[:2] == ["python", MANAGE_STORE]:
+        runpy.run_path(str(ROOT / MANAGE_STORE))["command_line"]().parse_args(arguments[1:])
     elif name in ("python", "bash") and arguments[0].endswith((".py", ".sh")):
         text = (ROOT / arguments[0]).read_text()
         assert all(option in text for option in arguments if option.startswith("--")), command
@@ -67,6 +71,7 @@ def test_a_block_that_is_not_run_says_what_it_needs(block: Block) -> None:
         "make nothing",
         "snakemake --no-such-option",
         "python workflow_scripts/gone.py",
+        "python workflow_scripts/manage_store.py",
         "python workflow_scripts/manage_store.py list --nothing",
         "python -m persona_geometry.gone",
         "snakemake -n --configfile config/gone.yaml",

@@ -276,6 +276,18 @@ def test_trees_link_the_same_personas_in_the_color_of_their_cluster() -> None:
     assert drawing.table["nearest_in_hidden_states"][0] == cosine.names[first.argmin()]
 
 
+@pytest.mark.parametrize("width", WIDTHS)
+def test_names_of_a_tree_cover_neither_its_branches_nor_the_links(width: str) -> None:
+    figure = draw(study(12, width=width), "trees").figure
+    figure.draw_without_rendering()
+    middle = max(figure.axes, key=lambda axis: len(axis.texts))
+    trees = [axis.get_window_extent() for axis in figure.axes if axis is not middle]
+    links = middle.get_window_extent()
+    for name in middle.texts:
+        box = name.get_window_extent()
+        assert not any(box.overlaps(axis) for axis in (*trees, links)), name
+
+
 def test_clusters_keep_their_color_and_few_share_a_hue_without_a_shade_between() -> None:
     colors = list(cluster_colors({f"p{k}": f"c{k}" for k in range(21)}).values())
     assert colors[:2] == list(PALETTE[:2]) and len(set(colors)) == 21

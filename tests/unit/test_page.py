@@ -18,7 +18,11 @@ from named import named, stacked
 from whole_study import CLUSTERS, NAMES, PROMPTS, aligned
 
 from persona_geometry.model.token_texts import token_texts, word_texts
+from persona_geometry.probe.files import write_directions
+from persona_geometry.rdms.files import write_rdm_table
+from persona_geometry.rdms.rdm import Rdm
 from persona_geometry.report import page as room
+from persona_geometry.report.closing import closing
 from persona_geometry.report.described import describe
 from persona_geometry.report.page.explore import TokenDivergences, charts, distances, tokens, words
 from persona_geometry.report.page.lint import UnfoundedReport, complaints
@@ -55,17 +59,24 @@ GATES = [
 ]
 
 
-@pytest.fixture(scope="module")
-def study() -> dict[str, Any]:
+def told(**changed: Any) -> dict[str, Any]:
+    """The embedded study, as its page tells it."""
     config = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
     config["model"]["path"] = str(ROOT / config["model"]["path"])
     tables = {table: str(ROOT / config[table]) for table in ("personas", "prompts")}
-    told = describe(read_study(config | tables))
+    return describe(read_study(config | tables | changed))
+
+
+@pytest.fixture(scope="module")
+def study() -> dict[str, Any]:
     people = {
-        name: {"cluster": CLUSTERS.get(name), "system_prompt": f"Be {name}, or 2."}
+        name: {
+            **{"cluster": CLUSTERS.get(name), "macro_cluster": None},
+            "system_prompt": f"Be {name}, or 2.",
+        }
         for name in NAMES[:-1]
     }
-    return told | {"personas": people, "prompts": {name: f"Why {name}?" for name in PROMPTS}}
+    return told() | {"personas": people, "prompts": {name: f"Why {name}?" for name in PROMPTS}}
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +109,10 @@ def without_scripts(html: str) -> str:
     return re.sub(r"<(script|style)\b.*?</\1>", "", html, flags=re.DOTALL)
 
 
+def text_of(html: str) -> str:
+    return " ".join(re.sub(r"<[^>]+>", "", without_scripts(html)).split())
+
+
 def found(html: str, alignment: dict[str, Any], study: dict[str, Any]) -> list[str]:
     return complaints(without_scripts(html), {**sources(alignment, study), "library": LIBRARY})
 
@@ -114,6 +129,7 @@ def found(html: str, alignment: dict[str, Any], study: dict[str, Any]) -> list[s
         ("<p>The two geometries agree.</p>", "'agree' claims something of no result"),
         ("<p>So the effect was found.</p>", "'was found' claims something"),
         ("<p>This proves it.</p>", "'proves' claims something"),
+        ("<p>Hidden states explain behavior.</p>", "'explain' claims something"),
     ],
 )
 def test_what_has_no_source_is_refused(
@@ -231,6 +247,43 @@ def named_by_numbers(alignment: dict[str, Any]) -> None:
     alignment["warnings"] = ["At layer 2 every cosine is 0.97 or more & so on <i>."]
 
 
+def test_the_methods_of_a_study_are_those_that_it_used(
+    html: str, whole: dict[str, Any], study: dict[str, Any], tmp_path: Path
+) -> None:
+    names = list(told()["personas"])
+    for name in ("cosine", "js"):
+        write_rdm_table(tmp_path / f"{name}.tsv", Rdm(names, np.linspace(0.1, 0.6, 190)))
+    files = {name: {"file": str(tmp_path / f"{name}.tsv")} for name in ("cosine", "js")}
+    files["js"] |= {"name": "surprise", "unit": "bits"}
+    geometry = {"layers": [2], "headline_layer": 2}
+    settings = {"permutations": 99, "seed": 0, "gates": []}
+    alignment = copy.deepcopy(whole)
+    bare(alignment)
+    tables = {name: study[name] for name in ("personas", "prompts")}
+    of = sources(alignment, told(rdm=files, geometry=geometry, alignment=settings) | tables) | {
+        "responses": {}
+    }
+    text, measured = text_of(render_study(of, drawn(alignment))), text_of(html)
+    for said in ("teacher forcing", "next-token dist", "mean hidden states", "Settings: scoring"):
+        assert said in measured and said not in text
+    for said in ("Divergences were read from a file.", "Settings: rdm.js", "the unit they are in"):
+        assert said in text and said not in measured
+    assert "surprise" in text and "No model was run" in text
+
+
+def test_an_intervention_is_told_as_a_method_and_as_a_caveat(
+    html: str, whole: dict[str, Any], study: dict[str, Any], tmp_path: Path
+) -> None:
+    write_directions(tmp_path / "directions.npz", {"shared": np.eye(8, 192)}, ["poet", "villain"])
+    asked = {"directions": str(tmp_path / "directions.npz"), "layer": 3}
+    tables = {name: study[name] for name in ("personas", "prompts")}
+    page = render_study(sources(whole, told(intervention=asked) | tables), drawn(whole))
+    text = text_of(page)
+    assert "An intervention takes the direction shared of " in text and "after block 3," in text
+    assert "nothing here is of the model as it is" in text and "Settings: intervention" in text
+    assert "ntervention" not in text_of(html)
+
+
 @pytest.mark.parametrize("kind", [bare, failing, single, unsplit, named_by_numbers])
 def test_every_kind_of_study_has_a_page(
     whole: dict[str, Any], study: dict[str, Any], kind: Any
@@ -272,6 +325,36 @@ class Outline(HTMLParser):
 
     def all(self, *tags: str) -> list[dict[str, str | None]]:
         return [attributes for tag, attributes in self.elements if tag in tags]
+
+
+def test_a_page_tells_every_known_layer_and_what_was_predicted(
+    html: str, whole: dict[str, Any]
+) -> None:
+    told = re.findall(r'data-source="alignment.json#/layer_curve/(\d+)/spearman"', html)
+    assert told == list(whole["layer_curve"]) and len(told) > len(whole["layers"])
+    text = text_of(html)
+    assert "the prediction of named pairs" in text and "the prediction is about these" in text
+    assert "every named pair is among the 5 pairs that the radial covariate fits worst" in text
+
+
+def test_a_p_beside_the_level_is_written_on_its_side_of_it(
+    whole: dict[str, Any], study: dict[str, Any]
+) -> None:
+    alignment = copy.deepcopy(whole)
+    alignment["layers"]["2"] |= {"spearman": 0.3, "mantel_p": 29 / 576}
+    text = text_of(render_study(sources(alignment, study), drawn(alignment)))
+    assert "were not found to agree: ρ = 0.300" in text and "Mantel p = 0.0503)" in text
+    assert "Mantel p = 0.0503); the two geometries were not" in closing(alignment, "report.html")
+
+
+def test_macro_clusters_stand_beside_personas_where_the_table_has_them(
+    html: str, whole: dict[str, Any], study: dict[str, Any]
+) -> None:
+    assert "Macro cluster</th>" not in html
+    people = copy.deepcopy(study["personas"])
+    people["p0"]["macro_cluster"] = "healing_trades"
+    page = render_study(sources(whole, study | {"personas": people}), drawn(whole))
+    assert "Macro cluster</th>" in page and ">healing trades</span>" in page
 
 
 def test_a_page_asks_the_network_for_nothing(html: str) -> None:
@@ -321,11 +404,12 @@ def test_content_cannot_end_a_script_or_forge_a_mark(html: str) -> None:
 def test_a_number_as_it_is_written_is_known_again(value: float, beside: float | None) -> None:
     of = {"n": sourced(value, "f#/n"), "whole": sourced(int(value), "f#/whole")}
     texts = [number(of["n"], beside=beside), f"{of['n']:g}", f"{of['n']:z.2f}"]
-    texts.append(count(of["whole"], "thing"))
+    texts += [count(of["whole"], "thing"), number(of["whole"])]
+    assert texts[-1].endswith(mark(f"{int(value):,}", of["whole"]))
     page = "".join(f"<p>{prose(text, {'f': plain(of)})}</p>" for text in texts)
     assert complaints(page, {"f": plain(of)}) == []
     other = {"n": value + 2 + abs(value) / 50, "whole": int(value) + 1}
-    assert len(complaints(page, {"f": other})) == 4
+    assert len(complaints(page, {"f": other})) == 5
 
 
 def test_text_of_users_may_hold_anything(whole: dict[str, Any], study: dict[str, Any]) -> None:

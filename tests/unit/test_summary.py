@@ -291,7 +291,7 @@ def test_predictions_and_outcomes_are_judged_as_in_the_file(
     stronger = {True: "js", False: "cosine", None: "undecided"}[held]
     changed["layers"]["7"]["outcomes"]["stronger"] = stronger
     text = summarize(changed)
-    assert re.search(rf"contain every named pair {words}", text)
+    assert re.search(rf"every named pair is among the \d+ pairs? that .* worst {words}", text)
     assert {
         "js": "The divergence predicts",
         "cosine": "The cosine distance predicts",
@@ -392,4 +392,4 @@ def test_shared_explanation_is_named(alignment: dict[str, Any]) -> None:
     common = changed["layers"]["7"]["commonality"]
     for unique, said in ((0.04, True), (0.06, False)):
         common["alone"]["cosine"], common["unique"]["cosine"] = 0.1, unique
-        assert ("More than half of what cosine distance explains" in summarize(changed)) == said
+        assert ("More than half of the share of cosine distance is" in summarize(changed)) == said

@@ -19,6 +19,7 @@ from .conftest import Workspace
 
 @pytest.fixture(scope="module")
 def bundled(finished: Workspace) -> Workspace:
+    finished.config["scoring"] = {"top_tokens": 2}
     finished.config["bundle"] = {"license": "CC-BY-4.0", "authors": ["Ada Lovelace"]}
     finished.run("bundle")
     return finished

@@ -22,12 +22,12 @@ from snakemake_executor_plugin_slurm import Executor as SlurmExecutor
 from snakemake_executor_plugin_slurm import ExecutorSettings as SlurmSettings
 from snakemake_executor_plugin_slurm import common_settings
 from snakemake_executor_plugin_slurm.submit_string import get_submit_command
-from snakemake_executor_plugin_slurm.utils import set_gres_string
+from snakemake_executor_plugin_slurm.utils import get_job_wildcards, set_gres_string
 from snakemake_interface_common.exceptions import WorkflowError
 from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 
 from .refusals import is_for_good, pauses, said
-from .states import ORDINARY, Seen, accounted, ask, ask_both
+from .states import ORDINARY, Seen, accounted, ask, ask_both, commented
 
 __all__ = ["Executor", "ExecutorSettings", "common_settings"]
 
@@ -68,6 +68,7 @@ class Executor(SlurmExecutor):
     def __post_init__(self, test_mode: bool = False) -> None:
         self._stopping = threading.Event()
         self._refused: dict[Any, str] = {}
+        self._numbers: set[str] = set()
         self._since: dict[str, tuple[Seen, float]] = {}
         self._mentioned: set[tuple[str, str]] = set()
         self._unanswered: float | None = None
@@ -141,24 +142,62 @@ class Executor(SlurmExecutor):
     def run_job(self, job: Any) -> None:
         """Submit a job; where sbatch is refused for now, again until it is taken."""
         self.logger.info(_described(job))
+        refusal = self._submit(job)
         for pause in pauses():
-            if self._stopping.is_set():
+            if not refusal:
                 return
-            self._refused.pop(job, None)
-            try:
-                super().run_job(job)
-            except Exception as error:  # which this thread would keep to itself
-                return self._give_up(job, str(error) or type(error).__name__)
-            report = self._refused.pop(job, None)
-            if report is None:
-                return
-            if is_for_good(said(report)):
-                return self._give_up(job, report)
             self.logger.warning(
-                f"SLURM does not take the job of rule {job.name} now ({said(report)}); asking "
+                f"SLURM does not take the job of rule {job.name} now ({refusal}); asking "
                 f"again in {pause} s. This counts as no attempt."
             )
-            self._stopping.wait(pause)
+            if self._stopping.wait(pause):
+                return
+            refusal = self._submit_again(job)
+
+    def _submit(self, job: Any) -> str:
+        """Submit a job, or give it up; why neither could be done now, if so."""
+        if self._stopping.is_set():
+            return ""
+        self._refused.pop(job, None)
+        try:
+            super().run_job(job)
+        except Exception as error:  # which this thread would keep to itself
+            self._give_up(job, str(error) or type(error).__name__)
+            return ""
+        report = self._refused.pop(job, "")
+        if report and is_for_good(said(report)):
+            self._give_up(job, report)
+            return ""
+        return said(report)
+
+    def _submit_again(self, job: Any) -> str:
+        """Submit a job once more, unless SLURM took it and only its answer was lost.
+
+        A job has its run's name and a comment of its own. While SLURM does not say which jobs it
+        has, nothing is submitted.
+        """
+        comments = commented(self.run_uuid)
+        if isinstance(comments, str):
+            return comments
+        taken = [
+            number
+            for number, comment in comments.items()
+            if comment == _comment(job) and number not in self._numbers
+        ]
+        if not taken:
+            return self._submit(job)
+        log = self.slurm_logdir / f"rule_{job.name}" / get_job_wildcards(job) / f"{taken[0]}.log"
+        self.logger.info(
+            f"Job {job.jobid} had been submitted with SLURM jobid {taken[0]} after all, though "
+            f"sbatch was not told (log: {log})."
+        )
+        info = SubmittedJobInfo(job, external_jobid=taken[0], aux={"slurm_logfile": log})
+        self._report_job_submission_threadsafe(info)
+        return ""
+
+    def _report_job_submission_threadsafe(self, job_info: SubmittedJobInfo) -> None:
+        self._numbers.add(job_info.external_jobid)
+        super()._report_job_submission_threadsafe(job_info)
 
     def _give_up(self, job: Any, report: str) -> None:
         """Report a job that was not submitted, and would not be the next time."""
@@ -301,6 +340,12 @@ def _visible(files: Iterable[str]) -> bool:
     return all(
         path.parent.is_dir() and path.name in os.listdir(path.parent) for path in map(Path, files)
     )
+
+
+def _comment(job: Any) -> str:
+    """The comment that the plugin gives a job."""
+    wildcards = get_job_wildcards(job)
+    return f"rule_{job.name}_wildcards_{wildcards}" if wildcards else f"rule_{job.name}"
 
 
 def _described(job: Any) -> str:

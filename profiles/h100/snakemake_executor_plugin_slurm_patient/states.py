@@ -49,6 +49,21 @@ def accounted(jobs: Iterable[str]) -> list[str]:
 
 def ask(question: Sequence[str]) -> dict[str, Seen] | str:
     """Jobs by number or, where the question was refused, why."""
+    rows = _rows(question)
+    if isinstance(rows, str):
+        return rows
+    # "CANCELLED by 1000"
+    return {job: Seen(state.split()[0], reason) for job, state, reason in rows}
+
+
+def commented(run: str) -> dict[str, str] | str:
+    """The comments of a run's jobs by number or, where SLURM does not answer, why."""
+    rows = _rows(["squeue", "--noheader", "--states=all", f"--name={run}", "--format=%i|%T|%k"])
+    return rows if isinstance(rows, str) else {job: comment for job, _, comment in rows}
+
+
+def _rows(question: Sequence[str]) -> list[tuple[str, str, str]] | str:
+    """Number, state and a third word of jobs or, where the question was refused, why."""
     try:
         ran = subprocess.run(
             question, capture_output=True, text=True, errors="replace", timeout=ANSWER_SECONDS
@@ -57,13 +72,12 @@ def ask(question: Sequence[str]) -> dict[str, Seen] | str:
         return str(error)
     if ran.returncode != 0:
         return f"{question[0]}: {ran.stderr.strip() or f'exit status {ran.returncode}'}"
-    seen = {}
+    rows = []
     for line in ran.stdout.splitlines():
-        job, state, reason = (part.strip() for part in (*line.split("|"), "", "")[:3])
+        job, state, third = (part.strip() for part in (*line.split("|"), "", "")[:3])
         if job and state:
-            # "CANCELLED by 1000"
-            seen[job] = Seen(state.split()[0], reason)
-    return seen
+            rows.append((job, state, third))
+    return rows
 
 
 def ask_both(run: str, jobs: Sequence[str], accounting: bool) -> tuple[dict[str, Seen], str]:

@@ -25,10 +25,11 @@ that takes two seconds, which small models do not have.
 """
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 
 import torch
 from torch import Tensor
+
+from .threads import each_alone
 
 BLOCK_WORDS = 512
 COMPILED_WORDS = 8192  # of a vocabulary, from which on the compiled loop is used
@@ -46,19 +47,12 @@ def planned(pairs: Tensor) -> Callable[[Tensor], Tensor]:
     def compute(logits: Tensor) -> Tensor:
         block, add = _sums_of_pairs(logits.shape[2], firsts, seconds)
         out = torch.empty(3, len(pairs), logits.shape[1])
-        threads = torch.get_num_threads()
 
-        @torch.inference_mode()  # which threads do not inherit
-        def work(tokens: range) -> None:
-            for token in tokens:
-                rows = logits[:, token].index_select(0, personas)
-                out[:, :, token] = _one_token(rows, firsts, seconds, block, add)
+        def work(token: int) -> None:
+            rows = logits[:, token].index_select(0, personas)
+            out[:, :, token] = _one_token(rows, firsts, seconds, block, add)
 
-        try:
-            with ThreadPoolExecutor(threads, "", torch.set_num_threads, (1,)) as pool:
-                list(pool.map(work, (range(k, logits.shape[1], threads) for k in range(threads))))
-        finally:
-            torch.set_num_threads(threads)
+        each_alone(work, range(logits.shape[1]))
         return out
 
     return compute

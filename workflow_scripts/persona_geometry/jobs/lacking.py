@@ -43,17 +43,23 @@ class Lacking:
         """The stored ones among them."""
         return sorted(set(self.needed) - set(self.cells))
 
+    def forced(self, keep_states: bool) -> list[str]:
+        """The cells that the model is run over, stored ones too where their states are not kept."""
+        return list(dict.fromkeys([*self.cells, *([] if keep_states else self.needed)]))
+
+
+def lacking_of(store: Store, task: Task) -> Lacking:
+    """What the store lacks of one item, which may be nothing."""
+    return Lacking(
+        task,
+        *store.missing(task.item, list(task.cells)),
+        store.missing_top_tokens(task.item, task.top_tokens),
+    )
+
 
 def lacking_items(store: Store, tasks: Sequence[Task]) -> list[Lacking]:
     """The items of which a cell, a pair or a cell's top tokens are not in the store."""
-    found = [
-        Lacking(
-            task,
-            *store.missing(task.item, list(task.cells)),
-            store.missing_top_tokens(task.item, task.top_tokens),
-        )
-        for task in tasks
-    ]
+    found = [lacking_of(store, task) for task in tasks]
     return [one for one in found if one.cells or len(one.pairs) or one.top_tokens]
 
 
@@ -74,8 +80,7 @@ def grouped(
     group: list[Lacking] = []
     forced = needed = 0
     for one in todo:
-        n_needed = len(one.needed)
-        n_forced = len(one.cells) if keep_states else n_needed
+        n_needed, n_forced = len(one.needed), len(one.forced(keep_states))
         if group and (forced + n_forced > most_forced or needed + n_needed > most_needed):
             yield group
             group, forced, needed = [], 0, 0

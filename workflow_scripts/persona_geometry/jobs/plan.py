@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from persona_geometry.jobs.estimate import (
     CARD_BYTES,
     Seconds,
@@ -13,7 +15,9 @@ from persona_geometry.jobs.estimate import (
     seconds_by_formula,
     shape_of,
 )
+from persona_geometry.jobs.lacking import lacking_of
 from persona_geometry.jobs.size import memory_mb, runtime_minutes
+from persona_geometry.jobs.task import Task
 from persona_geometry.model.hub import Outline
 from persona_geometry.model.tensors import depth_of, text_config, width_of
 from persona_geometry.store.store import Receipt, Store
@@ -85,38 +89,33 @@ class Plan:
 
 def count(store: Store, items: Iterable[Item], keep_states: bool) -> Counts:
     """Count what the store has and lacks of a study's recipes."""
-    responses = cells = pairs = cells_missing = pairs_missing = responses_missing = logits = 0
-    top_tokens = top_tokens_missing = forced = 0
-    known: set[str] = set()
+    counted = np.zeros((2, 4), dtype=int)  # all, and the missing ones
+    logits = forced = 0
     names: dict[str, None] = {}
+    known: set[str] = set()
     new_prompts = []
     for item in items:
-        keys = list(item.cells.values())
-        lacking_cells, lacking_pairs = store.missing(item.key, keys)
-        lacking = set(lacking_cells)
-        responses += 1
-        responses_missing += not store.response_path(item.response).is_file()
-        cells += len(keys)
-        cells_missing += len(lacking)
-        pairs += len(keys) * (len(keys) - 1) // 2
-        pairs_missing += len(lacking_pairs)
-        top = {item.cells[name]: key for name, key in item.top_tokens.items()}
-        lacking_top = store.missing_top_tokens(item.key, top)
-        top_tokens += len(top)
-        top_tokens_missing += len(lacking_top)
-        needed = {keys[place] for pair in lacking_pairs.tolist() for place in pair}
-        needed.update(lacking_top)
-        logits += len(needed)
-        forced += len(lacking if keep_states else needed | lacking)
+        n, texts = len(item.cells), dict.fromkeys(item.cells, "")  # keys tell what is lacking
+        lacking = lacking_of(store, Task.of(item, texts))
+        new, no_response = set(lacking.cells), not store.response_path(item.response).is_file()
+        counted += np.array(
+            [
+                (1, n, n * (n - 1) // 2, len(item.top_tokens)),
+                (no_response, len(new), len(lacking.pairs), len(lacking.top_tokens)),
+            ]
+        )
+        logits += len(lacking.needed)
+        forced += len(lacking.forced(keep_states))
         names |= dict.fromkeys(item.cells)
-        known |= {name for name, key in item.cells.items() if key not in lacking}
-        if len(lacking) == len(set(keys)):
+        known |= {name for name, key in item.cells.items() if key not in new}
+        if len(new) == n:
             new_prompts.append(item.prompt.name)
+    responses, cells, pairs, top_tokens = ((int(n - no), int(no)) for n, no in counted.T)
     return Counts(
-        responses=(responses - responses_missing, responses_missing),
-        cells=(cells - cells_missing, cells_missing),
-        pairs=(pairs - pairs_missing, pairs_missing),
-        top_tokens=(top_tokens - top_tokens_missing, top_tokens_missing),
+        responses=responses,
+        cells=cells,
+        pairs=pairs,
+        top_tokens=top_tokens,
         logits=logits,
         forced=forced,
         personas=[name for name in names if name not in known],

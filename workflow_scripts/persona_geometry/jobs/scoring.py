@@ -203,7 +203,7 @@ class GroupScorer:
         role, arguments = model.system_role, model.template_arguments
         rendered = {
             key: render(self.model.tokenizer, task.cells[key], task.user, role, arguments)
-            for key in dict.fromkeys([*lacking.cells, *lacking.needed])
+            for key in lacking.forced(keep_states=False)
             if key not in stored.cells
         }
         for key, prompt in rendered.items():

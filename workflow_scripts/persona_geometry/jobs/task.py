@@ -92,3 +92,8 @@ class Account:
     device: str | None = None
     peak_gpu_bytes: int | None = None
     packages: dict[str, str] | None = None
+
+    @property
+    def idle(self) -> bool:
+        """Whether the job found everything in the store, and computed nothing."""
+        return self.device is None

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import log_softmax, pad
 
+from persona_geometry.divergence.threads import each_alone
+
 BLOCK = 512
 """Words whose largest is found first, which takes an eighth of a partial sort of all of them."""
 
@@ -31,19 +33,34 @@ class TopTokensOf:
 
     def take(self, cells: Sequence[str], start: int, logits: Tensor) -> None:
         """Keep the largest of m cells' logits (m, t, V) at tokens start..start+t-1."""
-        stop = start + logits.shape[1]
-        # A GPU is given few kernels, a CPU what its cache holds.
-        at_once = logits.split(len(logits) if logits.is_cuda else 1)
-        found = torch.cat([largest(some, self.ids.shape[-1]) for some in at_once])
-        for cell, own, ids in zip(cells, logits, found, strict=True):
+        k, tokens = self.ids.shape[-1], slice(start, start + logits.shape[1])
+        if logits.is_cuda:  # few kernels, and the probabilities of one cell at a time
+            ids = largest(logits, k)
+            values = torch.stack([_log_p(*of_cell) for of_cell in zip(logits, ids, strict=True)])
+        else:
+            found = each_alone(lambda row: _likeliest(row, k), logits.flatten(0, 1))
+            ids, values = (
+                torch.stack(some).unflatten(0, logits.shape[:2])
+                for some in zip(*found, strict=True)
+            )
+        for cell, own_ids, own_values in zip(cells, ids, values, strict=True):
             row = self.cells.index(cell)
-            self.ids[row, start:stop] = ids
-            log_p = log_softmax(own, -1, dtype=torch.float32)
-            self.log_probabilities[row, start:stop] = log_p.gather(-1, ids)
+            self.ids[row, tokens] = own_ids
+            self.log_probabilities[row, tokens] = own_values
 
     @property
     def tensors(self) -> dict[str, Tensor]:
         return {"ids": self.ids, "log_probabilities": self.log_probabilities}
+
+
+def _likeliest(logits: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    ids = largest(logits, k)
+    return ids, _log_p(logits, ids)
+
+
+def _log_p(logits: Tensor, ids: Tensor) -> Tensor:
+    """Log-probabilities (..., k) of some words, of logits (..., V)."""
+    return log_softmax(logits, -1, dtype=torch.float32).gather(-1, ids)
 
 
 def largest(logits: Tensor, k: int) -> Tensor:
@@ -51,9 +68,9 @@ def largest(logits: Tensor, k: int) -> Tensor:
 
     They are in the k blocks whose own largest are the largest.
     """
-    blocks = pad(logits, (0, -logits.shape[-1] % BLOCK), value=-torch.inf).unflatten(
-        -1, (-1, BLOCK)
-    )
+    lacking = -logits.shape[-1] % BLOCK
+    whole = pad(logits, (0, lacking), value=-torch.inf) if lacking else logits
+    blocks = whole.unflatten(-1, (-1, BLOCK))
     chosen = blocks.amax(-1).topk(min(k, blocks.shape[-2])).indices
     candidates = blocks.gather(-2, chosen[..., None].expand(*chosen.shape, BLOCK)).flatten(-2)
     places = candidates.topk(k).indices

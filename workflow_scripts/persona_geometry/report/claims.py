@@ -23,7 +23,10 @@ VERBS = re.compile(
     r"|\bholds?\b(?! ∎)|\bpredicts?\b"
     r"|\b(?:pass|fail)(?:es|ed|s)?\b|\bsurviv|\bvanish|\b(?:rise|fall)s?\b"
     r"|\bheld\b(?! out)|\breplicat(?:e|es|ed)\b|\bcorrelates?\b"
-    r"|\b(?:high|low|strong|weak|bett)er than\b|\bdiffers?\b|\bconfirm|\bshows? that\b|\bproves?\b",
+    r"|\b(?:high|low|strong|weak|bett)er than\b|\bdiffers?\b|\bconfirm|\bshows? that\b|\bproves?\b"
+    r"|\b(?:increas|decreas|demonstrat|indicat|reveal|exceed|reproduc|generaliz)(?:e|es|ed|s)?\b"
+    r"|\b(?:suggest|support|reflect|determin|caus)(?:e|es|ed|s)?\b|\bmatches\b|\bsignificant|\bestablish"
+    r"|\bexplains?\b(?! (?:∎|R² = ∎))",
     re.IGNORECASE,
 )
 """Verbs and phrases that claim something of a result; ∎ is a number with a source."""

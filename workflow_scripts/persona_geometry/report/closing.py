@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from persona_geometry.report.claims import agreement, replicates
-from persona_geometry.report.text import interval, number
+from persona_geometry.report.text import interval, number, p_value
 from persona_geometry.rsa.gates import verdict
 from persona_geometry.rsa.intervals import widest
 
@@ -21,8 +21,8 @@ def closing(alignment: Mapping[str, Any], report: str) -> str:
     return (
         f"Study {alignment['study']}: {verdict(alignment['gates'])}\n"
         f"Layer {headline}: ρ = {number(layer['spearman'])} (95 % interval "
-        f"{interval(widest(layer['intervals']))}, Mantel p = {number(layer['mantel_p'])}); the two "
-        f"geometries {agreement(layer)}.\n"
+        f"{interval(widest(layer['intervals']))}, Mantel p = {p_value(layer['mantel_p'])}); the "
+        f"two geometries {agreement(layer)}.\n"
         f"Read {report}"
     )
 

@@ -144,7 +144,7 @@ def explained(layer: dict[str, Any]) -> Iterable[str]:
     )
     alone, unique = found["alone"]["cosine"], found["unique"]["cosine"]
     if alone and unique < alone / 2:
-        text += " More than half of what cosine distance explains, others explain as well."
+        text += " More than half of the share of cosine distance is that of others too."
     yield text
 
 

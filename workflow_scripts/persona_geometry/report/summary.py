@@ -439,12 +439,13 @@ def prediction(layer: dict[str, Any]) -> Iterable[str]:
     predictions = layer["predictions"]
     if predictions:
         names = "; ".join(
-            f"{row['pair'][0]} and {row['pair'][1]} ({'in' if row['in_top_k'] else 'not in'} it; "
-            f"{claim('direction', row)})"
+            f"{row['pair'][0]} and {row['pair'][1]} ({'among' if row['in_top_k'] else 'not among'} "
+            f"them; {claim('direction', row)})"
             for row in predictions["pairs"]
         )
         yield (
-            f"The prediction that the top {predictions['top_k']} contain every named pair "
+            f"The prediction that every named pair is among the "
+            f"{count(predictions['top_k'], 'pair')} that the radial covariate fits worst "
             f"{claim('prediction', predictions)}" + (f": {names}." if names else ".")
         )
 

@@ -23,7 +23,7 @@ def words(name: str) -> str:
 
 
 def number(value: float | None, digits: int = 3, beside: float | None = None) -> str:
-    """A statistic for reading: three decimals, small values in powers of ten.
+    """A statistic for reading: three decimals, small values in powers of ten, counts whole.
 
     What is not 0 for rounding alone is written as 0.
 
@@ -35,6 +35,8 @@ def number(value: float | None, digits: int = 3, beside: float | None = None) ->
     """
     if value is None:
         return "not computed"
+    if isinstance(value, int):
+        return mark(f"{int(value):,}", value)
     return mark(_digits(float(value), digits, beside), value)
 
 

@@ -70,7 +70,7 @@ def _not_there(name: str, known: Mapping[str, Statistic]) -> str:
         return f"which is not a single number; name one of its parts, such as {inner[0]}"
     near = get_close_matches(name, known, n=1)
     nearest = f"the nearest is {near[0]}, and " if near else ""
-    return f"which does not exist in this study; {nearest}all names are in docs/statistics.md"
+    return f"which does not exist in this study; {nearest}all names are in docs/outputs.md"
 
 
 def _check_threshold(gate: Gate, statistic: Statistic, scope: Scope) -> None:
@@ -107,7 +107,7 @@ def look_up(statistics: Mapping[str, Any], path: str) -> Any:
                 return None  # a cutoff that was not measured
             raise InputError(
                 f"A gate names the statistic '{path}', which does not exist; see "
-                f"docs/statistics.md for the names."
+                f"docs/outputs.md for the names."
             )
         value, rest = value[key], rest[len(key) + 1 :]
     if isinstance(value, Mapping | list):

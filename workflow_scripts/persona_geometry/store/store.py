@@ -274,6 +274,13 @@ class Store:
         content = {"model": receipt.model, kind: sorted(receipt.keys), "account": receipt.account}
         write_json(self.receipt_path(shard, kind), content)
 
+    def certifies(self, shard: str, keys: frozenset[str], kind: Certified = "cells") -> bool:
+        """Whether a shard's receipt is there, whole, and certifies these keys."""
+        try:
+            return keys <= self.read_receipt(shard, kind).keys
+        except InputError:
+            return False
+
     def read_receipt(self, shard: str, kind: Certified = "cells") -> Receipt:
         """Read a receipt.
 

@@ -121,6 +121,20 @@ class Study:
         return not {"cosine", "js"} <= set(self.rdm)
 
     @property
+    def measured(self) -> str:
+        """The model and what was done to it, in sentences for a reader; empty where none is run."""
+        if not self.needs_model:
+            return ""
+        asked = self.intervention
+        if asked.directions is None:
+            return self.model.sentence
+        return (
+            f"{self.model.sentence} An intervention takes the direction {asked.direction} of "
+            f"{asked.directions} out of its hidden states after block {asked.layer}, at every "
+            f"token and for every persona."
+        )
+
+    @property
     def title(self) -> str:
         """The study in a line, for a terminal."""
         return (

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.transforms import Bbox
 
+from persona_geometry.report.claims import prediction
 from persona_geometry.report.figures.shown import Shown
 from persona_geometry.report.figures.style import (
     DARK,
@@ -131,14 +132,14 @@ def _caption(
 ) -> str:
     n = sum(len(marks.get(heading, ())) for heading in (HIDDEN, BEHAVIOR))
     predicted = of["predictions"]
-    held = {True: "holds", False: "does not hold", None: "is undecided"}
     return (
         f"{shown.whom}. Every pair of personas by cosine distance and {shown.name}; "
         f"{shown.agreement(layer)}. Circled and numbered: {count(n, 'pair')} among the most "
         f"decoupled that are nearer in one geometry, and farther in the other, than their "
         f"distances from all other personas say."
         + (
-            f" In squares: the predicted pairs; the prediction {held[predicted['all_in_top_k']]}."
+            f" In squares: the pairs that were predicted to be among those that the radial "
+            f"covariate fits worst; the prediction {prediction(predicted)}."
             if predicted
             else ""
         )

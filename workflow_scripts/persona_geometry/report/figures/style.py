@@ -8,7 +8,8 @@ backend or settings change. A figure is drawn at the width it is printed at: no 
 import io
 import re
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -123,6 +124,25 @@ def save(drawing: Drawing, stem: str | Path) -> None:
         write_atomically(f"{stem}.{ending}", stream.getvalue())
     write_table(f"{stem}.tsv", drawing.table)
     write_text(f"{stem}.rst", as_template(drawing.caption) + "\n")
+
+
+def save_all(
+    drawn: Mapping[str, Callable[[], Drawing]], folder: str | Path, processes: int
+) -> None:
+    """Draw figures and write them to a folder, in some processes of their own.
+
+    Args:
+        drawn: name to what draws the figure; what it needs goes to the process.
+        folder: of the files.
+        processes: how many draw at once.
+    """
+    with ProcessPoolExecutor(processes) as pool:
+        stems = [Path(folder) / name for name in drawn]
+        list(pool.map(_draw_and_save, drawn.values(), stems))
+
+
+def _draw_and_save(draw: Callable[[], Drawing], stem: Path) -> None:
+    save(draw(), stem)
 
 
 def as_template(text: str) -> str:

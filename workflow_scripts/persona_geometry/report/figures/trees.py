@@ -24,7 +24,7 @@ from persona_geometry.report.text import count
 
 LARGEST = 6.5  # points, of a name
 ROW = 0.13  # inches, where there is room
-EDGE, HEAD, LINE, LINKS = 0.06, 0.34, 0.14, 0.45  # inches
+EDGE, HEAD, LINE, LINKS, NEAR = 0.06, 0.34, 0.14, 0.45, 0.03  # inches
 
 
 @in_house_style
@@ -76,7 +76,10 @@ def trees(shown: Shown) -> Drawing:
         color = shown.colors[cluster] if cluster else NEUTRAL
         (line,) = middle.plot([0, 1], [left[k], right[k]], color=color, solid_capstyle="round")
         line.set(lw=1.5 if cluster else 0.8, zorder=3 if cluster else 2)
-        for x, place, ha in ((-0.03, left[k], "right"), (1.03, right[k], "left")):
+        for x, place, ha in (
+            (-NEAR / links, left[k], "right"),
+            (1 + NEAR / links, right[k], "left"),
+        ):
             if named:
                 middle.text(x, place, readable(name), ha=ha, va="center", fontsize=size)
     top = 1 - 0.08 / figure.get_figheight()

@@ -11,12 +11,12 @@ from markupsafe import Markup, escape
 
 from persona_geometry.report.claims import claim
 from persona_geometry.report.counts import counted
+from persona_geometry.report.described import meanings
 from persona_geometry.report.page import between, lint, sections
 from persona_geometry.report.page.prose import LIBRARY, html
 from persona_geometry.report.sourced import listed, plain, sourced
 from persona_geometry.report.summary import over_all
 from persona_geometry.report.text import count, divergence_name, interval, number, p_value, words
-from persona_geometry.study.sections import keys
 
 CHARTS = "vendor/plotly-cartesian.min.js"
 """The plotting library, as its publisher built it; vendor/README.md says which and why."""
@@ -54,7 +54,6 @@ def render_study(sources: Mapping[str, Any], charts: Mapping[str, Any]) -> str:
             decoupling=list(sections.decoupling(alignment)),
             caveats=list(sections.caveats(alignment, study, run, responses)),
             statistics=sections.STATISTICS,
-            settings=sections.SETTINGS,
             over=sections.OVER,
             layers_over=over_all(of["intervals"] for of in alignment["layers"].values()),
             contrasts_over=over_all(alignment["across_layers"]["contrasts"]),
@@ -78,11 +77,8 @@ def render_comparison(sources: Mapping[str, Any], charts: Mapping[str, Any]) -> 
     Raises:
         UnfoundedReport: the page would say what its sources do not.
     """
-    meanings = {
-        section: {key: one["description"] for key, one in keys(section).items()}
-        for section in ("comparison", "criterion")
-    }
-    known = {**sources, "meanings": meanings, "library": LIBRARY}
+    meant = {section: meanings(section) for section in ("comparison", "criterion")}
+    known = {**sources, "meanings": meant, "library": LIBRARY}
     named = {name: sourced(content, name) for name, content in known.items()}
     comparison, run, runs = (named[name] for name in ("comparison.json", "run.json", "runs"))
     page = (

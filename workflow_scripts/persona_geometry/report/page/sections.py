@@ -7,7 +7,7 @@ from persona_geometry.report import further, summary
 from persona_geometry.report.claims import claim, doubts
 from persona_geometry.report.counts import counted
 from persona_geometry.report.sourced import plain
-from persona_geometry.report.text import count, interval, number, words
+from persona_geometry.report.text import count, interval, number, p_value, words
 from persona_geometry.rsa.intervals import widest
 
 STATISTICS = {
@@ -20,10 +20,6 @@ STATISTICS = {
     "residual_anchor": "distance to the anchor taken out",
 }
 """The seven statistics that each answer one confound, as a table's rows name them."""
-
-SETTINGS = ("generation", "scoring", "divergence", "geometry", "alignment")
-"""Sections of the config that say how it was measured and compared."""
-
 
 OVER = {"dual": "prompts and personas", "personas": "personas"}
 """What intervals are over, in words."""
@@ -61,7 +57,7 @@ def answer(alignment: Any, model: str, divergence: str) -> Iterator[str]:
     yield (
         f"At layer {n}, chosen in advance, cosine distances and the {divergence} "
         f"{claim('agreement', layer)}: ρ = {number(layer['spearman'])} (95 % interval "
-        f"{told_interval(layer['intervals'])}; one-sided Mantel p = {number(layer['mantel_p'])})."
+        f"{told_interval(layer['intervals'])}; one-sided Mantel p = {p_value(layer['mantel_p'])})."
     )
     yield (
         f"Agreement within clusters {claim('within_clusters', layer)}; agreement beyond radial "
@@ -166,6 +162,10 @@ def caveats(alignment: Any, study: Any, run: Any, responses: Any) -> Iterator[st
                 f"{cut} of {count(counted('entries', responses), 'response')} reached the limit of "
                 f"{count(settings['generation']['max_new_tokens'], 'token')} and were cut."
             )
+    if "intervention" in settings:
+        yield (
+            "A direction was taken out of the hidden states: nothing here is of the model as it is."
+        )
     if run["model"] and run["model"].get("quantised"):
         yield "The model's weights are quantised."
     widely = widest(layer["intervals"])
