@@ -12,7 +12,7 @@ from persona_geometry.errors import InputError
 from persona_geometry.rdms.triangle import complement, vectorize
 
 MANY_PROMPTS = 200
-_BLOCK_BYTES = 32_000_000
+_BLOCK_ELEMENTS = 4_000_000
 
 
 def weighted_cosine_distances(vectors: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -30,8 +30,8 @@ def weighted_cosine_distances(vectors: np.ndarray, weights: np.ndarray) -> np.nd
     """
     vectors = fewest_coordinates(vectors)
     inner = np.zeros((len(weights), vectors.shape[1], vectors.shape[1]))
-    for _, middle, rest in _weighted_sums(vectors, weights):
-        inner += _inner_products(weights.sum(axis=1), middle, rest)
+    for _, sums in _weighted_sums(vectors, weights):
+        inner += sums @ sums.transpose(0, 2, 1)
     _refuse_nan(vectors, inner)
     return _distances(inner)
 
@@ -57,44 +57,33 @@ def halved_cosine_distances(
     total, aside = vectors.sum(axis=0, dtype=np.float64), np.argmin(first | second, axis=1)
     _refuse_nan(vectors, total)
     inner = np.zeros((2, len(first), personas, personas))
-    for columns, middle, rest in _weighted_sums(vectors, first.astype(float)):
-        left = (total[:, columns] - prompts * middle).astype(rest.dtype)[:, None] - rest
+    for columns, sums in _weighted_sums(vectors, first.astype(float)):
+        rest = total[:, columns] - sums
         if prompts % 2:
-            left -= (vectors[aside, :, columns] - middle).transpose(1, 0, 2)
-        for of_half, half in zip(inner, (rest, left), strict=True):
-            of_half += _inner_products(np.array([prompts // 2]), middle, half)
+            rest -= vectors[aside, :, columns]
+        for of_half, half in zip(inner, (sums, rest), strict=True):
+            of_half += half @ half.transpose(0, 2, 1)
     return _distances(inner[0]), _distances(inner[1])
 
 
-def _weighted_sums(
-    vectors: np.ndarray, weights: np.ndarray
-) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
-    """Yield some coordinates at a time, a middle of the vectors, and weighted sums of what is left.
+def _weighted_sums(vectors: np.ndarray, weights: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
+    """Yield coordinates, some at a time, and the (n, N, k) weighted sums of vectors in them.
 
-    The (N, k) middle is that of many prompts: of theirs, what single vectors differ from it is
-    summed in single precision. The (N, n, k) sums of equal vectors are equal, as each persona's are
-    a product of their own.
+    Of many prompts, what single vectors differ from a middle is summed in single precision. The
+    sums of equal vectors are equal, as each persona's are a product of their own.
     """
     prompts, personas, width = vectors.shape
     if prompts < MANY_PROMPTS:
         precision, middle = np.float64, np.zeros((personas, width), vectors.dtype)
     else:
         precision, middle = np.float32, vectors.mean(axis=0, dtype=np.float64).astype(vectors.dtype)
-    weights = weights.astype(precision)
-    size = np.dtype(precision).itemsize * personas * (prompts + len(weights))
-    step = max(1, _BLOCK_BYTES // size)
+    totals, weights = weights.sum(axis=1)[:, None, None], weights.astype(precision)
+    step = max(1, _BLOCK_ELEMENTS // (personas * (prompts + len(weights))))
     for start in range(0, width, step):
         columns = slice(start, start + step)
-        rest = (vectors[:, :, columns] - middle[:, columns]).astype(precision, copy=False)
-        yield columns, middle[:, columns].astype(np.float64), weights @ rest.transpose(1, 0, 2)
-
-
-def _inner_products(total: np.ndarray, middle: np.ndarray, rest: np.ndarray) -> np.ndarray:
-    """(n, N, N) inner products of `total` (n,) times the (N, k) middle plus the (N, n, k) rest."""
-    total, own = total[:, None, None], rest.transpose(1, 0, 2)
-    across = (rest @ middle.T.astype(rest.dtype)).transpose(1, 0, 2)
-    squares = total**2 * (middle @ middle.T)
-    return own @ own.transpose(0, 2, 1) + squares + total * (across + across.transpose(0, 2, 1))
+        rest = (vectors[:, :, columns] - middle[:, columns]).transpose(1, 0, 2)
+        sums = (weights @ rest.astype(precision)).transpose(1, 0, 2)
+        yield columns, sums + totals * middle[:, columns].astype(np.float64)
 
 
 def left_out_cosine_distances(vectors: np.ndarray) -> np.ndarray:
