@@ -1,6 +1,6 @@
 """Speed of the Mantel tests beside scikit-bio's, and of a whole alignment.
 
-    python benchmarks/mantel_speed.py [--repeats 3]
+    python benchmarks/mantel_speed.py [--repeats 3] [--threads 2]
 
 Needs scikit-bio (`pip install scikit-bio==0.7.4`). Both sides get the same matrices in the same
 process, take turns, and are timed by wall clock and by processor time of all threads; the fastest
@@ -178,7 +178,12 @@ def with_everything(whole: Geometries) -> Geometries:
 
 
 def measure_alignment(
-    n: int, prompts: int, layers: tuple[int, ...], path: Path, everything: bool = False
+    n: int,
+    prompts: int,
+    layers: tuple[int, ...],
+    path: Path,
+    threads: int,
+    everything: bool = False,
 ) -> tuple:
     """Wall-clock and processor seconds of an alignment, and MB at its peak and before it."""
     whole = study(n, prompts, read_layer_vectors(path).layers if prompts else {})
@@ -187,7 +192,9 @@ def measure_alignment(
     settings = Alignment.of(**SETTINGS | (ASKED if everything else {}))
     before = peak_mb()
     wall, processor = timed(
-        lambda: align(whole, settings, layers, layers[0], "speed", "js", lambda _line: None)
+        lambda: align(
+            whole, settings, layers, layers[0], "speed", "js", lambda _line: None, threads
+        )
     )
     return wall, processor, peak_mb(), before
 
@@ -225,7 +232,9 @@ def show(name: str, measured: tuple) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Speed of the Mantel tests and the alignment.")
     parser.add_argument("--repeats", type=int, default=3)
-    repeats = parser.parse_args().repeats
+    parser.add_argument("--threads", type=int, default=2, help="of an alignment: layers at a time")
+    arguments = parser.parse_args()
+    repeats, threads = arguments.repeats, arguments.threads
 
     print("| whole alignment | wall s | processor s | peak MB | of it inputs and imports |")
     print("|---|---|---|---|---|")
@@ -234,9 +243,9 @@ def main() -> None:
         for name, (n, prompts, layers) in ALIGNMENT_SIZES.items():
             if prompts:
                 alone(write_vectors, path, n, prompts, layers)
-            show(name, alone(measure_alignment, n, prompts, layers, path))
+            show(name, alone(measure_alignment, n, prompts, layers, path, threads))
             if prompts == n:
-                found = alone(measure_alignment, n, prompts, layers, path, True)
+                found = alone(measure_alignment, n, prompts, layers, path, threads, True)
                 show(f"{name}, with all that can be asked for", found)
     show("200 personas, curve alone", alone(measure_curve, 200))
     print()

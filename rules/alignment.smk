@@ -16,7 +16,7 @@ rule align:
         bench_path("align")
     conda:
         "../envs/cpu.yaml"
-    threads: 1  # its matrix products are small: more threads wait for each other
+    threads: 2  # layers at a time, as each has its vectors in memory
     params:
         study=STUDY.name,
         anchor=STUDY.anchor,

@@ -32,5 +32,6 @@ with job_log(snakemake.log[0]) as report:
         params.study,
         estimator,
         progress=report,
+        threads=snakemake.threads,
     )
     write_alignment(snakemake.output.alignment, alignment)

@@ -24,7 +24,12 @@ from persona_geometry.rsa.multiplicity import (
     p_values_of_families,
     step_down_p_values,
 )
-from persona_geometry.rsa.permutation import Permutations, mantel, mantel_p_values
+from persona_geometry.rsa.permutation import (
+    Permutations,
+    correlations,
+    mantel,
+    mantel_p_values,
+)
 
 RECORDED = json.loads(
     (Path(__file__).parents[1] / "fixtures" / "comparators.json").read_text(encoding="utf-8")
@@ -131,6 +136,19 @@ def test_families_are_adjusted_apart() -> None:
     assert p.tolist() == mantel_p_values(xs, y, free).tolist()
     for family in (slice(0, 2), slice(2, 5)):
         assert adjusted[family] == pytest.approx(step_down_p_values(mantel(xs[family], y, free)))
+
+
+@pytest.mark.parametrize("n", [19, 27, 28], ids=["small", "last in single precision", "first"])
+def test_products_of_ranks_are_exact_in_either_precision(n: int) -> None:
+    """A matrix with itself, in place, gives the largest sum; ties and signs give others."""
+    rng = np.random.default_rng(n)
+    y, x = (named(np.triu(m, 1) + np.triu(m, 1).T) for m in rng.random((2, n, n)))
+    xs = [y, y.of(-y.vector), x, x.of(np.round(x.vector, 1)), named(1.0 - np.eye(n))]
+    first_six = Permutations(n, (tuple(range(6)),), 720, 0)
+    observed, chunks = correlations(xs, y, first_six)
+    null = mantel(xs, y, first_six)
+    assert np.array_equal(observed, null.observed, equal_nan=True)
+    assert np.array_equal(np.concatenate(list(chunks), axis=1), null.permuted.T, equal_nan=True)
 
 
 def test_two_sided_p_counts_both_tails() -> None:

@@ -8,9 +8,11 @@ from named import stacked
 from scipy.stats import spearmanr
 
 from persona_geometry.errors import InputError
-from persona_geometry.rsa.noise_ceiling import noise_ceiling
+from persona_geometry.rsa.noise_ceiling import halves, noise_ceiling
 from persona_geometry.rsa.prompt_centroids import (
+    MANY_PROMPTS,
     crossvalidated_cosine_distances,
+    halved_cosine_distances,
     left_out_cosine_distances,
     weighted_cosine_distances,
 )
@@ -73,6 +75,42 @@ def test_left_out_and_weighted_prompts_are_those_of_the_rest(width: int) -> None
     np.testing.assert_allclose(weighted_cosine_distances(vectors, 1 - np.eye(5)), rest, atol=1e-12)
 
 
+@pytest.mark.parametrize("prompts", [2, 5, 6])
+def test_the_second_half_is_what_the_first_leaves(prompts: int) -> None:
+    rng = np.random.default_rng(4)
+    vectors = (1 + rng.standard_normal((prompts, 4, 9))).astype(np.float32)
+    halved = [half > 0 for half in halves(prompts, 12, rng)[:2]]
+    for distances_of_half, half in zip(
+        halved_cosine_distances(vectors, *halved), halved, strict=True
+    ):
+        expected = [distances(vectors[own].astype(float)) for own in half]
+        np.testing.assert_allclose(distances_of_half, expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("prompts", [MANY_PROMPTS, MANY_PROMPTS + 1])
+def test_many_prompts_are_summed_in_single_precision_and_equal_vectors_stay_equal(
+    prompts: int,
+) -> None:
+    """Two personas are one: 0 apart, and as far from every other, to the bit."""
+    rng = np.random.default_rng(5)
+    vectors = (20 + rng.standard_normal((prompts, 4, 9))).astype(np.float32)
+    vectors[:, 3] = vectors[:, 0]
+    first, second = (half > 0 for half in halves(prompts, 3, rng)[:2])
+    counts = rng.multinomial(prompts, np.full(prompts, 1 / prompts), size=3).astype(float)
+    found = (
+        weighted_cosine_distances(vectors, counts),
+        *halved_cosine_distances(vectors, first, second),
+    )
+    for of_weights, weights in zip(found, (counts, first, second), strict=True):
+        expected = [
+            distances(np.repeat(vectors.astype(float), w.astype(int), axis=0)) for w in weights
+        ]
+        np.testing.assert_allclose(of_weights, expected, rtol=1e-4, atol=1e-8)
+        assert (of_weights != expected).any()
+        np.testing.assert_allclose(of_weights[:, 2], 0, atol=1e-15)
+        np.testing.assert_allclose(of_weights[:, :2], of_weights[:, 4:], rtol=1e-12)
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 @pytest.mark.parametrize(
     "of",
@@ -80,6 +118,7 @@ def test_left_out_and_weighted_prompts_are_those_of_the_rest(width: int) -> None
         lambda v: weighted_cosine_distances(v, np.ones((1, len(v)))),
         left_out_cosine_distances,
         crossvalidated_cosine_distances,
+        lambda v: halved_cosine_distances(v, *np.eye(4, dtype=bool)[:2, None]),
     ],
 )
 def test_what_is_not_a_number_is_refused_by_its_place(of, bad: float) -> None:

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from named import named, stacked
 from scipy.stats import pearsonr, rankdata, spearmanr
+from whole_study import aligned
 
 from persona_geometry.errors import InputError
 from persona_geometry.rdms.rdm import Rdm
@@ -367,6 +368,10 @@ def test_cutoffs_and_prompts_are_tested_by_the_stream_of_the_layers() -> None:
     assert [c["mantel_p"] for c in result["layer_curve"].values()] == curve.p_values().tolist()
     family = curve.family_wise_p_values().tolist()
     assert [c["family_wise_p"] for c in result["layer_curve"].values()] == family
+
+
+def test_layers_computed_side_by_side_have_the_same_bits() -> None:
+    assert aligned(threads=2) == aligned(threads=1)
 
 
 def test_radial_and_single_persona_statistics_from_their_definitions() -> None:

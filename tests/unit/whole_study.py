@@ -26,7 +26,7 @@ SETTINGS = {
 ADJUSTED = ("family_wise_p", "step_down_p", "fdr_q", "stratified_family_wise_p")
 
 
-def aligned(*, flat: bool = False, **settings: Any) -> dict[str, Any]:
+def aligned(*, flat: bool = False, threads: int = 1, **settings: Any) -> dict[str, Any]:
     """A study that has everything, its first layer flat or not."""
     rng = np.random.default_rng(0)
     raw = rng.uniform(0.1, 0.6, (4, 8, 8))
@@ -52,7 +52,7 @@ def aligned(*, flat: bool = False, **settings: Any) -> dict[str, Any]:
         kl=raw[1] * (1 - np.eye(8)),
     )
     alignment = Alignment.of(**{**SETTINGS, "gates": [], **settings})
-    return align(whole, alignment, [1, 2], 2, "s", "js", lambda _line: None)
+    return align(whole, alignment, [1, 2], 2, "s", "js", lambda _line: None, threads)
 
 
 def numbers_at(layer: int, result: dict[str, Any]) -> dict[str, float | None]:

@@ -133,9 +133,9 @@ class StoredArray:
         return self.shape[0]
 
     def __getitem__(self, place: int) -> np.ndarray:
-        count = math.prod(self.shape[1:])
-        start = self.offset + range(len(self))[place] * count * self.dtype.itemsize
-        return np.fromfile(self.path, self.dtype, count, offset=start).reshape(self.shape[1:])
+        size = math.prod(self.shape[1:]) * self.dtype.itemsize
+        start = self.offset + range(len(self))[place] * size
+        return np.memmap(self.path, self.dtype, "r", start, self.shape[1:]).view(np.ndarray)
 
 
 def stored_array(path: str | Path, name: str) -> StoredArray:

@@ -1,6 +1,6 @@
 """Representational similarity analysis: statistics, permutation tests and uncertainty."""
 
-METHOD = 5
+METHOD = 6
 """Version of the comparison.
 
 Raised when a change to it changes the numbers or the form of alignment.json: finished studies are

@@ -2,9 +2,11 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from persona_geometry.rdms.triangle import complement
 from persona_geometry.rsa import contrasts, gates, pairs
@@ -13,7 +15,7 @@ from persona_geometry.rsa.catalogue import Scope, lacking
 from persona_geometry.rsa.comparators import COMPARATORS
 from persona_geometry.rsa.geometries import Geometries
 from persona_geometry.rsa.jackknife import Jackknife, jackknife
-from persona_geometry.rsa.layer import Layer, whole_clusters
+from persona_geometry.rsa.layer import Layer
 from persona_geometry.rsa.layer_tests import LayerTests
 from persona_geometry.rsa.noise_ceiling import noise_ceiling
 from persona_geometry.rsa.other_geometries import compare_geometries
@@ -32,6 +34,7 @@ def align(
     study: str,
     estimator: str,
     progress: Callable[[str], object] = print,
+    threads: int = 1,
 ) -> dict[str, Any]:
     """Compare the geometries at every layer; the content of alignment.json.
 
@@ -42,50 +45,63 @@ def align(
         headline_layer: written into the result.
         study, estimator: the same.
         progress: told what is being computed.
+        threads: how many layers are computed at a time, each with its vectors in memory; no number
+            depends on it.
 
     Returns:
         Plain numbers, strings, lists and dicts; None for what was not computed. The names are
         explained in docs/statistics.md.
     """
     primary = geometries.without_anchor()
-    tests = LayerTests(geometries, primary, layers, settings, progress)
-    progress("prompts, personas and clusters left out in turn")
-    configured = {layer: _jackknife(primary, layer) for layer in layers}
-    of_personas = {
-        layer: configured[layer]
-        if layer in configured
-        else jackknife(rdm, primary.divergence["full"])
-        for layer, rdm in sorted(primary.cosine.items())
-    }
-    of_study = plain(
-        {
-            "layer_curve": tests.curve(),
-            "across_layers": tests.across_layers(),
-            "noise_ceiling": noise_ceiling(
-                primary.by_prompt["full"] if primary.by_prompt else None,
-                settings.noise_ceiling_splits,
-                settings.seed,
-            ),
-            "geometries": compare_geometries(
-                primary.others,
-                primary.divergence["full"],
-                of_personas,
-                tests.free,
-                settings.smallest_effect,
-            ),
-            "kl_asymmetry": _kl_asymmetry(primary, tests),
+
+    def of_layer(layer: int) -> tuple[Jackknife, dict[str, Any], dict[str, str]]:
+        progress(f"statistics of layer {layer}")
+        of = Layer(layer, geometries, primary, tests, settings)
+        return of.jackknife, plain(of.statistics()), of.why_no_partials()
+
+    # A layer's products are small: shared out, they would wait for each other.
+    with threadpool_limits(1):
+        tests = LayerTests(geometries, primary, layers, settings, progress)
+        with ThreadPoolExecutor(threads) as pool:
+            computed = dict(zip(layers, pool.map(of_layer, layers), strict=True))
+        configured = {layer: of_units for layer, (of_units, _, _) in computed.items()}
+        of_personas = {
+            layer: configured[layer]
+            if layer in configured
+            else jackknife(rdm, primary.divergence["full"])
+            for layer, rdm in sorted(primary.cosine.items())
         }
-    )
+        of_study = plain(
+            {
+                "layer_curve": tests.curve(),
+                "across_layers": tests.across_layers(),
+                "noise_ceiling": noise_ceiling(
+                    primary.by_prompt["full"] if primary.by_prompt else None,
+                    settings.noise_ceiling_splits,
+                    settings.seed,
+                ),
+                "geometries": compare_geometries(
+                    primary.others,
+                    primary.divergence["full"],
+                    of_personas,
+                    tests.free,
+                    settings.smallest_effect,
+                ),
+                "kl_asymmetry": _kl_asymmetry(primary, tests),
+            }
+        )
+        between = {
+            "contrasts": contrasts.contrasts(configured, settings.smallest_effect),
+            "peak": contrasts.peak(of_personas, ("personas",), settings.seed),
+            "peak_configured": contrasts.peak(configured, ("prompts", "personas"), settings.seed),
+        }
     scope = _scope(geometries, primary, settings)
     lacks = lacking(scope)
     why_of_study = reasons(of_study, lacks)
     results: dict[str, dict[str, Any]] = {}
     judged: dict[int, list[dict[str, Any]]] = {}
-    for layer in layers:
-        progress(f"statistics of layer {layer}")
-        of = Layer(layer, geometries, primary, tests, configured[layer], settings)
-        statistics = plain(of.statistics())
-        why = reasons(statistics, lacks, of.why_no_partials())
+    for layer, (_, statistics, why_no_partials) in computed.items():
+        why = reasons(statistics, lacks, why_no_partials)
         known = {**statistics, **_at_layer(of_study, layer), "reasons": {**why_of_study, **why}}
         judged[layer] = gates.evaluate(settings.gates, known, scope)
         results[str(layer)] = {**statistics, "reasons": why, "gates": judged[layer]}
@@ -116,14 +132,7 @@ def align(
             "gates": own,
             "all_gates_pass": gates.all_pass(own),
             "layer_curve": of_study["layer_curve"],
-            "across_layers": {
-                **of_study["across_layers"],
-                "contrasts": contrasts.contrasts(configured, settings.smallest_effect),
-                "peak": contrasts.peak(of_personas, ("personas",), settings.seed),
-                "peak_configured": contrasts.peak(
-                    configured, ("prompts", "personas"), settings.seed
-                ),
-            },
+            "across_layers": {**of_study["across_layers"], **between},
             "between_layers": _between_layers(primary, layers),
             "top_pair_stability": pairs.stability(top_of_layer),
             "noise_ceiling": of_study["noise_ceiling"],
@@ -156,16 +165,6 @@ def _scope(whole: Geometries, primary: Geometries, settings: Alignment) -> Scope
             **{name: name in settings.comparators for name in COMPARATORS},
         },
         list(primary.others),
-    )
-
-
-def _jackknife(primary: Geometries, layer: int) -> Jackknife:
-    return jackknife(
-        primary.cosine[layer],
-        primary.divergence["full"],
-        primary.by_prompt["full"] if primary.by_prompt else None,
-        (primary.vectors or {}).get(layer),
-        whole_clusters(primary),
     )
 
 

@@ -2,8 +2,6 @@
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -48,24 +46,34 @@ PARTIAL_MANTEL_CAPTION = (
 )
 
 
-@dataclass(frozen=True)
 class Layer:
-    """One layer of a study.
+    """One layer of a study. Its vectors may be large: they are read once, and go with it.
 
     Attributes:
         number: of the layer.
         whole, primary: the geometries with the anchor, where it was measured, and without.
         tests: of all layers.
-        jackknife: the correlations without each prompt, persona and cluster.
         settings: the config's `alignment` section.
+        vectors: (Q, N, d) vectors per prompt and persona, where there are any.
+        unbiased: cross-validated cosine distances, where there are any.
+        jackknife: the correlations without each prompt, persona and cluster.
     """
 
-    number: int
-    whole: Geometries
-    primary: Geometries
-    tests: LayerTests
-    jackknife: jackknife.Jackknife
-    settings: Alignment
+    def __init__(
+        self,
+        number: int,
+        whole: Geometries,
+        primary: Geometries,
+        tests: LayerTests,
+        settings: Alignment,
+    ) -> None:
+        self.number, self.tests, self.settings = number, tests, settings
+        self.whole, self.primary = whole, primary
+        self.vectors: np.ndarray | None = (primary.vectors or {}).get(number)
+        self.unbiased = self._unbiased()
+        self.jackknife = jackknife.jackknife(
+            self.cosine, self.divergence, self.by_prompt, self.vectors, whole_clusters(primary)
+        )
 
     @property
     def place(self) -> int:
@@ -80,24 +88,12 @@ class Layer:
     def divergence(self) -> Rdm:
         return self.primary.divergence["full"]
 
-    @cached_property
-    def vectors(self) -> np.ndarray | None:
-        """(Q, N, d) vectors per prompt and persona, where there are any."""
-        return (self.primary.vectors or {}).get(self.number)
-
-    @cached_property
-    def _compact(self) -> np.ndarray | None:
-        """The vectors in few coordinates, to weigh their prompts often."""
-        return None if self.vectors is None else fewest_coordinates(self.vectors)
-
     @property
     def by_prompt(self) -> RdmStack | None:
         """Divergences of each prompt, where there are any."""
         return self.primary.by_prompt["full"] if self.primary.by_prompt else None
 
-    @cached_property
-    def unbiased(self) -> Rdm | None:
-        """Cross-validated cosine distances, where there are any."""
+    def _unbiased(self) -> Rdm | None:
         if self.vectors is None:
             return None
         distances = crossvalidated_cosine_distances(self.vectors)
@@ -105,6 +101,10 @@ class Layer:
 
     def statistics(self) -> dict[str, Any]:
         """The content of `layers.{L}` in alignment.json but for `reasons` and gates."""
+        # Few coordinates, as prompts are weighed often.
+        vectors = None if self.vectors is None else fewest_coordinates(self.vectors)
+        top_pairs = TopPairs(len(self.cosine), self.settings.top_k)
+        bootstrap = self._bootstrap(vectors, top_pairs)
         return {
             **self._agreement(),
             **self._within_clusters(),
@@ -112,9 +112,11 @@ class Layer:
             **self._past_radial_structure(),
             **self._past_the_anchor(),
             **self._prompts_and_cutoffs(),
-            **self._past_noise(),
+            "crossvalidated_cosine": self._crossvalidated_cosine(),
+            "split_prompts": self._split_prompts(vectors),
             **self._robustness(),
-            **self._pairs(),
+            "bootstrap": bootstrap,
+            **self._pairs(top_pairs),
             "comparators": self._comparators(),
             "commonality": self._commonality(),
             "equivalence": self._equivalence(),
@@ -260,12 +262,9 @@ class Layer:
             "cutoffs": {**self._cutoffs(), **named(list(cutoffs), of_cutoffs)},
         }
 
-    def _past_noise(self) -> dict[str, Any]:
+    def _split_prompts(self, vectors: np.ndarray | None) -> dict[str, Any]:
         splits, seed = self.settings.noise_ceiling_splits, self.settings.seed
-        return {
-            "crossvalidated_cosine": self._crossvalidated_cosine(),
-            "split_prompts": split_prompts(self._compact, self.by_prompt, splits, seed),
-        }
+        return split_prompts(vectors, self.by_prompt, splits, seed)
 
     def _crossvalidated_cosine(self) -> dict[str, Any]:
         distance = self.unbiased
@@ -295,7 +294,6 @@ class Layer:
             "jackknife": sensitivity.jackknife(self.cosine, self.divergence),
             "leave_out": {name: self._left_out(name) for name in named},
             "intervals": jackknife.intervals(self.jackknife),
-            "bootstrap": self._bootstrap,
         }
 
     def _left_out(self, name: str) -> dict[str, float | None]:
@@ -307,38 +305,32 @@ class Layer:
             "residual_mean_marginal": residual.radial_residuals(cosine, divergence).spearman,
         }
 
-    @cached_property
-    def _bootstrap(self) -> dict[str, Any] | None:
+    def _bootstrap(self, vectors: np.ndarray | None, top_pairs: TopPairs) -> dict[str, Any] | None:
+        """Intervals, while `top_pairs` counts what the resamples of the prompts have on top."""
         if not self.settings.bootstrap:
             return None
         return bootstrap_intervals(
-            self._compact,
+            vectors,
             self.cosine,
             self.divergence,
             self.by_prompt,
             self.settings.bootstrap,
             self.settings.seed,
             whole_clusters(self.primary),
-            self._top_pairs.see,
+            top_pairs.see,
         )
 
-    @cached_property
-    def _top_pairs(self) -> TopPairs:
-        """What the bootstrap's resamples of the prompts have on top."""
-        return TopPairs(len(self.cosine), self.settings.top_k)
-
-    def _decoupling(self, table: list[dict[str, Any]]) -> dict[str, Any]:
+    def _decoupling(self, table: list[dict[str, Any]], top_pairs: TopPairs) -> dict[str, Any]:
         """The pairs that are near in one geometry and far in the other."""
-        made = self._bootstrap  # which counts
         if self.by_prompt is None:
             reason = FROM_A_FILE
         elif len(self.by_prompt) < 2:
             reason = TOO_FEW_PROMPTS
         else:
-            reason = None if made else "alignment.bootstrap is 0."
-        return decoupled_pairs(table, self.settings.top_k, self._top_pairs, reason)
+            reason = None if self.settings.bootstrap else "alignment.bootstrap is 0."
+        return decoupled_pairs(table, self.settings.top_k, top_pairs, reason)
 
-    def _pairs(self) -> dict[str, Any]:
+    def _pairs(self, top_pairs: TopPairs) -> dict[str, Any]:
         rest, k = self.tests.residuals[self.number], self.settings.top_k
         table = pairs.pair_table(
             self.primary.clusters, self.primary.macro, self.cosine, self.divergence, rest
@@ -346,7 +338,7 @@ class Layer:
         top = pairs.top_residual_pairs(table, k)
         return {
             "top_residual_pairs": top,
-            "decoupling": self._decoupling(table),
+            "decoupling": self._decoupling(table, top_pairs),
             "predictions": pairs.check_predictions(table, top, self.settings.predictions),
             "agreeing_pairs": pairs.agreeing_pairs(table, k),
             "disagreeing_pairs": pairs.disagreeing_pairs(table, k),

@@ -17,7 +17,7 @@ def step_down_p_values(null: Null) -> np.ndarray:
     family-wise p, and like it right at any dependence of the K.
     """
     order = _descending(null.observed)
-    reached = _reached(null.permuted.T, null.observed, order)
+    reached = _reaching(_largest_of_rest(null.permuted.T, order), null.observed[order])
     p = np.full(len(null.observed), np.nan)
     adjusted = share(reached, len(null.permuted), null.observed[order], null.permutations)
     p[order] = np.maximum.accumulate(adjusted)
@@ -49,18 +49,17 @@ def p_values_of_families(
     """
     observed, chunks = correlations(fixed, moved, permutations)
     orders = [family.start + _descending(observed[family]) for family in families]
-    alone, either, taken = *np.zeros((2, len(fixed)), dtype=int), 0
-    reached = [np.zeros(len(order), dtype=int) for order in orders]
+    (alone, either, reached), taken = np.zeros((3, len(fixed)), dtype=int), 0
     for permuted in chunks:
         taken += permuted.shape[1]
-        for k, (row, own) in enumerate(zip(permuted, observed, strict=True)):
-            alone[k] += np.count_nonzero(row >= own - ROUNDING)
-            either[k] += np.count_nonzero(np.abs(row) >= abs(own) - ROUNDING)
-        for order, of_family in zip(orders, reached, strict=True):
-            of_family += _reached(permuted, observed, order)
+        alone += _reaching(permuted, observed)
+        either += _reaching(np.abs(permuted), np.abs(observed))
+        for order in orders:
+            reached[order] += _reaching(_largest_of_rest(permuted, order), observed[order])
     p = np.full(len(observed), np.nan)
-    for order, of_family in zip(orders, reached, strict=True):
-        p[order] = np.maximum.accumulate(share(of_family, taken, observed[order], permutations))
+    for order in orders:
+        of_family = share(reached[order], taken, observed[order], permutations)
+        p[order] = np.maximum.accumulate(of_family)
     one, two = (share(count, taken, observed, permutations) for count in (alone, either))
     return one, two, p
 
@@ -72,12 +71,15 @@ def _descending(observed: np.ndarray) -> np.ndarray:
     return places
 
 
-def _reached(permuted: np.ndarray, observed: np.ndarray, order: np.ndarray) -> np.ndarray:
-    """How many permutations' largest of a row and all later ones, in order, reach its observed."""
-    reached = np.zeros(len(order), dtype=int)
-    largest = np.full(permuted.shape[1], -np.inf)
-    for place in range(len(order))[::-1]:
-        row = order[place]
-        np.maximum(largest, permuted[row], out=largest)
-        reached[place] = np.count_nonzero(largest >= observed[row] - ROUNDING)
-    return reached
+def _reaching(permuted: np.ndarray, observed: np.ndarray) -> np.ndarray:
+    """(K,) how many of the (K, m) permuted statistics reach the observed ones."""
+    counts: np.ndarray = np.count_nonzero(permuted >= observed[:, None] - ROUNDING, axis=1)
+    return counts
+
+
+def _largest_of_rest(permuted: np.ndarray, order: np.ndarray) -> np.ndarray:
+    """The largest of each row and all later ones, in order."""
+    largest: np.ndarray = permuted[order]
+    for row, following in zip(largest[-2::-1], largest[:0:-1], strict=True):
+        np.maximum(row, following, out=row)
+    return largest

@@ -142,15 +142,12 @@ def _power_curve(
     for group in map(list, test.groups):
         offsets[group] = points[group] - points[group].mean(axis=0)
     random_offsets = _random_offsets(offsets, test, simulations, stream)
-    simulated = np.concatenate(
-        [
-            _squared_distances(
-                points - offsets + planted * offsets + np.sqrt(1 - planted**2) * random_offsets
-            )
-            for planted in _PLANTED
-        ]
+    simulated = (
+        points - offsets + planted * offsets + np.sqrt(1 - planted**2) * random_offsets
+        for planted in _PLANTED
     )
-    observed, ranks = cosine.ranks, doubled_ranks(vectorize(simulated))
+    observed = cosine.ranks
+    ranks = np.concatenate([doubled_ranks(vectorize(_squared_distances(of))) for of in simulated])
     permuted = np.concatenate([(ranks @ moved).T for moved in relabeled(observed, test)])
     p = Null(ranks @ observed, permuted, test).p_values().reshape(len(_PLANTED), simulations)
     rho = np.nan_to_num(_Blocks(test).correlations(observed, ranks)).reshape(p.shape)

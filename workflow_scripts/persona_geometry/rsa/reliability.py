@@ -20,7 +20,7 @@ from persona_geometry.rsa.noise_ceiling import (
     row_correlations,
     why_no_halves,
 )
-from persona_geometry.rsa.prompt_centroids import weighted_cosine_distances
+from persona_geometry.rsa.prompt_centroids import halved_cosine_distances
 from persona_geometry.rsa.reasons import FROM_A_FILE, NO_VECTORS
 
 
@@ -64,7 +64,8 @@ def split_prompts(
     prompts = len(by_prompt)
     first, second, _ = halves(prompts, splits, np.random.default_rng(seed))
     both = np.concatenate([first, second])
-    cosine = np.split(doubled_ranks(weighted_cosine_distances(vectors, both)), 2)
+    halved = halved_cosine_distances(vectors, first > 0, second > 0)
+    cosine = [doubled_ranks(distances) for distances in halved]
     js = np.split(doubled_ranks(both @ by_prompt.vectors), 2)
 
     def mean(*sides: tuple[np.ndarray, np.ndarray]) -> float:
