@@ -24,8 +24,9 @@ VERBS = re.compile(
     r"|\b(?:pass|fail)(?:es|ed|s)?\b|\bsurviv|\bvanish|\b(?:rise|fall)s?\b"
     r"|\bheld\b(?! out)|\breplicat(?:e|es|ed)\b|\bcorrelates?\b"
     r"|\b(?:high|low|strong|weak|bett)er than\b|\bdiffers?\b|\bconfirm|\bshows? that\b|\bproves?\b"
-    r"|\b(?:increas|decreas|demonstrat|indicat|reveal|exceed|reproduc|generaliz)(?:e|es|ed|s)?\b"
-    r"|\b(?:suggest|support|reflect|determin|caus)(?:e|es|ed|s)?\b|\bmatches\b|\bsignificant|\bestablish"
+    r"|\b(?:increase|decrease|demonstrate|indicate|reproduce|generalize|determine|cause)[ds]?\b"
+    r"|\b(?:reveal|exceed|suggest|support|reflect)(?:ed|s)?\b"
+    r"|\bmatches\b|\bsignificant|\bestablish"
     r"|\bexplains?\b(?! (?:∎|R² = ∎))",
     re.IGNORECASE,
 )
