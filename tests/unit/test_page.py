@@ -247,6 +247,20 @@ def named_by_numbers(alignment: dict[str, Any]) -> None:
     alignment["warnings"] = ["At layer 2 every cosine is 0.97 or more & so on <i>."]
 
 
+def equal(alignment: dict[str, Any], verdict: str = "equivalent") -> None:
+    for one in [*alignment["layers"].values(), *alignment["across_layers"]["contrasts"]]:
+        one["equivalence"] |= {"verdict": verdict}
+
+
+def apart(alignment: dict[str, Any]) -> None:
+    equal(alignment, "beyond")
+
+
+def unexplained(alignment: dict[str, Any]) -> None:
+    for layer in alignment["layers"].values():
+        layer["commonality"] |= {"r2": None, "reason": "The covariates explain all that varies."}
+
+
 def test_the_methods_of_a_study_are_those_that_it_used(
     html: str, whole: dict[str, Any], study: dict[str, Any], tmp_path: Path
 ) -> None:
@@ -284,7 +298,9 @@ def test_an_intervention_is_told_as_a_method_and_as_a_caveat(
     assert "ntervention" not in text_of(html)
 
 
-@pytest.mark.parametrize("kind", [bare, failing, single, unsplit, named_by_numbers])
+@pytest.mark.parametrize(
+    "kind", [bare, failing, single, unsplit, named_by_numbers, equal, apart, unexplained]
+)
 def test_every_kind_of_study_has_a_page(
     whole: dict[str, Any], study: dict[str, Any], kind: Any
 ) -> None:
@@ -303,6 +319,12 @@ def test_every_kind_of_study_has_a_page(
     if kind is failing:
         assert "were not found to agree" in text and "Confidence is low" in text
         assert not re.search(r"geometries agree", text)
+    for asked, phrase in (
+        (equal, "Layers whose ρ are equal, within 0.2"),
+        (apart, "Layers whose ρ lie more than 0.2"),
+        (unexplained, "No predictors of the divergences were compared. The covariates"),
+    ):
+        assert (phrase in text) == (kind is asked)
     if kind is single:
         assert "There is a single prompt" in text
     if kind is named_by_numbers:

@@ -378,7 +378,7 @@ def test_equality_is_said_where_it_was_found(
     text = summarize(changed)
     assert words in text
     assert ("Layers whose ρ are equal, within 0.200: 2 and 7." in text) == (verdict == "equivalent")
-    assert ("Layers whose ρ differ by more than 0.200: 2 and 7." in text) == (verdict == "beyond")
+    assert ("Layers whose ρ lie more than 0.200 apart: 2 and 7." in text) == (verdict == "beyond")
 
 
 def test_what_was_not_asked_for_is_not_spoken_of() -> None:

@@ -228,7 +228,12 @@ def test_a_prediction_is_judged_only_where_it_could_have_failed(
     assert (found["all_in_top_k"] is not None) == open_to_both == (found["reason"] is None)
     alignment["layers"]["2"]["predictions"] = found
     text = summarize(alignment)
-    held = {True: "pair holds:", False: "pair does not hold:", None: "pair was not evaluated, as"}
+    worst = "the radial covariate fits worst"
+    held = {
+        True: f"{worst} holds:",
+        False: f"{worst} does not hold:",
+        None: f"{worst} was not evaluated, as",
+    }
     assert held[found["all_in_top_k"]] in text
     assert sum(words in text for words in held.values()) == 1
 

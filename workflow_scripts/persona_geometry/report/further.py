@@ -60,7 +60,7 @@ def equality(alignment: dict[str, Any], layer: dict[str, Any]) -> Iterable[str]:
     rows = alignment["across_layers"]["contrasts"]
     for verdict, text in (
         ("equivalent", f"Layers whose ρ are equal, within {smallest}"),
-        ("beyond", f"Layers whose ρ differ by more than {smallest}"),
+        ("beyond", f"Layers whose ρ lie more than {smallest} apart"),
     ):
         pairs = [
             listed(row["layers"], " and ")
@@ -117,7 +117,7 @@ def explained(layer: dict[str, Any]) -> Iterable[str]:
     found = layer["commonality"]
     if found["r2"] is None:
         if found["reason"]:
-            yield f"What explains the divergences was not computed. {found['reason']}"
+            yield f"No predictors of the divergences were compared. {found['reason']}"
         return
     names = {
         "cosine": "cosine distance",
