@@ -3,8 +3,11 @@
 Quantised weights come out as the numbers that they stand for, in float32.
 """
 
+import functools
 import shutil
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +32,9 @@ def unpack(file: Path, folder: Path) -> dict[str, int]:
     Raises:
         InputError: not a GGUF file, or one of a model that transformers cannot read from it.
     """
-    kinds = tensor_kinds(file)
-    network, tokenizer = _load(file)
+    with _read_once():
+        kinds = tensor_kinds(file)
+        network, tokenizer = _load(file)
     making = folder.with_name(f".{folder.name}.tmp")
     shutil.rmtree(making, ignore_errors=True)
     network.save_pretrained(making)
@@ -47,21 +51,44 @@ def tensor_kinds(file: Path) -> dict[str, int]:
     Raises:
         InputError: not a whole GGUF file.
     """
+    gguf = _library()
+    with file.open("rb") as stream:
+        if stream.read(len(MAGIC)) != MAGIC:
+            raise InputError(f"{file} is no GGUF file; download it again, or correct model.gguf.")
     try:
-        from gguf import GGUFReader
+        tensors = gguf.GGUFReader(str(file)).tensors
+    except (ValueError, IndexError, KeyError, OSError) as error:
+        raise InputError(f"{file} is cut short or damaged ({error}); download it again.") from error
+    return dict(sorted(Counter(tensor.tensor_type.name for tensor in tensors).items()))
+
+
+def _library() -> Any:
+    try:
+        import gguf
     except ImportError:
         raise InputError(
             "Reading GGUF files needs the packages gguf and accelerate: run "
             "'pip install -r envs/cpu.txt -c envs/constraints.txt'."
         ) from None
-    with file.open("rb") as stream:
-        if stream.read(len(MAGIC)) != MAGIC:
-            raise InputError(f"{file} is no GGUF file; download it again, or correct model.gguf.")
+    return gguf
+
+
+@contextmanager
+def _read_once() -> Iterator[None]:
+    """While this is open, a file is parsed once and the names of its tensors are listed once.
+
+    transformers asks anew for each part of a model, and once a module for the names; a file of
+    50,000 tokens takes it three times as long.
+    """
+    gguf = _library()
+    asked = {name: getattr(gguf, name) for name in ("GGUFReader", "get_tensor_name_map")}
+    for name, of in asked.items():
+        setattr(gguf, name, functools.cache(of))
     try:
-        tensors = GGUFReader(file).tensors
-    except (ValueError, IndexError, KeyError, OSError) as error:
-        raise InputError(f"{file} is cut short or damaged ({error}); download it again.") from error
-    return dict(sorted(Counter(tensor.tensor_type.name for tensor in tensors).items()))
+        yield
+    finally:
+        for name, of in asked.items():
+            setattr(gguf, name, of)
 
 
 def _load(file: Path) -> tuple[Any, Any]:
