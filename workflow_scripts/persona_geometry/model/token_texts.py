@@ -1,7 +1,9 @@
 """The tokens of a response as text, one by one."""
 
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 TOKENIZER = "tokenizer.json"
 
@@ -24,12 +26,9 @@ def word_texts(folder: str | Path, token_ids: Sequence[int]) -> list[str] | None
     Returns:
         A text for each, or None where the checkpoint has no tokenizer.json.
     """
-    path = Path(folder) / TOKENIZER
-    if not path.is_file():
+    tokenizer = _tokenizer(Path(folder) / TOKENIZER)
+    if tokenizer is None:
         return None
-    from tokenizers import Tokenizer  # slow to import, and only few jobs need it
-
-    tokenizer = Tokenizer.from_file(str(path))
 
     def text(token: int) -> str:
         # Some tokenizers leave out the blank before a first word, none that before a second.
@@ -52,12 +51,9 @@ def token_texts(folder: str | Path, token_ids: Sequence[int]) -> list[str] | Non
     Returns:
         T texts, which joined are the response, or None where the checkpoint has no tokenizer.json.
     """
-    path = Path(folder) / TOKENIZER
-    if not path.is_file():
+    tokenizer = _tokenizer(Path(folder) / TOKENIZER)
+    if tokenizer is None:
         return None
-    from tokenizers import Tokenizer  # slow to import, and only few jobs need it
-
-    tokenizer = Tokenizer.from_file(str(path))
     texts, before = [], ""
     for end in range(1, len(token_ids) + 1):
         # A character that is still to be finished is decoded as the replacement character.
@@ -66,3 +62,13 @@ def token_texts(folder: str | Path, token_ids: Sequence[int]) -> list[str] | Non
         texts.append(whole[len(before) :])
         before = whole
     return texts
+
+
+@cache
+def _tokenizer(path: Path) -> Any:
+    """The tokenizer of a file, which takes a while to read; None where there is no file."""
+    if not path.is_file():
+        return None
+    from tokenizers import Tokenizer  # slow to import, and only few jobs need it
+
+    return Tokenizer.from_file(str(path))
