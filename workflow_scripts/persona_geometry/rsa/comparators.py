@@ -9,7 +9,6 @@ cosine.
 from typing import Any
 
 import numpy as np
-from scipy.stats import kendalltau
 
 from persona_geometry.rdms.rdm import Rdm
 from persona_geometry.rdms.triangle import square, vectorize
@@ -38,6 +37,8 @@ def tau_a(x: Rdm, y: Rdm) -> float | None:
     n = len(x.ranks)
     if n < 2:
         return None
+    from scipy.stats import kendalltau  # slow to import, and every job reads the catalogue
+
     pairs = n * (n - 1) / 2
     untied = [pairs - _tied(rdm.ranks) for rdm in (x, y)]
     if min(untied) == 0:

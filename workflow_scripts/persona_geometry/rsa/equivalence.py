@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from scipy.stats import t as student_t
+from scipy.special import stdtr
 
 from persona_geometry.rsa.reasons import CONSTANT
 from persona_geometry.rsa.significance import significant
@@ -42,9 +42,7 @@ def equivalence(
     value, bound = (np.arctanh(x) if fisher else x for x in (estimate, smallest))
     inner, outer = (float(sign * abs(value) + bound) for sign in (-1, 1))
     # The nearer bound decides; with a wide spread the other one may too.
-    p = float(max(student_t.sf(inner / se, df), student_t.sf(outer / se, df)))
-    beyond = significant(
-        2 * float(student_t.cdf(inner / se, df))
-    )  # at half the level on either side
+    p = float(max(stdtr(df, -inner / se), stdtr(df, -outer / se)))
+    beyond = significant(2 * float(stdtr(df, inner / se)))  # at half the level on either side
     verdict = EQUAL if significant(p) else BEYOND if beyond else UNDECIDED
     return result | {"p": p, "verdict": verdict}

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.stats import t as student_t
+from scipy.special import stdtrit
 
 from persona_geometry.rsa.reasons import CONSTANT
 
@@ -51,7 +51,7 @@ def t_interval(estimate: float, spread: Spread | str, most: float = np.inf) -> d
     se = float(np.sqrt(max(spread.variance, 0.0)))
     if se <= _ROUNDED:
         return no_interval(NO_SPREAD)
-    half = se * float(student_t.ppf((1 + LEVEL) / 2, spread.df))
+    half = se * float(stdtrit(spread.df, (1 + LEVEL) / 2))
     return {
         "low": max(estimate - half, -most),
         "high": min(estimate + half, most),

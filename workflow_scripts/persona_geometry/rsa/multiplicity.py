@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.stats import false_discovery_control
 
 from persona_geometry.rdms.rdm import Rdm
 from persona_geometry.rsa.permutation import ROUNDING, Null, Permutations, correlations, share
@@ -29,6 +28,8 @@ def fdr_q_values(p: np.ndarray) -> np.ndarray:
 
     Right for independent and for positively dependent tests; nan where p is.
     """
+    from scipy.stats import false_discovery_control  # slow to import, and few jobs need it
+
     q, there = np.full(len(p), np.nan), ~np.isnan(p)
     if there.any():
         q[there] = false_discovery_control(p[there])
