@@ -10,6 +10,7 @@ from snakemake.logging import logger
 try:
     from persona_geometry.errors import InputError
     from persona_geometry.files import sha256
+    from persona_geometry.gpu.devices import visible_devices
     from persona_geometry.jobs.size import batch_tokens, memory_mb, runtime_minutes
     from persona_geometry.jobs.task import Settings
     from persona_geometry.jobs.texts import study_texts
@@ -84,6 +85,12 @@ if workflow.is_main_process:
     for remark in (*merged, *STUDY.remarks):
         logger.warning(f"Note: {remark}")
 
+    # On one machine as many GPU jobs run at a time as it has GPUs for, one where it has none.
+    # Executors that submit jobs are told a number of these (--jobs) instead of cores.
+    limits = workflow.global_resources
+    if STUDY.needs_model and limits["_nodes"].value is None and "gpu" not in limits:
+        workflow.register_resource("gpu", max(len(visible_devices()), STUDY.model.gpus))
+
 
 wildcard_constraints:
     prompt="|".join(map(re.escape, STUDY.prompt_names)),
@@ -146,6 +153,14 @@ def response_receipts(items):
 def weight_bytes():
     """Size of the model's weights; a request that needs it waits until the model is resolved."""
     return STORE.read_model(MODEL_KEY)["weight_bytes"]
+
+
+def gpu_job_threads():
+    """Cores of a GPU job: eight a GPU, or its share of a machine that has fewer for each."""
+    gpus, cores = (workflow.global_resources.get(name) for name in ("gpu", "_cores"))
+    if not gpus or not cores or not gpus.value or not cores.value:
+        return 8 * STUDY.model.gpus
+    return max(1, min(8, cores.value // gpus.value)) * STUDY.model.gpus
 
 
 def job_memory(wildcards, input, attempt):

@@ -12,9 +12,7 @@ localrules:
 
 
 onsuccess:
-    if workflow.is_main_process and set(workflow.dag_settings.targets) <= {
-        "compare"
-    }:
+    if made_whole("compare"):
         print(
             closing_comparison(
                 read_json(compared("comparison.json")), compared("report.html")

@@ -2,7 +2,7 @@
 
 
 onsuccess:
-    if workflow.is_main_process and set(workflow.dag_settings.targets) <= {"all"}:
+    if made_whole("all"):
         print(
             closing(
                 read_alignment(results("alignment.json")), results("report.html")

@@ -9,6 +9,13 @@ REPORTS_ONLY = "--report-after-run" not in sys.argv and any(
 )
 
 
+def made_whole(target):
+    """Whether a run that succeeded made all of a target, not some files, nor up to some rule."""
+    asked = workflow.dag_settings
+    partly = asked.until or asked.omit_from or asked.batch
+    return workflow.is_main_process and set(asked.targets) <= {target} and not partly
+
+
 def report_figure(stem, category="Figures", **labels):
     """A figure's PNG, captioned by the text beside it."""
     return report(

@@ -17,7 +17,7 @@ if STUDY.needs_model and STUDY.generation.backend == "vllm":
             shard=one_of(open_shards(RESPONSE_SHARDS)),
         conda:
             "../envs/gpu.yaml"
-        threads: 8 * STUDY.model.gpus
+        threads: gpu_job_threads()
         resources:
             gpu=STUDY.model.gpus,
             mem_mb=job_memory,

@@ -21,7 +21,7 @@ if STUDY.needs_model:
             shard=one_of(open_shards(SHARDS)),
         conda:
             "../envs/gpu.yaml"
-        threads: 8 * STUDY.model.gpus
+        threads: gpu_job_threads()
         resources:
             gpu=STUDY.model.gpus,
             mem_mb=job_memory,
