@@ -20,5 +20,7 @@ with job_log(snakemake.log[0]):
         write_rdm_tables(output.tables, {f"layer_{layer}": rdm for layer, rdm in layers.items()})
     else:
         rdm = imported_divergence_rdm(path, params.estimator, params.personas, params.anchor)
-        write_divergence_rdms(output.matrix, DivergenceRdms(params.estimator, None, {"full": rdm}))
+        write_divergence_rdms(
+            output.matrix, DivergenceRdms(params.estimator, params.unit, None, {"full": rdm})
+        )
         write_rdm_tables(output.tables, {"full": rdm})

@@ -19,7 +19,7 @@ with job_log(snakemake.log[0]):
     rdms = mean_rdms(stacks)
     write_stacks(output.by_prompt, stacks)
     write_divergence_rdms(
-        output.matrix, DivergenceRdms(params.estimator, list(params.prompts), rdms)
+        output.matrix, DivergenceRdms(params.estimator, "nats", list(params.prompts), rdms)
     )
     write_directed_divergences(output.kl, rdms["full"].names, mean_kl(prompts))
     write_rdm_tables(output.tables, rdms)

@@ -64,7 +64,10 @@ def write_study(
     write_divergence_rdms(
         folder / "js_matrix.json",
         DivergenceRdms(
-            estimator, list(prompts) if measured else None, {"full": named(js.mean(0), personas)}
+            estimator,
+            "nats",
+            list(prompts) if measured else None,
+            {"full": named(js.mean(0), personas)},
         ),
     )
     paths: dict[str, Path] = {}

@@ -5,6 +5,7 @@ import json
 import shutil
 from itertools import product
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from persona_geometry.comparison.compare import compare
 from persona_geometry.comparison.config import Comparison, Criterion, read_comparison
 from persona_geometry.comparison.matching import kind
 from persona_geometry.comparison.reference import read_reference
-from persona_geometry.comparison.studies import open_studies
+from persona_geometry.comparison.studies import Measured, open_studies
 from persona_geometry.comparison.tables import results_table
 from persona_geometry.comparison.verdict import judge, verdict
 from persona_geometry.errors import InputError
@@ -120,6 +121,18 @@ def test_what_was_held_out_is_told_from_the_records(three: dict[str, Any]) -> No
     assert "Prompts held out (the same model, other prompts): one and prompts" in text
     assert "whose tokenizers and responses may differ" in text
     assert "measure other divergences (js and half_jeffreys)" in text
+
+
+def test_divergences_of_files_are_told_apart_by_their_own_names_and_units() -> None:
+    def measure(estimator: str, **given: str) -> str:
+        study = SimpleNamespace(
+            alignment={"estimator": estimator}, effective={"rdm": {"js": given}}
+        )
+        return Measured.measure.fget(study)
+
+    assert measure("imported", name="Hellinger distance") == "Hellinger distance"
+    assert measure("imported", unit="bits") == "imported in bits"
+    assert measure("js", unit="nats") == measure("js") == "js"
 
 
 @pytest.mark.parametrize("p", [0.0499, 0.05, 0.0502])

@@ -592,6 +592,15 @@ def test_malformed_rdm(folder: Path, name: str, edit: Callable[[str], str], mess
     assert name in sentence and re.search(message, sentence)
 
 
+@pytest.mark.parametrize("own", [{"name": "Hellinger distance"}, {"unit": "bits"}])
+def test_a_divergence_of_its_own_may_be_above_ln_2(folder: Path, own: dict[str, str]) -> None:
+    Path("js.tsv").write_text(GOOD["js.tsv"].replace("0.5", "0.7"))
+    rdm = {"cosine": IMPORTED["cosine"], "js": IMPORTED["js"] | own}
+    assert read(CONFIG | {"rdm": rdm}).divergence_kind == "imported"
+    rdm["js"] = IMPORTED["js"] | {"unit": "nats"}
+    assert "exceeds ln 2" in refusal(lambda: read(CONFIG | {"rdm": rdm}))
+
+
 GATES = [
     ("spearmen", ">", 0.5, "does not exist.*nearest is spearman"),
     ("", ">", 0.5, "does not exist"),

@@ -89,7 +89,7 @@ def test_geometries_and_kl_are_read_as_they_were_written(tmp_path: Path) -> None
     write_cosine_rdms(tmp_path / "mean_centered.json", rdms)
     write_cosine_rdms(tmp_path / "cosine.json", cosine_rdms(NAMES, CENTROIDS))
     full = {"full": named(CENTROIDS[0] @ CENTROIDS[0].T)}
-    write_divergence_rdms(tmp_path / "js.json", DivergenceRdms("half_jeffreys", None, full))
+    write_divergence_rdms(tmp_path / "js.json", DivergenceRdms("half_jeffreys", "nats", None, full))
     write_directed_divergences(tmp_path / "kl.json", NAMES, kl)
     found, _ = read_geometries(
         tmp_path / "cosine.json",

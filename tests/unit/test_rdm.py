@@ -204,7 +204,10 @@ def test_rounding_is_forgiven_and_removed() -> None:
 
 @pytest.mark.parametrize(
     ("kind", "value", "sentence"),
-    [("js", 0.7, r"exceeds ln 2, .* set divergence.estimator"), ("cosine", 2.1, "exceeds 2, ")],
+    [
+        ("js", 0.7, r"exceeds ln 2, .* give rdm.js.name and rdm.js.unit"),
+        ("cosine", 2.1, "exceeds 2, "),
+    ],
 )
 def test_distances_beyond_the_range_of_their_kind_are_refused(
     kind: str, value: float, sentence: str
@@ -249,7 +252,7 @@ def test_every_file_of_rdms_is_read_as_it_was_written(
     rdm = Rdm(tuple(names), np.array(data.draw(values)))
     write_rdm_table(folder / "a.tsv", rdm)
     assert same(read_rdm_table(folder / "a.tsv", "js"), rdm)
-    write_divergence_rdms(folder / "js.json", DivergenceRdms("js", ["q"], {"full": rdm}))
+    write_divergence_rdms(folder / "js.json", DivergenceRdms("js", "nats", ["q"], {"full": rdm}))
     read = read_divergence_rdms(folder / "js.json")
     assert same(read.rdms["full"], rdm) and (read.estimator, read.prompts) == ("js", ["q"])
     write_cosine_rdms(folder / "cosine.json", {4: rdm})
@@ -311,6 +314,7 @@ def run_import(folder: Path, capsys: pytest.CaptureFixture, **changes: object) -
     """Run the rule's script; what it reported where it ended in an error, else an empty text."""
     output = SimpleNamespace(matrix=folder / "matrix.json", tables=folder / "tables")
     params = {"kind": "cosine", "personas": NAMES, "anchor": None, "layers": [3], "sha256": None}
+    params |= {"unit": "nats"}
     job = SimpleNamespace(
         params=SimpleNamespace(**{**params, **changes}), output=output, log=[folder / "log"]
     )
@@ -354,10 +358,13 @@ def test_imported_divergences_are_checked_by_their_estimator(
     path = tsv(tmp_path, TABLE.replace("0.3", "3"))
     js = {"file": path, "kind": "js", "estimator": "js"}
     assert "exceeds ln 2" in run_import(tmp_path, capsys, **js)
-    assert run_import(tmp_path, capsys, **{**js, "estimator": "half_jeffreys"}) == ""
-    written = json.loads((tmp_path / "matrix.json").read_text())
-    assert (written["estimator"], written["prompts"]) == ("half_jeffreys", None)
-    assert written["cutoffs"]["full"][1] == [0.1, 0.0, 3.0]
+    for estimator, unit in (("half_jeffreys", "nats"), ("imported", "bits"), ("imported", None)):
+        given = {**js, "estimator": estimator, "unit": unit}
+        assert run_import(tmp_path, capsys, **given) == ""
+        written = json.loads((tmp_path / "matrix.json").read_text())
+        assert (written["estimator"], written["units"]) == (estimator, unit)
+        assert written["prompts"] is None
+        assert written["cutoffs"]["full"][1] == [0.1, 0.0, 3.0]
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])

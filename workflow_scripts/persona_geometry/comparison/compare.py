@@ -220,11 +220,8 @@ def _remarks(
                 f"{both} are of different models, whose tokenizers and responses may differ: the "
                 f"order of their divergences is compared, not their nats."
             )
-        if one.alignment["estimator"] != other.alignment["estimator"]:
-            yield (
-                f"{both} measure other divergences ({one.alignment['estimator']} and "
-                f"{other.alignment['estimator']})."
-            )
+        if one.measure != other.measure:
+            yield f"{both} measure other divergences ({one.measure} and {other.measure})."
         if found["other_texts"] is None:
             yield (
                 f"Whether shared personas of {both} have the same system prompts is not known: a "

@@ -87,6 +87,14 @@ class Measured:
         return config
 
     @property
+    def measure(self) -> str:
+        """Which divergence it has: the estimator, or a file's own name and unit."""
+        estimator: str = self.alignment["estimator"]
+        given = self.effective.get("rdm", {}).get("js", {}) if estimator == "imported" else {}
+        name, unit = given.get("name") or estimator, given.get("unit")
+        return f"{name} in {unit}" if unit else name
+
+    @property
     def model(self) -> str | None:
         """Fingerprint of weights and tokenizer; None where both RDMs come from files."""
         model = self.results.run["model"]

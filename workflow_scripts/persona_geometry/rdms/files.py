@@ -44,12 +44,14 @@ class DivergenceRdms:
     """The divergence RDMs of a study.
 
     Attributes:
-        estimator: "js" or "half_jeffreys".
+        estimator: "js", "half_jeffreys", or "imported", which may have any range.
+        unit: the distances', None where it is not known.
         prompts: names of the prompts that were averaged, or None where the RDM is from a file.
-        rdms: cutoff ("8", "32", "full") to the RDM, in nats.
+        rdms: cutoff ("8", "32", "full") to the RDM.
     """
 
     estimator: str
+    unit: str | None
     prompts: list[str] | None
     rdms: dict[str, Rdm]
 
@@ -196,7 +198,7 @@ def read_divergence_rdms(path: str | Path) -> DivergenceRdms:
             cutoff: checked(content["persona_names"], np.array(matrix), path, kind=kind)
             for cutoff, matrix in content["cutoffs"].items()
         }
-        return DivergenceRdms(kind, content["prompts"], rdms)
+        return DivergenceRdms(kind, content["units"], content["prompts"], rdms)
 
 
 def write_divergence_rdms(path: str | Path, divergences: DivergenceRdms) -> None:
@@ -204,7 +206,7 @@ def write_divergence_rdms(path: str | Path, divergences: DivergenceRdms) -> None
     content = {
         "persona_names": divergences.rdms["full"].names,
         "estimator": divergences.estimator,
-        "units": "nats",
+        "units": divergences.unit,
         "prompts": divergences.prompts,
         "cutoffs": {cutoff: rdm.square.tolist() for cutoff, rdm in divergences.rdms.items()},
     }

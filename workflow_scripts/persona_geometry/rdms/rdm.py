@@ -222,7 +222,7 @@ def checked(
         refuse(
             matrix > largest + TOLERANCE,
             f"a value exceeds {bound},",
-            f"{remedy}, or set divergence.estimator if it is another divergence"
+            f"{remedy}, or give rdm.js.name and rdm.js.unit if it is another divergence"
             if kind == "js"
             else remedy,
         )

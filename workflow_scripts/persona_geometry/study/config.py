@@ -111,6 +111,16 @@ class Study:
         return f"{name} ({unit})" if unit else name
 
     @property
+    def divergence_kind(self) -> str:
+        """`divergence.estimator`, or "imported" for one from a file with a name or unit of its own.
+
+        An imported one may have any range.
+        """
+        js = self.rdm.get("js")
+        own = js is not None and (js.name is not None or js.unit not in (None, "nats"))
+        return "imported" if own else self.divergence.estimator
+
+    @property
     def divergence_unit(self) -> str | None:
         """The divergence's unit, where it is known."""
         return self.rdm["js"].unit if "js" in self.rdm else "nats"

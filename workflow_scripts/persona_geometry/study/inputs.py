@@ -49,9 +49,8 @@ def _imported(study: "Study") -> dict[str, Rdm]:
         of_one = len(found) == 1
         rdms |= {cosine.file + ("" if of_one else f", layer_{n}"): r for n, r in found.items()}
     if js := study.rdm.get("js"):
-        estimator = study.divergence.estimator
         rdms[js.file] = imported_divergence_rdm(
-            js.file, estimator, study.persona_names, study.anchor
+            js.file, study.divergence_kind, study.persona_names, study.anchor
         )
     for source, rdm in rdms.items():
         if _is_constant(rdm.without(study.anchor or "")):
