@@ -320,6 +320,6 @@ def test_models_said_to_lack_a_fused_kernel_lack_it() -> None:
 def test_states_that_are_no_numbers_are_said_to_be_none(saved: Saved) -> None:
     folder = saved("Qwen2ForCausalLM", transformers.Qwen2Config(**SIZE))
     model = load_model(Model.of(path=str(folder), dtype="float32"), "cpu")
-    model.network.model.layers[1].mlp.up_proj.weight[3, 3] = float("inf")
+    model.network.model.layers[1].post_attention_layernorm.weight[3] = float("inf")
     with pytest.raises(InputError, match="not finite numbers: its weights are damaged, or it does"):
         check_model(model, sample_turns(PROMPTS, NEW_TOKENS))

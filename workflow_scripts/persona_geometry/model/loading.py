@@ -19,6 +19,7 @@ from persona_geometry.model.attention import attention_kernel
 from persona_geometry.model.checkpoint import check_loading, read_headers, weight_files
 from persona_geometry.model.configs import UNBUILDABLE, load_config, load_tokenizer, unbuildable
 from persona_geometry.model.hub import model_folder
+from persona_geometry.model.packed_linear import PackedLinear, pack
 from persona_geometry.model.tensors import few
 from persona_geometry.study.sections import Model
 
@@ -109,6 +110,8 @@ def load_model(model: Model, device: str = "auto") -> LanguageModel:
         from persona_geometry.gpu.fused_layers import fuse
 
         fuse(network)
+    if network.device.type == "cpu":
+        pack(network)
     tokenizer = load_tokenizer(folder, model.chat_template)
     return LanguageModel(network, tokenizer, _blocks(network), _lm_head(network))
 
@@ -249,9 +252,12 @@ def _lm_head(network: Any) -> Callable[[Tensor], Tensor]:
 
     def lm_head(states: Tensor) -> Tensor:
         rows = states.reshape(-1, states.shape[-1]).to(transposed.dtype)
-        logits = torch.mm(rows, transposed, torch.float32) if mixed else rows @ transposed
-        if bias is not None:
-            logits += bias
+        if isinstance(projection, PackedLinear):
+            logits = projection(rows)
+        else:
+            logits = torch.mm(rows, transposed, torch.float32) if mixed else rows @ transposed
+            if bias is not None:
+                logits += bias
         if scale != 1.0:
             logits *= scale
         if softcap is not None:
