@@ -34,7 +34,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.untried:
         selftest.check_model = lambda model, *_, **__: replace(
-            model, batching="padded", decoding="captured"
+            model, batching="padded", decoding="static"
         )
     settings = Settings(
         model=Model.of(path=str(arguments.checkpoint), dtype=arguments.dtype, attention="sdpa"),

@@ -105,7 +105,7 @@ def test_batched_generation_equals_one_at_a_time(model: LanguageModel) -> None:
 
 
 def test_decoding_over_a_static_cache_equals_transformers(model: LanguageModel) -> None:
-    from persona_geometry.model.generation.captured import can_decode, decode
+    from persona_geometry.model.generation.static_cache import can_decode, decode
 
     prompts = [render(model.tokenizer, s, "What is the sea?") for s in SYSTEMS]
     expected: dict[int, Response] = {}
@@ -113,7 +113,7 @@ def test_decoding_over_a_static_cache_equals_transformers(model: LanguageModel) 
     width = max(map(len, prompts))
     ids = torch.tensor([[0] * (width - len(p)) + p for p in prompts])
     mask = torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in prompts])
-    assert can_decode(model.network, torch.device("cuda"))
+    assert can_decode(model.network)
     for row, tokens in enumerate(decode(model.network, ids, mask, 40, [2]).tolist()):
         kept = expected[row].token_ids
         assert tokens[: len(kept)] == kept

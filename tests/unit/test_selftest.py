@@ -14,7 +14,6 @@ from transformers import AutoConfig, PreTrainedModel
 from persona_geometry.errors import InputError
 from persona_geometry.jobs.shard import ShardJob
 from persona_geometry.jobs.task import Settings, Task
-from persona_geometry.model import selftest
 from persona_geometry.model.attention import WITHOUT_SDPA, attention_kernel
 from persona_geometry.model.forcing import teacher_force
 from persona_geometry.model.generation.transformers_backend import generate
@@ -121,7 +120,7 @@ def assert_measured_rightly(model: LanguageModel, folder: Path, **options: Any) 
 
 def test_plain_model_is_run_in_padded_batches(random_model: Path) -> None:
     model = tried(random_model)
-    assert (model.batching, model.decoding) == ("padded", "padded")
+    assert (model.batching, model.decoding) == ("padded", "static")
     assert_measured_rightly(model, random_model)
 
 
@@ -199,17 +198,16 @@ def test_recurrent_models_that_read_their_padding_answer_without_it(
     size = {name: value for name, value in {**SIZE, **options}.items() if name in known}
     folder = saved(f"{kind}ForCausalLM", config_class(**size))
     model = tried(folder)
-    assert model.decoding != "padded"
+    assert model.decoding not in ("static", "padded")
     assert_measured_rightly(model, folder)
 
 
 @pytest.mark.parametrize(
-    ("kind", "decoding"), [("Bloom", "padded"), ("Mpt", "captured"), ("Qwen2", "captured")]
+    ("kind", "decoding"), [("Bloom", "padded"), ("Mpt", "static"), ("Qwen2", "static")]
 )
-def test_captured_steps_are_taken_only_where_they_give_a_forward_pass(
-    saved: Saved, monkeypatch: pytest.MonkeyPatch, kind: str, decoding: str
+def test_static_cache_is_used_only_where_its_steps_give_a_forward_pass(
+    saved: Saved, kind: str, decoding: str
 ) -> None:
-    """As on a GPU, but for the capture: the steps and their masks are the same."""
     sizes = {"Mpt": {"d_model": 32, "n_heads": 4, "n_layers": 2, "vocab_size": 259}}
     names = {"Bloom": ("vocab_size", "hidden_size"), "Qwen2": tuple(SIZE)}
     size = sizes.get(kind) or {name: SIZE[name] for name in names[kind]}
@@ -218,7 +216,6 @@ def test_captured_steps_are_taken_only_where_they_give_a_forward_pass(
         size |= {"n_layer": 2, "n_head": 4}
     config = getattr(transformers, f"{kind}Config")(**{**size, **ends})
     folder = saved(f"{kind}ForCausalLM", config)
-    monkeypatch.setattr(selftest, "can_decode", lambda network, device: True)
     model = tried(folder)
     assert model.decoding == decoding
     assert_measured_rightly(model, folder)

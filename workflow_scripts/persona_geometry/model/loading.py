@@ -24,7 +24,7 @@ from persona_geometry.model.tensors import few
 from persona_geometry.study.sections import Model
 
 Batching = Literal["padded", "equal", "alone"]
-Decoding = Literal["captured", "padded", "equal", "alone", "uncached"]
+Decoding = Literal["static", "padded", "equal", "alone", "uncached"]
 
 
 @dataclass(frozen=True)
@@ -41,9 +41,9 @@ class LanguageModel:
         lm_head: head inputs (..., d) to float32 logits (..., V).
         batching: what a forward pass may hold: rows "padded" on the right to one length, rows of
             "equal" length, or a row "alone".
-        decoding: how answers are generated: with the steps "captured" as a CUDA graph, by
-            transformers with rows "padded" on the left, of "equal" length or "alone", or alone
-            and "uncached", every step a whole forward pass.
+        decoding: how answers are generated: over a "static" cache, by transformers with rows
+            "padded" on the left, of "equal" length or "alone", or alone and "uncached", every step
+            a whole forward pass.
     """
 
     network: Any

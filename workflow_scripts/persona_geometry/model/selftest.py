@@ -17,8 +17,8 @@ from persona_geometry.errors import InputError
 from persona_geometry.gpu.transfer import to_device
 from persona_geometry.model.attention import attention_kernel
 from persona_geometry.model.forcing import Forced, teacher_force
-from persona_geometry.model.generation.captured import can_decode
 from persona_geometry.model.generation.ending import end_tokens
+from persona_geometry.model.generation.static_cache import can_decode
 from persona_geometry.model.generation.transformers_backend import answer_batch, greedy
 from persona_geometry.model.loading import Batching, Decoding, LanguageModel
 
@@ -177,7 +177,7 @@ def _with_decoding(
         return replace(model, decoding="uncached")
     rows = [prompt + response for prompt, response in (plain[0].turn, plain[-1].turn)]
     for decoding in get_args(Decoding):
-        if decoding == "captured" and not can_decode(model.network, model.device):
+        if decoding == "static" and not can_decode(model.network):
             continue
         tried = replace(model, decoding=decoding)
         rows_tried = [row[-len(rows[0]) :] for row in rows] if decoding == "equal" else rows

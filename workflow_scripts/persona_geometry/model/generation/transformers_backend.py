@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 from transformers import GenerationConfig
 
-from persona_geometry.model.generation.captured import decode
 from persona_geometry.model.generation.ending import end_tokens, to_response
+from persona_geometry.model.generation.static_cache import decode
 from persona_geometry.model.loading import LanguageModel
 from persona_geometry.store.store import Response
 
@@ -81,7 +81,7 @@ def answer_batch(
         ids[row, width - len(prompt) :] = torch.tensor(prompt)
         mask[row, width - len(prompt) :] = 1
     ids, mask = ids.to(model.device), mask.to(model.device)
-    if model.decoding == "captured":
+    if model.decoding == "static":
         ends = config.eos_token_id or []
         return decode(model.network, ids, mask, config.max_new_tokens, ends, logits)
     # generate() fills whatever a given config leaves open from the model's own, penalties included.
