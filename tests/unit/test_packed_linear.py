@@ -42,11 +42,12 @@ def test_a_packed_model_gives_the_same_logits_and_tokens() -> None:
 
 def test_weights_are_held_once_but_for_the_head_that_is_the_embedding() -> None:
     packed = network()
-    own = [m.weight.shape for m in packed.modules() if isinstance(m, nn.Linear)]
+    own = [m.weight.clone() for m in packed.modules() if isinstance(m, nn.Linear)]
     pack(packed)
     layers = [m for m in packed.modules() if isinstance(m, nn.Linear)]
-    assert [m.weight.shape for m in layers] == own
-    assert {m.weight.device.type for m in layers[:-1]} == {"meta"}
+    assert all(torch.equal(m.weight, weight) for m, weight in zip(layers, own, strict=True))
+    held = {name for name, _ in packed.named_parameters() if name.endswith("_proj.weight")}
+    assert not held
     assert packed.get_output_embeddings().weight is packed.get_input_embeddings().weight
     assert packed.get_input_embeddings().weight.device.type == "cpu"
 
@@ -70,3 +71,17 @@ def test_a_layer_that_onednn_does_not_repeat_is_left_as_it_is(
     left = network()
     pack(left)
     assert not any(isinstance(m, PackedLinear) for m in left.modules())
+
+
+@torch.inference_mode()
+def test_models_that_read_a_layers_weight_themselves_are_packed_too() -> None:
+    config = transformers.MambaConfig(
+        vocab_size=97, hidden_size=32, state_size=4, num_hidden_layers=2, time_step_rank=4
+    )
+    torch.manual_seed(0)
+    plain = transformers.AutoModelForCausalLM.from_config(config).eval()
+    ids = torch.randint(0, 97, (2, 20), generator=torch.Generator().manual_seed(1))
+    expected = plain(ids).logits
+    pack(plain)
+    assert any(isinstance(m, PackedLinear) for m in plain.modules())
+    torch.testing.assert_close(plain(ids).logits, expected, atol=1e-5, rtol=1e-5)

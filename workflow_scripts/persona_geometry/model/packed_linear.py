@@ -16,15 +16,23 @@ TOLERANCE = 1e-5  # relative: a few roundings of float32
 
 
 class PackedLinear(nn.Linear):
-    """A linear layer whose weight is held in oneDNN's layout; `weight` keeps its shape and type."""
+    """A linear layer whose weight is held in oneDNN's layout.
+
+    Models whose own code multiplies by a layer's `weight`, as Mamba's, are given it in the usual
+    layout, made anew at each use.
+    """
 
     def __init__(self, layer: nn.Linear, *, keep_weight: bool) -> None:
         nn.Module.__init__(self)
         self.in_features, self.out_features = layer.in_features, layer.out_features
         self.packed = torch.ops.mkldnn._reorder_linear_weight(layer.weight.detach(), ROWS)
         self.bias = layer.bias
-        self.weight = layer.weight if keep_weight else _shape_of(layer.weight)
+        self.kept = layer.weight if keep_weight else None
         self.eval()
+
+    @property
+    def weight(self) -> Tensor:  # type: ignore[override]
+        return self.packed.to_dense() if self.kept is None else self.kept
 
     def forward(self, input: Tensor) -> Tensor:
         product: Tensor = torch.ops.mkldnn._linear_pointwise(
@@ -59,7 +67,3 @@ def _tried(layer: nn.Linear, *, keep_weight: bool) -> PackedLinear | None:
     except (RuntimeError, AttributeError):
         return None
     return packed if (got - expected).norm() <= TOLERANCE * expected.norm() else None
-
-
-def _shape_of(weight: Tensor) -> nn.Parameter:
-    return nn.Parameter(torch.empty_like(weight, device="meta"), requires_grad=False)
