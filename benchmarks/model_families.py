@@ -13,6 +13,7 @@ import itertools
 import tempfile
 import warnings
 from dataclasses import dataclass
+from datetime import date
 from functools import reduce
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,6 @@ from persona_geometry.store.store import Response
 from persona_geometry.study.sections import Model
 
 PAGE = Path(__file__).parents[1] / "docs" / "models.md"
-DATE = "2026-11-25"
 TOLERANCE = 1e-5
 NEW_TOKENS = 12
 SYSTEMS = (
@@ -799,7 +799,7 @@ def main() -> None:
     wrong = sum(not verdict.right for verdict in verdicts)
     if chosen == FAMILIES and arguments.device == "cpu":
         introduction = INTRODUCTION.format(
-            date=DATE,
+            date=date.today(),
             version=transformers.__version__,
             torch=torch.__version__.split("+")[0],
             right=len(verdicts) - refused - wrong,
