@@ -764,7 +764,7 @@ its answers the likeliest tokens of repeated whole forward passes.
 
 - **right**: no divergence and no cosine of centroids is {tolerance:.0e} or more from the reference,
   and the answers are the same tokens. In parentheses: the slower way that the self-test chose,
-  because padded batches would be wrong.
+  because a faster one would be wrong.
 - **refused**: the job ends with this sentence before anything is stored.
 - **JS**: the mean divergence of the personas, in nats; then the largest difference of any
   divergence, and of any cosine, from the reference.
