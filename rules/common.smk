@@ -281,10 +281,10 @@ def study_receipts():
 
 
 def study_benchmarks():
-    """Where Snakemake times the study's jobs; those of earlier layers, prompts or models are not
-    among them."""
-    names = ["js_matrix", "cosine_rdms", "align", "plot_figures", "write_summary"]
-    names += ["probe", "report_probe"] if STUDY.probe.personas else []
+    """Where Snakemake times the jobs that make the study's numbers; those of earlier layers, prompts
+    or models are not among them."""
+    names = ["js_matrix", "cosine_rdms", "align"]
+    names += ["probe"] if STUDY.probe.personas else []
     names += ["intervention"] if STUDY.intervention.directions else []
     if STUDY.needs_model:
         names += ["resolve_model", "check_prompts"]
@@ -299,21 +299,22 @@ def study_benchmarks():
     return sorted(map(bench_path, names))
 
 
+def probe_numbers():
+    """What a probe and an intervention find, where the study has them."""
+    names = ["probe.json", "directions.npz"] if STUDY.probe.personas else []
+    names += ["intervention.json"] if STUDY.intervention.directions else []
+    return list(map(results, names))
+
+
 def probe_files():
     """What a probe and an intervention write, where the study has them."""
-    names = []
-    if STUDY.probe.personas:
-        names += [
-            "probe.json",
-            "directions.npz",
-            "probe.md",
-            "probe.html",
-            "figures/probe.png",
-        ]
-    if STUDY.intervention.directions:
-        names += ["intervention.json", "intervention.md", "intervention.html"]
-        names += ["figures/intervention.png"]
-    return list(map(results, names))
+    found = {
+        "probe": STUDY.probe.personas,
+        "intervention": STUDY.intervention.directions,
+    }
+    names = [name for name, there in found.items() if there]
+    files = ["{name}.md", "{name}.html", "figures/{name}.png"]
+    return probe_numbers() + expand(list(map(results, files)), name=names)
 
 
 def figures():

@@ -126,9 +126,7 @@ rule write_comparison_record:
         studies=COMPARED_FILES,
         results=[
             compared("comparison.json"),
-            compared("comparison.md"),
             compared("results.csv"),
-            expand(compared("figures/{figure}.png"), figure=COMPARISON_FIGURES),
         ],
     output:
         record=compared("run.json"),

@@ -5,7 +5,8 @@ localrules:
     write_run_record,
 
 
-# It reads what every other job of the study leaves, so it waits for all of them.
+# It waits for what measures and computes, not for what says and draws: the page is written beside the
+# figures.
 rule write_run_record:
     input:
         written=input_files(),
@@ -16,9 +17,7 @@ rule write_run_record:
             *other_geometries().get("also", []),
             *top_tokens(),
             results("alignment.json"),
-            results("summary.md"),
-            *figures(),
-            *probe_files(),
+            *probe_numbers(),
         ],
     output:
         record=results("run.json"),

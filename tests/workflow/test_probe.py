@@ -38,7 +38,7 @@ def test_a_probe_costs_no_gpu_work_and_goes_with_its_section(study: Workspace) -
     row = opened.cosine[1].without("anchor").to_frame()
     assert found["layers"]["distances"]["raw"]["chosen"][1] == pytest.approx(row["poet"]["clown"])
     assert opened.run["results_sha256"].keys() >= {
-        f"results/test/{name}" for name in ("probe.json", "directions.npz", "probe.md")
+        f"results/test/{name}" for name in ("probe.json", "directions.npz")
     }
     del study.config["probe"]
     study.run()

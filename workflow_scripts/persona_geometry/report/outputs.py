@@ -140,7 +140,7 @@ RUN = {
     "model": "the config's section, with the `fingerprint` of what is loaded; of a GGUF file also "
     "`quantised`. null where both RDMs are from files",
     "inputs_sha256": "file that people wrote to its SHA-256",
-    "results_sha256": "result to its SHA-256",
+    "results_sha256": "file that holds numbers to its SHA-256; figures and sentences show these",
     "gpu_work.jobs": "GPU jobs whose results the study uses, by whichever study they were run",
     "gpu_work.responses": "that they generated",
     "gpu_work.cells": "forward passes over a response under a persona",
@@ -149,7 +149,7 @@ RUN = {
     "gpu_work.devices": "that they ran on",
     "gpu_work.peak_gpu_bytes": "of the largest; null on a CPU",
     "gpu_work.packages": "distinct sets of versions that they ran with",
-    "seconds_by_rule": "rule to wall-clock seconds, summed over its jobs",
+    "seconds_by_rule": "rule that made numbers to wall-clock seconds, summed over its jobs",
 }
 """Fields of run.json."""
 

@@ -76,10 +76,10 @@ def run_record(
             `effective`, what they come to.
         model: the config's section, with the fingerprint; None where both RDMs are from files.
         inputs: files that people wrote.
-        results: files that this run made of them. By their hashes anyone can tell whether the
-            record is that of the files beside it.
+        results: files of numbers that this run made of them. By their hashes anyone can tell
+            whether the record is that of the files beside it.
         accounts: of the GPU jobs whose cells and responses the study uses.
-        benchmarks: where Snakemake times the study's jobs.
+        benchmarks: where Snakemake times the jobs that make the numbers.
     """
     return {
         "study": study,
@@ -103,7 +103,7 @@ def comparison_record(
         comparison: its name.
         commit, config: as for `run_record`.
         inputs: files of the studies, and what people wrote.
-        results: files that were made of them.
+        results: files of numbers that were made of them.
     """
     return {"comparison": comparison, **_made(commit, config, inputs, results)}
 
