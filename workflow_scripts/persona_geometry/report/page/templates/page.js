@@ -91,7 +91,9 @@ const point = (k) => { byId("pointed").textContent = k === null ? "" : `${said(k
 
 const drawKey = () => {
   const { names, clusters, colors } = shown;
-  byId("key").replaceChildren(...[...new Set(names.map((name) => clusters[name]).filter(Boolean))].map((cluster) => {
+  const known = [...new Set(names.map((name) => clusters[name]).filter(Boolean))], what = document.createElement("li");
+  what.append("Strips beside the panels are clusters:");
+  byId("key").replaceChildren(...(known.length ? [what] : []), ...known.map((cluster) => {
     const entry = document.createElement("li"), patch = document.createElement("span");
     patch.style.background = colors[names.find((name) => clusters[name] === cluster)];
     entry.append(patch, readable(cluster));
@@ -107,15 +109,19 @@ const heatmap = (side, title, values, more) => {
   const at = rows.map((i) => rows.map((j) => i === j ? null : place(i, j)));
   const text = large() ? undefined : at.map((row) => row.map((k) => k === null ? "" : hover(k)));
   const size = large() ? 0 : Math.max(6, Math.min(11, (narrow() ? 150 : 210) / names.length));
-  const ticks = size ? { tickvals: rows.map((_, r) => r), ticktext: rows.map((i) => short(names[i])), tickfont: { size } } : { showticklabels: false };
-  const strip = rows.flatMap((i, r) => colors[names[i]] ? [
-    { type: "rect", xref: "x", yref: "paper", x0: r - 0.5, x1: r + 0.5, y0: 1.005, y1: 1.025, fillcolor: colors[names[i]], line: { width: 0 } },
-    { type: "rect", xref: "paper", yref: "y", y0: r - 0.5, y1: r + 0.5, x0: 1.005, x1: 1.025, fillcolor: colors[names[i]], line: { width: 0 } },
-  ] : []);
-  draw(id, [{ type: "heatmap", z, text, customdata: at, hoverinfo: large() ? "none" : "text", hoverongaps: false, colorbar: { orientation: "h", thickness: 9, len: 0.9, y: -0.02, yanchor: "top", ypad: 0, tickfont: { size: 9 }, outlinewidth: 0, ...(size ? { y: 1.04, yanchor: "bottom" } : {}) }, ...more }],
-    look({ margin: { l: 4, r: 12, t: 46, b: 4 }, shapes: large() ? [] : strip,
-      xaxis: { automargin: true, fixedrange: true, showgrid: false, zeroline: false, tickangle: 90, ...ticks },
-      yaxis: { automargin: true, fixedrange: true, showgrid: false, zeroline: false, autorange: "reversed", scaleanchor: "x", constrain: "domain", ...ticks } }));
+  const ticks = size ? { tickvals: rows.map((_, r) => r), ticktext: rows.map((i) => short(names[i])), tickfont: { size } } : { showticklabels: false, ticks: "" };
+  const starts = rows.map((_, r) => r).filter((r) => r === 0 || colors[names[rows[r]]] !== colors[names[rows[r - 1]]]);
+  const strip = starts.flatMap((r, k) => {
+    const fillcolor = colors[names[rows[r]]], [from, to] = [r - 0.5, (starts[k + 1] ?? rows.length) - 0.5];
+    return fillcolor ? [
+      { type: "rect", xref: "x", yref: "paper", x0: from, x1: to, y0: 1.005, y1: 1.025, fillcolor, line: { width: 0 } },
+      { type: "rect", xref: "paper", yref: "y", y0: from, y1: to, x0: 1.005, x1: 1.025, fillcolor, line: { width: 0 } },
+    ] : [];
+  });
+  draw(id, [{ type: "heatmap", z, text, customdata: at, hoverinfo: large() ? "none" : "text", hoverongaps: false, colorbar: { orientation: "h", thickness: 9, len: 0.9, x: 1, xanchor: "right", xpad: 0, y: -0.02, yanchor: "top", ypad: 0, tickfont: { size: 9 }, outlinewidth: 0, ...(size ? { y: 1.04, yanchor: "bottom" } : {}) }, ...more }],
+    look({ margin: { l: 4, r: 12, t: 46, b: 4 }, shapes: strip,
+      xaxis: { automargin: true, fixedrange: true, showgrid: false, zeroline: false, tickangle: 90, constraintoward: "right", ...ticks },
+      yaxis: { automargin: true, fixedrange: true, showgrid: false, zeroline: false, autorange: "reversed", scaleanchor: "x", constrain: "domain", constraintoward: "top", ...ticks } }));
 };
 const titled = (of) => `${of.title[0].toUpperCase()}${of.title.slice(1)}`;
 const withUnit = (of) => `${titled(of)}${of.unit ? ` (${of.unit})` : ""}`;
