@@ -153,7 +153,7 @@ def _generate(missing: MissingResponses) -> None:
     with ExitStack() as running:
         with watch.program("load"):
             llm = running.enter_context(
-                engine(folder, settings.model, share, longest, settings.device)
+                engine(folder, settings.model, share, longest, len(prompts), settings.device)
             )
         missing.report(f"vLLM started in {account.seconds['load']:.1f} s")
         with watch.program("generate"):

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from scipy.special import stdtr
 
 from persona_geometry.rsa.reasons import CONSTANT
 from persona_geometry.rsa.significance import significant
@@ -35,6 +34,8 @@ def equivalence(
         test at 0.025 each, "undecided" else; and `reason`: why the two are None, as where there
         is no interval, or None.
     """
+    from scipy.special import stdtr  # slow to import, and the Snakefile reads this module
+
     result = {"smallest_effect": smallest, "p": None, "verdict": None, "reason": None}
     se, df = interval["se"], interval["df"]
     if estimate is None or se is None or not np.isfinite(estimate):

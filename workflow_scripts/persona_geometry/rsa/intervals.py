@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.special import stdtrit
 
 from persona_geometry.rsa.reasons import CONSTANT
 
@@ -44,6 +43,8 @@ def t_interval(estimate: float, spread: Spread | str, most: float = np.inf) -> d
         spread: its variance, or why there is none.
         most: largest size that it can have; the interval is cut to it.
     """
+    from scipy.special import stdtrit  # slow to import, and the Snakefile reads this module
+
     if isinstance(spread, str):
         return no_interval(spread)
     if not np.isfinite(estimate):

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 BATCH_INVARIANT_SINCE = (8, 0)
 """CUDA compute capability from which vLLM 0.32 has batch-invariant kernels."""
 
+MOST_AT_ONCE = 256
+"""Prompts that are answered at a time, as by vLLM's own default."""
+
 
 @contextmanager
 def engine(
@@ -24,6 +27,7 @@ def engine(
     model: Model,
     gpu_memory_utilization: float,
     max_model_len: int,
+    n_prompts: int,
     device: str = "auto",
 ) -> "Iterator[LLM]":
     """Start vLLM in this process and leave the device free afterwards.
@@ -36,6 +40,7 @@ def engine(
         model: a study's `model` section.
         gpu_memory_utilization: share of the GPU that vLLM may take.
         max_model_len: tokens of the longest prompt and its answer.
+        n_prompts: that it will be given; graphs are captured for batches that they can fill.
         device: "cpu", "cuda", or "auto" (what the installed vLLM was built for).
 
     Raises:
@@ -49,6 +54,7 @@ def engine(
             model=str(folder),
             dtype=model.dtype,
             max_model_len=max_model_len,
+            max_num_seqs=min(n_prompts, MOST_AT_ONCE),
             tensor_parallel_size=1 if on_cpu else model.gpus,
             gpu_memory_utilization=gpu_memory_utilization,
             generation_config="vllm",
