@@ -51,6 +51,18 @@ except ImportError as error:
 
 STORE = Store("results/store")
 
+# Executors that submit jobs are told a number of these (--jobs) instead of cores.
+LIMITS = workflow.global_resources
+ON_ONE_MACHINE = workflow.is_main_process and LIMITS["_nodes"].value is None
+
+
+def gpus_here():
+    """GPUs that jobs may take on this machine, where they are not submitted to others."""
+    if not ON_ONE_MACHINE:
+        return 0
+    return LIMITS["gpu"].value if "gpu" in LIMITS else len(visible_devices())
+
+
 CONFIG_FILES = [os.path.relpath(path) for path in workflow.configfiles]
 
 try:
@@ -67,6 +79,7 @@ try:
             items(STUDY, FINGERPRINT),
             STORE.receipts(),
             STORE.receipts("responses"),
+            gpus_here() // STUDY.model.gpus,
         )
         if STUDY.intervention.directions:
             BEFORE = items(without_intervention(STUDY), FINGERPRINT)
@@ -85,11 +98,9 @@ if workflow.is_main_process:
     for remark in (*merged, *STUDY.remarks):
         logger.warning(f"Note: {remark}")
 
-    # On one machine as many GPU jobs run at a time as it has GPUs for, one where it has none.
-    # Executors that submit jobs are told a number of these (--jobs) instead of cores.
-    limits = workflow.global_resources
-    if STUDY.needs_model and limits["_nodes"].value is None and "gpu" not in limits:
-        workflow.register_resource("gpu", max(len(visible_devices()), STUDY.model.gpus))
+    # As many GPU jobs run at a time as the machine has GPUs for, one where it has none.
+    if STUDY.needs_model and ON_ONE_MACHINE and "gpu" not in LIMITS:
+        workflow.register_resource("gpu", max(gpus_here(), STUDY.model.gpus))
 
 
 wildcard_constraints:

@@ -3,11 +3,14 @@
 import json
 from dataclasses import asdict, replace
 
+import pytest
+
 from persona_geometry.study.recipes import Item
 from persona_geometry.study.schedule import (
     Schedule,
     Sharding,
     first_names,
+    prompts_a_job,
     shard_cells,
     shard_responses,
 )
@@ -90,3 +93,23 @@ def test_long_shards_are_named_by_their_first_prompts() -> None:
 def test_items_survive_being_plain() -> None:
     item = make(1)[0]
     assert Item.of_plain(json.loads(json.dumps(asdict(item)))) == item
+
+
+@pytest.mark.parametrize(
+    ("n_prompts", "most", "at_once", "expected"),
+    [
+        (20, 20, 0, 20),
+        (20, 400, 8, 20),
+        (39, 400, 8, 39),
+        (40, 400, 8, 20),
+        (41, 400, 2, 21),
+        (200, 400, 8, 25),
+        (200, 20, 2, 20),
+        (2000, 400, 2, 400),
+        (2000, 1, 2, 1),
+    ],
+)
+def test_gpus_share_prompts_where_each_has_twenty(
+    n_prompts: int, most: int, at_once: int, expected: int
+) -> None:
+    assert prompts_a_job(n_prompts, most, at_once) == expected

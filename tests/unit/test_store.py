@@ -202,15 +202,18 @@ def test_a_folder_that_may_not_be_written_is_named_with_its_owner(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    store, cells = Store("store"), tmp_path / "store" / "items" / "old" / "cells"
-    cells.mkdir(parents=True)
+    store, old = Store("store"), tmp_path / "store" / "items" / "old"
+    for kind in ("cells", "pairs", "top_tokens"):
+        (old / kind).mkdir(parents=True)
     for folder in (tmp_path, *tmp_path.glob("store/**")):
         folder.chmod(0o777)
     with as_another_user():
         store.check_writable(["old", "new"])
-    cells.chmod(0o555)
-    expected = f"store/items/old/cells belongs to {cells.owner()}, .*umask 002"
-    with as_another_user():
-        store.check_writable(["new"])
-        with pytest.raises(InputError, match=expected):
-            store.check_writable(["old"])
+    for closed in old.iterdir():
+        closed.chmod(0o555)
+        expected = f"store/items/old/{closed.name} belongs to {closed.owner()}, .*umask 002"
+        with as_another_user():
+            store.check_writable(["new"])
+            with pytest.raises(InputError, match=expected):
+                store.check_writable(["old"])
+        closed.chmod(0o777)

@@ -30,3 +30,15 @@ def test_as_many_gpu_jobs_run_at_a_time_as_there_are_gpus(
     assert most == at_once
     locks = workspace.folder.glob("persona-geometry-devices-*/machine/*")
     assert {lock.name for lock in locks} == devices
+
+
+def test_gpus_share_the_prompts_of_a_study_where_a_job_more_is_worth_a_load(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PERSONA_GEOMETRY_DEVICES", "0,1,2,3")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    workspace.config["execution"]["prompts_per_gpu_job"] = 400
+    workspace.prompts = [(f"p{k}", f"What is {k}?") for k in range(65)]
+    assert workspace.jobs()["teacher_force"] == 3
+    assert workspace.jobs("--resources", "gpu=1")["teacher_force"] == 1
+    assert workspace.jobs("--config", "model={gpus: 2}")["teacher_force"] == 2

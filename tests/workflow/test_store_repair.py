@@ -135,3 +135,11 @@ def test_prune_names_studies_that_it_was_not_told_to_keep(study: Workspace) -> N
     assert results_of_gpu_jobs(study) == before
     manage(study, "prune", "--keep", "study.yaml", "--forget", "test", "--yes")
     assert results_of_gpu_jobs(study).keys() < before.keys()
+
+
+def test_a_store_that_may_not_be_written_is_said_before_any_job(workspace: Workspace) -> None:
+    (workspace.folder / "results" / "store").mkdir(parents=True)
+    (workspace.folder / "results" / "store" / "responses").touch(0o666)
+    said = workspace.run("-n", fails=True)
+    assert "results/store/responses belongs to" in said and "you may not write in it" in said
+    assert "Traceback" not in said

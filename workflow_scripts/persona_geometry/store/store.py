@@ -336,7 +336,8 @@ class Store:
             InputError: a folder belongs to another user, who does not let this one write.
         """
         folders = [self.root / name for name in ("responses", "models", *RECEIPTS.values())]
-        folders += [self.root / "items" / item / kind for item in items for kind in KINDS]
+        kinds = (*KINDS, "top_tokens")
+        folders += [self.root / "items" / item / kind for item in items for kind in kinds]
         for folder in folders:
             there = next(filter(os.path.exists, (folder, *folder.parents)))
             if not os.access(there, os.W_OK | os.X_OK, effective_ids=True):

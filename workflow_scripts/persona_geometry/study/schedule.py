@@ -7,8 +7,9 @@ prompt. Two rules keep partial reruns exact:
 * A prompt is served by the oldest receipt that covers its cells, whatever else that receipt
   covers. So removing, renaming or reordering personas, or changing the shard size, asks for no
   GPU job.
-* Planned shards depend on the recipes only, never on what exists. So the DAG stays the same while
-  its jobs finish, although every job parses it again.
+* Planned shards depend on the recipes (and, where nothing is submitted, on the number of GPUs),
+  never on what exists. So the DAG stays the same while its jobs finish, although every job of a
+  scheduler parses it again.
 """
 
 from collections import defaultdict
@@ -17,6 +18,9 @@ from dataclasses import dataclass
 
 from persona_geometry.study.config import Study
 from persona_geometry.study.recipes import Item, digest
+
+WORTH_A_LOAD = 20
+"""Prompts below which a job more would load the model for longer than it scores."""
 
 
 @dataclass(frozen=True)
@@ -67,14 +71,31 @@ def schedule_jobs(
     items: Sequence[Item],
     cell_receipts: Mapping[str, frozenset[str]],
     response_receipts: Mapping[str, frozenset[str]],
+    at_once: int = 1,
 ) -> Schedule:
-    """Find the GPU jobs of a study from its recipes and the receipts in the store."""
+    """Find the GPU jobs of a study from its recipes and the receipts in the store.
+
+    Args:
+        study: its prompts a GPU job are the most that one takes.
+        items: its recipes.
+        cell_receipts, response_receipts: shard to certified keys, oldest first (`Store.receipts`).
+        at_once: GPU jobs that this machine runs side by side, which share the prompts.
+    """
     responses = Sharding({}, {}, {})
     if study.generation.backend == "vllm":
         responses = shard_responses(items, response_receipts)
-    per_job = study.execution.prompts_per_gpu_job
+    per_job = prompts_a_job(len(items), study.execution.prompts_per_gpu_job, at_once)
     by_prompt = {item.prompt.name: item for item in items}
     return Schedule(by_prompt, shard_cells(items, per_job, cell_receipts), responses)
+
+
+def prompts_a_job(n_prompts: int, most: int, at_once: int) -> int:
+    """Prompts of a GPU job: at most so many, fewer where jobs that run at once share them evenly.
+
+    None is shared below `WORTH_A_LOAD`.
+    """
+    jobs = max(1, min(at_once, n_prompts // WORTH_A_LOAD))
+    return min(most, -(-n_prompts // jobs))
 
 
 def planned_items(schedule: Schedule) -> list[str]:
