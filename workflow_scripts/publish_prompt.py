@@ -2,15 +2,23 @@
 
 from persona_geometry.logs import job_log
 from persona_geometry.published import PublishedResponse, write_published_response
-from persona_geometry.rdms.files import write_prompt_divergences
+from persona_geometry.rdms.files import PromptDivergences, write_prompt_divergences
 from persona_geometry.rdms.publish import prompt_divergences
-from persona_geometry.store.store import Store
+from persona_geometry.store.late import patiently
+from persona_geometry.store.store import Response, Store
 
 params, output = snakemake.params, snakemake.output
-with job_log(snakemake.log[0]):
+
+
+def read() -> tuple[Response, PromptDivergences]:
+    """The prompt's response and divergences."""
     store = Store(params.store)
     response = store.need_response(params.response)
-    divergences = prompt_divergences(store, params.item, response, params.cells, params.cutoffs)
+    return response, prompt_divergences(store, params.item, response, params.cells, params.cutoffs)
+
+
+with job_log(snakemake.log[0]):
+    response, divergences = patiently(read, [snakemake.input.receipt])
     write_prompt_divergences(output.divergences, divergences)
     published = PublishedResponse(snakemake.wildcards.prompt, params.user, **vars(response))
     write_published_response(output.response, published)
