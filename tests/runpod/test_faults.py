@@ -185,6 +185,34 @@ def test_a_list_that_forgets_a_pod(study: Study, service: RunPod, script):
     study.nothing_is_left()
 
 
+def test_a_pod_that_runpod_does_not_know_for_a_while(study: Study, service: RunPod, script):
+    service.start_seconds = 1000
+    jobs = study.jobs()
+    name = jobs.submit(script())
+    service.faults = [
+        Fault(200, times=1000, path="/v2/pods", method="GET", answer={"pods": []}),
+        Fault(404, times=1000, path=f"/v2/pods/{service.ever[0].id}"),
+    ]
+    assert failure(jobs, name) == "its pod disappeared without a result"
+    # Its guard does not believe it, and deletes the pod when it can.
+    wait_for(lambda: service.answers("DELETE").count(404) > 2)
+    assert service.pods
+    service.faults = []
+    study.nothing_is_left()
+
+
+def test_a_pod_that_is_not_known_any_more_is_watched_until_it_cannot_start(study, service, script):
+    service.start_seconds = 1000
+    study.change(start_minutes=0.08)
+    jobs = study.jobs()
+    name = jobs.submit(script())
+    service._delete(service.ever[0].id)
+    assert failure(jobs, name) == "its pod disappeared without a result"
+    request = Record(jobs.folder / name).request
+    wait_for(lambda: request().get("gone"))
+    assert time.time() > request()["created"] + 60 * 0.08
+
+
 def test_a_list_of_several_pages(study: Study, service: RunPod, script):
     service.page, service.start_seconds = 1, 1000
     jobs = study.jobs()

@@ -171,6 +171,7 @@ def test_a_key_that_expires_during_a_job(study: Study, service: RunPod, script, 
 
 
 def test_pods_are_listed_and_deleted_by_hand(study: Study, service: RunPod, script):
+    study.change(start_minutes=0.2)
     jobs = study.jobs()
     name = jobs.submit(script("sleep 60"))
     wait_for(Record(jobs.folder / name).claimed_by)

@@ -5,7 +5,6 @@ https://api.runpod.io/v2/openapi.json). Errors are RFC 9457 problem objects. Onl
 library is used, so that a pod needs nothing but Python to end itself.
 """
 
-import contextlib
 import json
 import random
 import re
@@ -116,10 +115,13 @@ class Client:
         except (KeyError, TypeError):
             raise Unclear("RunPod's answer is not of its published form") from None
 
-    def delete(self, pod: str) -> None:
-        """Delete a pod for good; one that is gone already is fine."""
-        with contextlib.suppress(Missing):
+    def delete(self, pod: str) -> bool:
+        """Delete a pod for good; whether there was one, as one that is gone already is fine."""
+        try:
             self._retried("DELETE", f"/v2/pods/{quote(pod)}")
+        except Missing:
+            return False
+        return True
 
     def _retried(self, method: str, path: str) -> Any:
         for retry in self._attempts():

@@ -80,7 +80,8 @@ def delete_self(pod: str, clients: list[Client]) -> None:
         wait = pause
         for client in clients:
             try:
-                return client.delete(pod)
+                client.delete(pod)
+                return
             except RunPodError as error:
                 print(error, file=sys.stderr, flush=True)
                 if isinstance(error, NotNow):
