@@ -8,7 +8,7 @@ import time
 import pytest
 
 from pods_on_runpod import api, runner
-from pods_on_runpod.api import Client, NotNow, RunPodError
+from pods_on_runpod.api import Client, NotNow, NotPlaced, RunPodError
 from pods_on_runpod.records import Record
 
 from .conftest import Study, failure, settle, wait_for
@@ -281,6 +281,47 @@ def test_a_request_that_breaks_a_rule_does_not_wait_for_a_machine(study, service
         jobs.submit(script())
     assert not service.ever
     study.nothing_is_left()
+
+
+@pytest.mark.parametrize(
+    "detail",
+    [
+        "There are no longer any instances available with the requested specifications. "
+        "Please refresh and try again.",
+        "There are no longer any instances available with the request specifications.",
+        "There are no instances currently available",
+        "create pod: This machine does not have the resources to deploy your pod. "
+        "Please try a different machine",
+        "There are not enough free GPUs on the host machine to start this pod.",
+        "the GPU type is out of stock",
+        "insufficient capacity",
+    ],
+)
+def test_words_that_mean_no_machine_is_free(service: RunPod, detail: str):
+    service.faults = [Fault(400, method="POST", detail=detail)]
+    with pytest.raises(NotPlaced):
+        Client(service.address, service.key, retry_seconds=0).create({})
+
+
+@pytest.mark.parametrize(
+    "detail",
+    [
+        "network volume not available in data center US-TX-3",
+        "NVIDIA H100 80GB HBM3 is not available in this data center",
+        "network volumes are only available in secure cloud",
+        "no such image is available",
+        "available instances must be named by their id",
+        "the volume has not enough free space",
+        "resources.gpu is unknown",
+        "the capacity of the volume must be at least 10 GB",
+        "stockholm is not a data center",
+    ],
+)
+def test_words_that_mean_something_else(service: RunPod, detail: str):
+    service.faults = [Fault(400, method="POST", detail=detail)]
+    with pytest.raises(RunPodError, match="refused the request") as refusal:
+        Client(service.address, service.key, retry_seconds=0).create({})
+    assert type(refusal.value) is RunPodError
 
 
 def test_a_guard_that_died_is_replaced(study: Study, service: RunPod, script):

@@ -19,8 +19,16 @@ from urllib.request import HTTPRedirectHandler, Request, build_opener
 from .pace import Pace, retry_after
 
 TIMEOUT = 30.0
-# The words of a 400 that means no machine is free. RunPod publishes none; these were seen.
-NO_MACHINE = re.compile("availab|capacity|instances|resources|enough|stock", re.IGNORECASE)
+# What a 400 says that means no machine is free. RunPod publishes no words: the first three are from
+# sentences that users have quoted, the last is a guess. Single words, such as "available", would
+# take a broken rule for a lack of machines.
+NO_MACHINE = re.compile(
+    r"\bno (longer )?(any )?instances\b.* available"
+    r"|machine does not have the resources"
+    r"|not enough free GPUs"
+    r"|\b(out of|no|insufficient) (GPU )?(stock|capacity)\b",
+    re.IGNORECASE,
+)
 Pod = dict[str, Any]  # id, name, status, createdAt, and cost: USD an hour, or None where not said
 
 
