@@ -30,7 +30,6 @@ def test_a_pod_that_may_not_delete_itself_for_long_ends_and_is_deleted(study, se
     # It does not sleep through the hour on a GPU that is paid for.
     wait_for(lambda: service.ever[0].status() == "EXITED")
     assert settle(jobs, name) == "success"
-    study.nothing_is_left()
 
 
 def test_a_quota_that_others_used_up(study: Study, service: RunPod, script):
@@ -45,7 +44,6 @@ def test_a_quota_that_others_used_up(study: Study, service: RunPod, script):
     go.touch()
     wait_for(lambda: 429 in service.answers("DELETE"))
     assert settle(jobs, name) == "success"
-    study.nothing_is_left()
 
 
 def test_deleting_is_refused_for_a_while(study: Study, service: RunPod, script):
@@ -99,7 +97,6 @@ def test_a_late_pod_that_never_starts_under_a_living_snakemake(study, service, s
     name = jobs.submit(script())
     assert "did not start the job within" in failure(jobs, name)
     wait_for(lambda: len(service.ever) == 2)
-    study.nothing_is_left()
 
 
 def test_all_jobs_share_one_list_a_poll(study: Study, service: RunPod, script):
@@ -127,7 +124,6 @@ def test_waiting_jobs_do_not_all_ask_for_a_machine(study: Study, service: RunPod
     assert 1 <= len(service.answers("POST")) <= 4
     for name in names:
         Record(jobs.folder / name).cancel()
-    study.nothing_is_left()
 
 
 def test_the_last_requests_of_a_quota_are_kept_for_deleting(study: Study, service, script):
@@ -153,7 +149,6 @@ def test_a_wait_that_runpod_asks_for_holds_while_a_pod_runs(study: Study, servic
         assert jobs.look(name) == "running"
     assert len(service.requests) == asked
     assert settle(jobs, name) == "success"
-    study.nothing_is_left()
 
 
 def test_a_page_from_elsewhere_says_nothing_of_the_key(study: Study, service, script, capsys):
@@ -182,7 +177,6 @@ def test_a_list_that_forgets_a_pod(study: Study, service: RunPod, script):
     service.faults = []
     assert settle(jobs, second) == "success"
     assert service.most == 1
-    study.nothing_is_left()
 
 
 def test_a_pod_that_runpod_does_not_know_for_a_while(study: Study, service: RunPod, script):
@@ -198,7 +192,7 @@ def test_a_pod_that_runpod_does_not_know_for_a_while(study: Study, service: RunP
     wait_for(lambda: service.answers("DELETE").count(404) > 2)
     assert service.pods
     service.faults = []
-    study.nothing_is_left()
+    wait_for(lambda: not service.pods)
 
 
 def test_a_pod_that_is_not_known_any_more_is_watched_until_it_cannot_start(study, service, script):
@@ -220,7 +214,6 @@ def test_a_list_of_several_pages(study: Study, service: RunPod, script):
     assert {pod["name"] for pod in jobs.living()} == set(names)
     for name in names:
         Record(jobs.folder / name).cancel()
-    study.nothing_is_left()
 
 
 def test_a_deadline_does_not_hang_on_the_pod_s_clock(study, service, script, monkeypatch):
@@ -247,7 +240,6 @@ def test_a_pod_whose_price_is_not_said(study: Study, service: RunPod, script):
     # It becomes known, and is too high: the pod is not kept.
     service.ever[0].price, service.strange = 9.0, {}
     assert "above the ceiling" in failure(jobs, name)
-    study.nothing_is_left()
 
 
 @pytest.mark.parametrize("answer", [{}, {"pods": None}, {"pods": [{"id": "x"}]}, [], HTML])
@@ -280,7 +272,6 @@ def test_a_request_that_breaks_a_rule_does_not_wait_for_a_machine(study, service
     with pytest.raises(RunPodError, match="400: network volume not found"):
         jobs.submit(script())
     assert not service.ever
-    study.nothing_is_left()
 
 
 @pytest.mark.parametrize(
@@ -332,7 +323,6 @@ def test_a_guard_that_died_is_replaced(study: Study, service: RunPod, script):
     jobs.look(name)
     wait_for(lambda: len(study.guards()) == 1)
     Record(jobs.folder / name).cancel()
-    study.nothing_is_left()
 
 
 def test_a_record_that_someone_removes(study: Study, service: RunPod, script):
@@ -342,4 +332,3 @@ def test_a_record_that_someone_removes(study: Study, service: RunPod, script):
     wait_for(lambda: len(service.requests) > 5)  # the guard looks around
     jobs.folder.rename(jobs.folder.with_name("removed"))  # at once: the guard writes there
     wait_for(lambda: not service.pods)
-    study.nothing_is_left()
