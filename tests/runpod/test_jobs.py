@@ -288,6 +288,14 @@ def test_what_pods_need_must_lie_on_the_volume(study: Study, monkeypatch):
     monkeypatch.setattr("pods_on_runpod.jobs.PROFILE", study.workdir / "profiles-of-its-own")
     with pytest.raises(SettingsError, match=r"The Python interpreter \(.*\) is not on the network"):
         study.jobs()
+    # Pods follow links on the volume, and have none that is outside of it.
+    python, outside = study.volume / "python", study.volume.parent / "python"
+    for link, target, wrong in ((python, outside, outside), (outside, python, outside)):
+        link.symlink_to(target)
+        monkeypatch.setattr("sys.executable", str(link))
+        with pytest.raises(SettingsError, match=rf"The Python interpreter \({wrong}\) is not on"):
+            study.jobs()
+        link.unlink()
     # An environment on the volume that needs a Python which is not.
     monkeypatch.setattr("sys.executable", str(study.volume / "env" / "bin" / "python"))
     with pytest.raises(SettingsError, match=r"environment was made with \(.*\) is not on the"):

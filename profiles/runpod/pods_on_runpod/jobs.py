@@ -70,11 +70,16 @@ def check_volume(settings: Settings, workdir: Path) -> None:
         "The Python interpreter": Path(sys.executable),
         "The Python that the environment was made with": Path(sys.base_prefix),
     }.items():
-        if not path.resolve().is_relative_to(settings.mount_path.resolve()):
-            raise SettingsError(
-                f"{what} ({path.resolve()}) is not on the network volume: pods mount it at "
-                f"{settings.mount_path}, and this machine must have it at the same place."
-            )
+        # Pods are given the path as it is here, and follow its links: both have to be there.
+        for place, volume in (
+            (path, settings.mount_path),
+            (path.resolve(), settings.mount_path.resolve()),
+        ):
+            if not place.is_relative_to(volume):
+                raise SettingsError(
+                    f"{what} ({place}) is not on the network volume: pods mount it at "
+                    f"{settings.mount_path}, and this machine must have it at the same place."
+                )
 
 
 class Jobs:
