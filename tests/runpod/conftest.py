@@ -137,6 +137,7 @@ def service(tmp_path: Path) -> Iterator[RunPod]:
 
 @pytest.fixture
 def study(service: RunPod, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Study]:
+    """A study of which nothing may be left after the test, whatever the test is about."""
     study = Study(service, tmp_path / "volume")
     for name in list(os.environ):
         if "RUNPOD" in name or "proxy" in name.lower():
@@ -144,9 +145,12 @@ def study(service: RunPod, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
     monkeypatch.setenv("PERSONA_GEOMETRY_RUNPOD_SETTINGS", str(study.settings_file))
     monkeypatch.chdir(study.workdir)
     yield study
-    for guard in study.guards():
-        with contextlib.suppress(psutil.Error):
-            guard.send_signal(signal.SIGKILL)
+    try:
+        study.nothing_is_left()
+    finally:
+        for guard in study.guards():
+            with contextlib.suppress(psutil.Error):
+                guard.send_signal(signal.SIGKILL)
 
 
 @pytest.fixture

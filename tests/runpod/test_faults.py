@@ -8,7 +8,7 @@ import time
 import pytest
 
 from pods_on_runpod import api, runner
-from pods_on_runpod.api import Client, NotNow, RunPodError
+from pods_on_runpod.api import Client, NotNow, NotPlaced, RunPodError
 from pods_on_runpod.records import Record
 
 from .conftest import Study, failure, settle, wait_for
@@ -30,7 +30,6 @@ def test_a_pod_that_may_not_delete_itself_for_long_ends_and_is_deleted(study, se
     # It does not sleep through the hour on a GPU that is paid for.
     wait_for(lambda: service.ever[0].status() == "EXITED")
     assert settle(jobs, name) == "success"
-    study.nothing_is_left()
 
 
 def test_a_quota_that_others_used_up(study: Study, service: RunPod, script):
@@ -45,7 +44,6 @@ def test_a_quota_that_others_used_up(study: Study, service: RunPod, script):
     go.touch()
     wait_for(lambda: 429 in service.answers("DELETE"))
     assert settle(jobs, name) == "success"
-    study.nothing_is_left()
 
 
 def test_deleting_is_refused_for_a_while(study: Study, service: RunPod, script):
@@ -99,7 +97,6 @@ def test_a_late_pod_that_never_starts_under_a_living_snakemake(study, service, s
     name = jobs.submit(script())
     assert "did not start the job within" in failure(jobs, name)
     wait_for(lambda: len(service.ever) == 2)
-    study.nothing_is_left()
 
 
 def test_all_jobs_share_one_list_a_poll(study: Study, service: RunPod, script):
@@ -127,7 +124,6 @@ def test_waiting_jobs_do_not_all_ask_for_a_machine(study: Study, service: RunPod
     assert 1 <= len(service.answers("POST")) <= 4
     for name in names:
         Record(jobs.folder / name).cancel()
-    study.nothing_is_left()
 
 
 def test_the_last_requests_of_a_quota_are_kept_for_deleting(study: Study, service, script):
@@ -153,7 +149,6 @@ def test_a_wait_that_runpod_asks_for_holds_while_a_pod_runs(study: Study, servic
         assert jobs.look(name) == "running"
     assert len(service.requests) == asked
     assert settle(jobs, name) == "success"
-    study.nothing_is_left()
 
 
 def test_a_page_from_elsewhere_says_nothing_of_the_key(study: Study, service, script, capsys):
@@ -182,7 +177,34 @@ def test_a_list_that_forgets_a_pod(study: Study, service: RunPod, script):
     service.faults = []
     assert settle(jobs, second) == "success"
     assert service.most == 1
-    study.nothing_is_left()
+
+
+def test_a_pod_that_runpod_does_not_know_for_a_while(study: Study, service: RunPod, script):
+    service.start_seconds = 1000
+    jobs = study.jobs()
+    name = jobs.submit(script())
+    service.faults = [
+        Fault(200, times=1000, path="/v2/pods", method="GET", answer={"pods": []}),
+        Fault(404, times=1000, path=f"/v2/pods/{service.ever[0].id}"),
+    ]
+    assert failure(jobs, name) == "its pod disappeared without a result"
+    # Its guard does not believe it, and deletes the pod when it can.
+    wait_for(lambda: service.answers("DELETE").count(404) > 2)
+    assert service.pods
+    service.faults = []
+    wait_for(lambda: not service.pods)
+
+
+def test_a_pod_that_is_not_known_any_more_is_watched_until_it_cannot_start(study, service, script):
+    service.start_seconds = 1000
+    study.change(start_minutes=0.08)
+    jobs = study.jobs()
+    name = jobs.submit(script())
+    service._delete(service.ever[0].id)
+    assert failure(jobs, name) == "its pod disappeared without a result"
+    request = Record(jobs.folder / name).request
+    wait_for(lambda: request().get("gone"))
+    assert time.time() > request()["created"] + 60 * 0.08
 
 
 def test_a_list_of_several_pages(study: Study, service: RunPod, script):
@@ -192,7 +214,6 @@ def test_a_list_of_several_pages(study: Study, service: RunPod, script):
     assert {pod["name"] for pod in jobs.living()} == set(names)
     for name in names:
         Record(jobs.folder / name).cancel()
-    study.nothing_is_left()
 
 
 def test_a_deadline_does_not_hang_on_the_pod_s_clock(study, service, script, monkeypatch):
@@ -219,7 +240,6 @@ def test_a_pod_whose_price_is_not_said(study: Study, service: RunPod, script):
     # It becomes known, and is too high: the pod is not kept.
     service.ever[0].price, service.strange = 9.0, {}
     assert "above the ceiling" in failure(jobs, name)
-    study.nothing_is_left()
 
 
 @pytest.mark.parametrize("answer", [{}, {"pods": None}, {"pods": [{"id": "x"}]}, [], HTML])
@@ -252,7 +272,47 @@ def test_a_request_that_breaks_a_rule_does_not_wait_for_a_machine(study, service
     with pytest.raises(RunPodError, match="400: network volume not found"):
         jobs.submit(script())
     assert not service.ever
-    study.nothing_is_left()
+
+
+@pytest.mark.parametrize(
+    "detail",
+    [
+        "There are no longer any instances available with the requested specifications. "
+        "Please refresh and try again.",
+        "There are no longer any instances available with the request specifications.",
+        "There are no instances currently available",
+        "create pod: This machine does not have the resources to deploy your pod. "
+        "Please try a different machine",
+        "There are not enough free GPUs on the host machine to start this pod.",
+        "the GPU type is out of stock",
+        "insufficient capacity",
+    ],
+)
+def test_words_that_mean_no_machine_is_free(service: RunPod, detail: str):
+    service.faults = [Fault(400, method="POST", detail=detail)]
+    with pytest.raises(NotPlaced):
+        Client(service.address, service.key, retry_seconds=0).create({})
+
+
+@pytest.mark.parametrize(
+    "detail",
+    [
+        "network volume not available in data center US-TX-3",
+        "NVIDIA H100 80GB HBM3 is not available in this data center",
+        "network volumes are only available in secure cloud",
+        "no such image is available",
+        "available instances must be named by their id",
+        "the volume has not enough free space",
+        "resources.gpu is unknown",
+        "the capacity of the volume must be at least 10 GB",
+        "stockholm is not a data center",
+    ],
+)
+def test_words_that_mean_something_else(service: RunPod, detail: str):
+    service.faults = [Fault(400, method="POST", detail=detail)]
+    with pytest.raises(RunPodError, match="refused the request") as refusal:
+        Client(service.address, service.key, retry_seconds=0).create({})
+    assert type(refusal.value) is RunPodError
 
 
 def test_a_guard_that_died_is_replaced(study: Study, service: RunPod, script):
@@ -263,7 +323,6 @@ def test_a_guard_that_died_is_replaced(study: Study, service: RunPod, script):
     jobs.look(name)
     wait_for(lambda: len(study.guards()) == 1)
     Record(jobs.folder / name).cancel()
-    study.nothing_is_left()
 
 
 def test_a_record_that_someone_removes(study: Study, service: RunPod, script):
@@ -273,4 +332,3 @@ def test_a_record_that_someone_removes(study: Study, service: RunPod, script):
     wait_for(lambda: len(service.requests) > 5)  # the guard looks around
     jobs.folder.rename(jobs.folder.with_name("removed"))  # at once: the guard writes there
     wait_for(lambda: not service.pods)
-    study.nothing_is_left()

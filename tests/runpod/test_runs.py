@@ -42,7 +42,6 @@ def test_no_capacity_for_a_while(study: Study, service: RunPod):
     assert study.run(shards="a") == 0, study.output
     assert "waiting: RunPod found no machine for the pod" in study.output
     assert len(service.ever) == 1
-    study.nothing_is_left()
 
 
 def test_no_capacity_at_all(study: Study, service: RunPod):
@@ -52,7 +51,6 @@ def test_no_capacity_at_all(study: Study, service: RunPod):
     assert "RunPod found no machine for the pod (400: there are no inst" in study.output
     assert "for 0.02 minutes" in study.output
     assert not service.ever
-    study.nothing_is_left()
 
 
 def test_rate_limits_and_faults(study: Study, service: RunPod):
@@ -69,7 +67,6 @@ def test_rate_limits_and_faults(study: Study, service: RunPod):
     assert study.run(shards="a") == 0, study.output
     assert all(fault.times == 0 for fault in service.faults)
     assert len(service.ever) == 1, "a lost answer led to a second pod"
-    study.nothing_is_left()
 
 
 def test_a_pod_that_dies(study: Study, service: RunPod):
@@ -79,7 +76,6 @@ def test_a_pod_that_dies(study: Study, service: RunPod):
     assert study.finish(snakemake) == 0, study.output
     assert "its pod ended without a result (status EXITED)" in study.output
     assert len(service.ever) == 2
-    study.nothing_is_left()
 
 
 def test_snakemake_killed(study: Study, service: RunPod):
@@ -97,7 +93,6 @@ def test_snakemake_killed(study: Study, service: RunPod):
     assert study.run("--unlock") == 0
     assert study.run() == 0, study.output
     assert len(study.report()) == 3
-    study.nothing_is_left()
 
 
 def test_a_run_goes_on_with_the_pods_of_a_killed_one(study: Study, service: RunPod):
@@ -108,7 +103,6 @@ def test_a_run_goes_on_with_the_pods_of_a_killed_one(study: Study, service: RunP
     assert study.run("--unlock", shards="a", seconds=5) == 0
     assert study.run(shards="a", seconds=5) == 0, study.output
     assert len(service.ever) == 1
-    study.nothing_is_left()
 
 
 def test_an_interrupt_ends_the_pods(study: Study, service: RunPod):
@@ -126,4 +120,3 @@ def test_an_expired_key(study: Study, service: RunPod):
     assert "RunPod refused the API key (401" in study.output
     assert "put a valid key in its place" in study.output
     assert not service.ever
-    study.nothing_is_left()

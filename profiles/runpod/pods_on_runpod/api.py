@@ -5,7 +5,6 @@ https://api.runpod.io/v2/openapi.json). Errors are RFC 9457 problem objects. Onl
 library is used, so that a pod needs nothing but Python to end itself.
 """
 
-import contextlib
 import json
 import random
 import re
@@ -20,8 +19,16 @@ from urllib.request import HTTPRedirectHandler, Request, build_opener
 from .pace import Pace, retry_after
 
 TIMEOUT = 30.0
-# The words of a 400 that means no machine is free. RunPod publishes none; these were seen.
-NO_MACHINE = re.compile("availab|capacity|instances|resources|enough|stock", re.IGNORECASE)
+# What a 400 says that means no machine is free. RunPod publishes no words: the first three are from
+# sentences that users have quoted, the last is a guess. Single words, such as "available", would
+# take a broken rule for a lack of machines.
+NO_MACHINE = re.compile(
+    r"\bno (longer )?(any )?instances\b.* available"
+    r"|machine does not have the resources"
+    r"|not enough free GPUs"
+    r"|\b(out of|no|insufficient) (GPU )?(stock|capacity)\b",
+    re.IGNORECASE,
+)
 Pod = dict[str, Any]  # id, name, status, createdAt, and cost: USD an hour, or None where not said
 
 
@@ -116,10 +123,13 @@ class Client:
         except (KeyError, TypeError):
             raise Unclear("RunPod's answer is not of its published form") from None
 
-    def delete(self, pod: str) -> None:
-        """Delete a pod for good; one that is gone already is fine."""
-        with contextlib.suppress(Missing):
+    def delete(self, pod: str) -> bool:
+        """Delete a pod for good; whether there was one, as one that is gone already is fine."""
+        try:
             self._retried("DELETE", f"/v2/pods/{quote(pod)}")
+        except Missing:
+            return False
+        return True
 
     def _retried(self, method: str, path: str) -> Any:
         for retry in self._attempts():

@@ -4,8 +4,10 @@ A request has the fields `asked`, `run` (a folder that Snakemake keeps while it 
 `minutes` (the pod's, for its job), and, once they are known: `waiting_since` (no pod could be had),
 `created` (when the last pod was asked for), `deadline`, `unanswered` (the times of requests for a
 pod without a clear answer: each may still make one), `pod`, `missing_since` (RunPod no longer knows
-the pod), `gone` (the job is over, and RunPod knows of no pod of it), and `said` and `said_by_guard`
-(the last message). Times are seconds since the epoch, by the clock of the machine that submitted.
+the pod), `disappeared` (it was given up for that), `deleted` (pods that RunPod said it deleted),
+`gone` (the job is over, RunPod knows of no pod of it, and none can come to light), and `said` and
+`said_by_guard` (the last message). Times are seconds since the epoch, by the clock of the machine
+that submitted.
 """
 
 import contextlib
@@ -68,11 +70,16 @@ def check_volume(settings: Settings, workdir: Path) -> None:
         "The Python interpreter": Path(sys.executable),
         "The Python that the environment was made with": Path(sys.base_prefix),
     }.items():
-        if not path.resolve().is_relative_to(settings.mount_path.resolve()):
-            raise SettingsError(
-                f"{what} ({path.resolve()}) is not on the network volume: pods mount it at "
-                f"{settings.mount_path}, and this machine must have it at the same place."
-            )
+        # Pods are given the path as it is here, and follow its links: both have to be there.
+        for place, volume in (
+            (path, settings.mount_path),
+            (path.resolve(), settings.mount_path.resolve()),
+        ):
+            if not place.is_relative_to(volume):
+                raise SettingsError(
+                    f"{what} ({place}) is not on the network volume: pods mount it at "
+                    f"{settings.mount_path}, and this machine must have it at the same place."
+                )
 
 
 class Jobs:
@@ -279,6 +286,7 @@ class Jobs:
             if since is None:
                 record.note(missing_since=now)
             elif now > since + 2 * self.settings.poll_seconds:
+                record.note(disappeared=True)
                 record.finish("its pod disappeared without a result")
         elif may_create and not self._may_come(request, self.settings.retry_seconds):
             self._create(record, now)
@@ -290,7 +298,7 @@ class Jobs:
         pod = min(pods, key=lambda p: (p["id"] != known[0], p["id"] != known[1], p["createdAt"]))
         for other in pods:
             if other is not pod:
-                self._end(other["id"])
+                self._end(record, other["id"])
         if "pod" not in request:
             record.note(unanswered=request.get("unanswered", [])[len(pods) :])
         if request.get("pod") != pod["id"] or request.get("missing_since"):
@@ -411,27 +419,43 @@ class Jobs:
         return body
 
     def _delete(self, record: Record) -> None:
-        """Delete the pods of a job that is over; `gone` once RunPod knows of none."""
+        """Delete the pods of a job that is over; `gone` once there is none, and none can come."""
         request = record.request()
         if request.get("gone"):
             return
-        pods: list[Pod] = []
+        due = self._lost(record)
         if "created" in request:
             try:
-                pods = self._pods(record)
+                due |= {pod["id"] for pod in self._pods(record)}
             except NotNow:
                 # The last requests of a quota are not for looking, but for this.
                 if "pod" in request:
-                    self._end(request["pod"])
+                    self._end(record, request["pod"])
                 raise
-        for pod in pods:
-            self._end(pod["id"])
-        if not pods and not self._may_come(request, 60 * self.settings.start_minutes):
+        for pod in due:
+            self._end(record, pod)
+        if not due and not self._may_come(request, 60 * self.settings.start_minutes):
             record.note(gone=True)
 
-    def _end(self, pod: str) -> None:
+    def _lost(self, record: Record) -> set[str]:
+        """A pod that may live although RunPod shows none, for as long as it may yet start.
+
+        It is no such pod once RunPod said that it deleted it, nor where it took up the job and did
+        not disappear: then it ends itself. That RunPod knows of no such pod is no proof.
+        """
+        request = record.request()
+        pod = request.get("pod")
+        if pod is None or pod in request.get("deleted", []):
+            return set()
+        if record.claimed_by() == pod and not request.get("disappeared"):
+            return set()
+        late = time.time() > request["created"] + 60 * self.settings.start_minutes
+        return set() if late else {pod}
+
+    def _end(self, record: Record, pod: str) -> None:
         """Delete a pod, and with it the list that has it."""
-        self.client.delete(pod)
+        if self.client.delete(pod):
+            record.note(deleted=[*record.request().get("deleted", []), pod])
         (self.folder / "pods.json").unlink(missing_ok=True)
 
     def _give_up_late(self, record: Record) -> None:

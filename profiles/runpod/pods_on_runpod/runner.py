@@ -21,8 +21,8 @@ from .records import Record
 # A pod has a key of its own; a secret of the account may take its place.
 KEYS = ("PERSONA_GEOMETRY_API_KEY", "RUNPOD_API_KEY")
 GRACE_SECONDS = 3.0
-# How long to keep asking for one's own deletion before giving up and exiting, which stops the
-# GPU's meter but leaves the pod in the account's list.
+# How long to keep asking for one's own deletion before giving up and exiting. Whether that stops
+# the GPU's meter is not published; it leaves the pod in the account's list.
 DELETE_SECONDS = 1800.0
 
 
@@ -80,7 +80,8 @@ def delete_self(pod: str, clients: list[Client]) -> None:
         wait = pause
         for client in clients:
             try:
-                return client.delete(pod)
+                client.delete(pod)
+                return
             except RunPodError as error:
                 print(error, file=sys.stderr, flush=True)
                 if isinstance(error, NotNow):
