@@ -29,8 +29,10 @@ rule teacher_force:
 class SmallRun(SlurmStudy):
     """A workflow of one job that ends when a file is removed."""
 
+    gpus = "1"
+
     def write(self) -> None:
-        (self.folder / "Snakefile").write_text(SNAKEFILE)
+        (self.folder / "Snakefile").write_text(SNAKEFILE.replace("gpu=1", f"gpu={self.gpus}"))
         (self.folder / "study.yaml").write_text("{}")
 
     @property
@@ -169,6 +171,22 @@ def test_a_wrong_account_or_partition_is_said_at_once(
     run.fail()
     assert said in run.output and "correct the account, the partition" in run.output
     assert run.output.count("SLURM would refuse") == 1 and run.submitted() == []
+
+
+def test_a_request_that_becomes_impossible_ends_the_job_with_one_sentence(
+    cluster: Cluster, run: SmallRun
+) -> None:
+    """The node has two GPUs: the check at the start passes, the second attempt asks for four."""
+    run.gpus = "lambda wildcards, attempt: 2 * attempt"
+    run.hold()
+    run.begin()
+    wait_for(run.started, "the start of the job")
+    cluster.do("scancel", str(run.nth_job(1)))
+    run.fail()
+    said = [line for line in run.output.splitlines() if "SLURM refuses the job of rule" in line]
+    assert len(said) == 1 and "Requested node configuration is not available" in said[0]
+    assert "asking again" not in run.output and "attempt 3" not in run.output
+    assert len(run.submitted()) == 1
 
 
 def test_why_a_job_waits_is_said(cluster: Cluster, run: SmallRun) -> None:

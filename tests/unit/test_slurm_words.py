@@ -83,6 +83,8 @@ def test_the_words_of_sbatch_are_found_in_the_report_of_the_plugin() -> None:
     report = "SLURM sbatch failed. The error message was 'a user's\n limit'.\n    sbatch call:\n  x"
     assert said(report) == "a user's limit"
     assert said("No report") == "No report"
+    assert said("SLURM sbatch failed. The error message was ''.\n") == "sbatch gives no reason"
+    assert said("") == ""
 
 
 def test_pauses_grow_to_five_minutes() -> None:

@@ -38,6 +38,7 @@ FORGOTTEN_SECONDS = 120.0
 # How late what a node has written may appear here; Snakemake's latency-wait comes on top.
 LATE_SECONDS = 600.0
 UNKNOWN = Seen("UNKNOWN")
+CORRECT = "correct the account, the partition or the request in the profile"
 
 
 @dataclass
@@ -116,8 +117,8 @@ class Executor(SlurmExecutor):
         refusal = " ".join(ran.stderr.split())
         if ran.returncode and is_for_good(refusal):
             raise WorkflowError(
-                f"SLURM would refuse the jobs of rule {job.name} ({refusal}): correct the account, "
-                f"the partition or the request in the profile. What was asked: {request}"
+                f"SLURM would refuse the jobs of rule {job.name} ({refusal}): {CORRECT}. "
+                f"What was asked: {request}"
             )
         if ran.returncode:
             self.logger.warning(f"SLURM does not say now whether it takes the jobs: {refusal}")
@@ -164,11 +165,14 @@ class Executor(SlurmExecutor):
         except Exception as error:  # which this thread would keep to itself
             self._give_up(job, str(error) or type(error).__name__)
             return ""
-        report = self._refused.pop(job, "")
-        if report and is_for_good(said(report)):
-            self._give_up(job, report)
+        refusal = said(self._refused.pop(job, ""))
+        if is_for_good(refusal):
+            self._give_up(
+                job,
+                f"SLURM refuses the job of rule {job.name} for good ({refusal}): {CORRECT}. ",
+            )
             return ""
-        return said(report)
+        return refusal
 
     def _submit_again(self, job: Any) -> str:
         """Submit a job once more, unless SLURM took it and only its answer was lost.

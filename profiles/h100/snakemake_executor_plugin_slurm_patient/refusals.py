@@ -35,9 +35,10 @@ def is_for_good(refusal: str) -> bool:
 
 
 def said(report: str) -> str:
-    """What sbatch itself said, out of the plugin's report of it."""
+    """What sbatch itself said, out of the plugin's report of it; nothing only without a report."""
     quoted = re.search(r"The error message was '(.*?)'\.?\n", report + "\n", re.DOTALL)
-    return " ".join((quoted[1] if quoted else report).split())
+    words = " ".join((quoted[1] if quoted else report).split())
+    return words or (report and "sbatch gives no reason")
 
 
 def pauses() -> Iterator[int]:
