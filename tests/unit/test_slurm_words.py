@@ -1,11 +1,27 @@
 """What the executor of profiles/h100 makes of SLURM's words."""
 
 import itertools
+from unittest.mock import Mock
 
 import pytest
+from snakemake_executor_plugin_slurm import Executor as SlurmExecutor
+from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 
+from snakemake_executor_plugin_slurm_patient import Executor
 from snakemake_executor_plugin_slurm_patient.refusals import is_for_good, pauses, said
 from snakemake_executor_plugin_slurm_patient.states import REQUEUE_SECONDS, Seen, ask
+
+
+@pytest.fixture
+def executor(monkeypatch: pytest.MonkeyPatch) -> Executor:
+    """An executor without a workflow, which submits and reports to mocks."""
+    monkeypatch.setattr(SlurmExecutor, "__post_init__", lambda *_: None)
+    executor = Executor.__new__(Executor)
+    executor.dag = Mock(needrun_jobs=list)
+    executor.__post_init__()
+    executor.logger = executor._job_submission_executor = Mock()
+    executor.report_job_error = Mock()
+    return executor
 
 
 @pytest.mark.parametrize(
@@ -95,6 +111,23 @@ def test_a_preempted_job_is_given_time_to_be_requeued() -> None:
     assert Seen("PREEMPTED").verdict(REQUEUE_SECONDS - 1) == "active"
     assert Seen("PREEMPTED").verdict(REQUEUE_SECONDS) == "taken away"
     assert Seen("COMPLETING").verdict(1e9) == "active"
+
+
+@pytest.mark.parametrize(
+    ("state", "submitted_again"),
+    [("NODE_FAIL", 3), ("BOOT_FAIL", 3), ("PREEMPTED", 9), ("REVOKED", 9)],
+)
+def test_a_job_under_which_nodes_fail_is_submitted_again_three_times(
+    executor: Executor, state: str, submitted_again: int
+) -> None:
+    job = Mock()
+    for number in range(9):
+        info = SubmittedJobInfo(job, external_jobid=str(number), aux={"slurm_logfile": "log"})
+        assert executor._settle(info, Seen(state), REQUEUE_SECONDS)
+    assert executor._job_submission_executor.submit.call_count == submitted_again
+    failures = [call.kwargs["msg"] for call in executor.report_job_error.call_args_list]
+    assert len(failures) == 9 - submitted_again
+    assert all("failed under it 3 times before" in message for message in failures)
 
 
 def test_an_answer_is_read_and_a_refusal_is_kept() -> None:

@@ -12,7 +12,7 @@ import shlex
 import subprocess
 import threading
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import AsyncGenerator, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +27,7 @@ from snakemake_interface_common.exceptions import WorkflowError
 from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 
 from .refusals import is_for_good, pauses, said
-from .states import ORDINARY, Seen, accounted, ask, ask_both, commented
+from .states import NODE_FAILED, ORDINARY, Seen, accounted, ask, ask_both, commented
 
 __all__ = ["Executor", "ExecutorSettings", "common_settings"]
 
@@ -70,6 +70,7 @@ class Executor(SlurmExecutor):
         self._stopping = threading.Event()
         self._refused: dict[Any, str] = {}
         self._numbers: set[str] = set()
+        self._nodes_failed: Counter[Any] = Counter()
         self._since: dict[str, tuple[Seen, float]] = {}
         self._mentioned: set[tuple[str, str]] = set()
         self._unanswered: float | None = None
@@ -258,7 +259,8 @@ class Executor(SlurmExecutor):
 
     def _settle(self, info: SubmittedJobInfo, state: Seen, seconds: float) -> bool:
         """Report a job that has ended; whether it has."""
-        number, verdict = info.external_jobid, state.verdict(seconds)
+        number, before = info.external_jobid, self._nodes_failed[info.job]
+        verdict = state.verdict(seconds, before)
         if verdict == "done" and seconds < LATE_SECONDS and not _visible(info.job.output):
             return False
         if verdict == "done":
@@ -267,12 +269,15 @@ class Executor(SlurmExecutor):
                 info.aux["slurm_logfile"].unlink()
         elif verdict == "failed":
             message = f"SLURM-job '{number}' failed, SLURM status is: '{state.state}'. "
+            if state.state in NODE_FAILED:
+                message += f"Nodes had failed under it {before} times before: this is an attempt. "
             self.report_job_error(info, msg=message, aux_logs=[str(info.aux["slurm_logfile"])])
         elif verdict == "taken away" and not self._stopping.is_set():
             self.logger.warning(
                 f"SLURM ended job {number} ({state.state}) and has not put it back into the queue: "
                 f"submitting it again. This counts as no attempt."
             )
+            self._nodes_failed[info.job] += state.state in NODE_FAILED
             self._job_submission_executor.submit(self.run_job, info.job)
         elif state == UNKNOWN and seconds >= FORGOTTEN_SECONDS:
             self.logger.warning(
