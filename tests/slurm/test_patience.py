@@ -4,6 +4,7 @@ One job of a second stands for a GPU job. SLURM and its accounting are real; whe
 replaced by a script, the test says what a real cluster cannot be made to do on demand.
 """
 
+import shlex
 import signal
 import subprocess
 from collections.abc import Callable
@@ -268,6 +269,20 @@ def test_what_is_asked_for_is_shown_first(run: SmallRun) -> None:
     run.finish()
     shown = "Asking SLURM for 1 GPU (h100), 1 cores, 100 MB of memory and 10 minutes at most"
     assert 0 < run.output.index(shown) < run.output.index("submitted with SLURM jobid")
+
+
+def test_the_profile_as_it_is_names_neither_account_nor_partition(
+    cluster: Cluster, run: SmallRun
+) -> None:
+    """SLURM takes the user's account and its own default partition, also in the check before."""
+    run.requests = []
+    run.replace("sbatch", f'echo "${{@@Q}}" >> {run.folder}/asked; exec $real "$@"')
+    run.finish()
+    asked = (run.folder / "asked").read_text().splitlines()
+    assert len(asked) == 2 and "'--test-only'" in asked[0]
+    for words in map(shlex.split, asked):
+        assert not [word for word in words if word.startswith(("-A", "-p", "--acc", "--partition"))]
+    assert cluster.job(run.nth_job(1))["Partition"] == "cpu"
 
 
 def test_an_interrupted_run_submits_nothing_more(cluster: Cluster, run: SmallRun) -> None:

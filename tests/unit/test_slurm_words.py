@@ -1,15 +1,19 @@
 """What the executor of profiles/h100 makes of SLURM's words."""
 
 import itertools
+from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
+import yaml
 from snakemake_executor_plugin_slurm import Executor as SlurmExecutor
 from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 
-from snakemake_executor_plugin_slurm_patient import Executor
+from snakemake_executor_plugin_slurm_patient import Executor, _Resources
 from snakemake_executor_plugin_slurm_patient.refusals import is_for_good, pauses, said
 from snakemake_executor_plugin_slurm_patient.states import REQUEUE_SECONDS, Seen, ask
+
+PROFILE = Path(__file__).parents[2] / "profiles/h100/config.yaml"
 
 
 @pytest.fixture
@@ -21,6 +25,7 @@ def executor(monkeypatch: pytest.MonkeyPatch) -> Executor:
     executor.__post_init__()
     executor.logger = executor._job_submission_executor = Mock()
     executor.report_job_error = Mock()
+    executor._partitions = None
     return executor
 
 
@@ -128,6 +133,23 @@ def test_a_job_under_which_nodes_fail_is_submitted_again_three_times(
     failures = [call.kwargs["msg"] for call in executor.report_job_error.call_args_list]
     assert len(failures) == 9 - submitted_again
     assert all("failed under it 3 times before" in message for message in failures)
+
+
+@pytest.mark.parametrize(
+    ("resources", "account", "partition"),
+    [
+        ({}, "", ""),
+        ({"slurm_account": "me", "slurm_partition": "gpu"}, " -A me", " -p gpu"),
+    ],
+)
+def test_without_account_and_partition_in_the_profile_slurm_chooses(
+    executor: Executor, resources: dict[str, str], account: str, partition: str
+) -> None:
+    profile = yaml.safe_load(PROFILE.read_text())["default-resources"]
+    assert (profile["slurm_account"], profile["slurm_partition"]) == ("", "")
+    job = Mock(resources=_Resources(profile | resources))
+    assert next(executor.get_account_arg(job)) == account
+    assert executor.get_partition_arg(job) == partition
 
 
 def test_an_answer_is_read_and_a_refusal_is_kept() -> None:
