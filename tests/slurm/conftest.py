@@ -105,7 +105,7 @@ class SlurmStudy(Workspace):
             *("--snakefile", str(self.snakefile)),
             *("--directory", str(self.folder), "--workflow-profile", "none"),
             *("--profile", str(ROOT / "profiles" / "h100"), "--configfile", "study.yaml"),
-            *("--default-resources", *self.requests),
+            *(["--default-resources", *self.requests] if self.requests else []),
             *("--latency-wait", "10"),
             *arguments,
         ]

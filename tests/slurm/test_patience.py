@@ -4,6 +4,7 @@ One job of a second stands for a GPU job. SLURM and its accounting are real; whe
 replaced by a script, the test says what a real cluster cannot be made to do on demand.
 """
 
+import shlex
 import signal
 import subprocess
 from collections.abc import Callable
@@ -29,8 +30,10 @@ rule teacher_force:
 class SmallRun(SlurmStudy):
     """A workflow of one job that ends when a file is removed."""
 
+    gpus = "1"
+
     def write(self) -> None:
-        (self.folder / "Snakefile").write_text(SNAKEFILE)
+        (self.folder / "Snakefile").write_text(SNAKEFILE.replace("gpu=1", f"gpu={self.gpus}"))
         (self.folder / "study.yaml").write_text("{}")
 
     @property
@@ -171,6 +174,22 @@ def test_a_wrong_account_or_partition_is_said_at_once(
     assert run.output.count("SLURM would refuse") == 1 and run.submitted() == []
 
 
+def test_a_request_that_becomes_impossible_ends_the_job_with_one_sentence(
+    cluster: Cluster, run: SmallRun
+) -> None:
+    """The node has two GPUs: the check at the start passes, the second attempt asks for four."""
+    run.gpus = "lambda wildcards, attempt: 2 * attempt"
+    run.hold()
+    run.begin()
+    wait_for(run.started, "the start of the job")
+    cluster.do("scancel", str(run.nth_job(1)))
+    run.fail()
+    said = [line for line in run.output.splitlines() if "SLURM refuses the job of rule" in line]
+    assert len(said) == 1 and "Requested node configuration is not available" in said[0]
+    assert "asking again" not in run.output and "attempt 3" not in run.output
+    assert len(run.submitted()) == 1
+
+
 def test_why_a_job_waits_is_said(cluster: Cluster, run: SmallRun) -> None:
     cluster.do("scontrol", "update", "PartitionName=h100", "State=DOWN")
     try:
@@ -250,6 +269,20 @@ def test_what_is_asked_for_is_shown_first(run: SmallRun) -> None:
     run.finish()
     shown = "Asking SLURM for 1 GPU (h100), 1 cores, 100 MB of memory and 10 minutes at most"
     assert 0 < run.output.index(shown) < run.output.index("submitted with SLURM jobid")
+
+
+def test_the_profile_as_it_is_names_neither_account_nor_partition(
+    cluster: Cluster, run: SmallRun
+) -> None:
+    """SLURM takes the user's account and its own default partition, also in the check before."""
+    run.requests = []
+    run.replace("sbatch", f'echo "${{@@Q}}" >> {run.folder}/asked; exec $real "$@"')
+    run.finish()
+    asked = (run.folder / "asked").read_text().splitlines()
+    assert len(asked) == 2 and "'--test-only'" in asked[0]
+    for words in map(shlex.split, asked):
+        assert not [word for word in words if word.startswith(("-A", "-p", "--acc", "--partition"))]
+    assert cluster.job(run.nth_job(1))["Partition"] == "cpu"
 
 
 def test_an_interrupted_run_submits_nothing_more(cluster: Cluster, run: SmallRun) -> None:

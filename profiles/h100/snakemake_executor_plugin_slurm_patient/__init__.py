@@ -12,7 +12,7 @@ import shlex
 import subprocess
 import threading
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import AsyncGenerator, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +27,7 @@ from snakemake_interface_common.exceptions import WorkflowError
 from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 
 from .refusals import is_for_good, pauses, said
-from .states import ORDINARY, Seen, accounted, ask, ask_both, commented
+from .states import NODE_FAILED, ORDINARY, Seen, accounted, ask, ask_both, commented
 
 __all__ = ["Executor", "ExecutorSettings", "common_settings"]
 
@@ -38,6 +38,7 @@ FORGOTTEN_SECONDS = 120.0
 # How late what a node has written may appear here; Snakemake's latency-wait comes on top.
 LATE_SECONDS = 600.0
 UNKNOWN = Seen("UNKNOWN")
+CORRECT = "correct the account, the partition or the request in the profile"
 
 
 @dataclass
@@ -69,6 +70,7 @@ class Executor(SlurmExecutor):
         self._stopping = threading.Event()
         self._refused: dict[Any, str] = {}
         self._numbers: set[str] = set()
+        self._nodes_failed: Counter[Any] = Counter()
         self._since: dict[str, tuple[Seen, float]] = {}
         self._mentioned: set[tuple[str, str]] = set()
         self._unanswered: float | None = None
@@ -116,8 +118,8 @@ class Executor(SlurmExecutor):
         refusal = " ".join(ran.stderr.split())
         if ran.returncode and is_for_good(refusal):
             raise WorkflowError(
-                f"SLURM would refuse the jobs of rule {job.name} ({refusal}): correct the account, "
-                f"the partition or the request in the profile. What was asked: {request}"
+                f"SLURM would refuse the jobs of rule {job.name} ({refusal}): {CORRECT}. "
+                f"What was asked: {request}"
             )
         if ran.returncode:
             self.logger.warning(f"SLURM does not say now whether it takes the jobs: {refusal}")
@@ -164,11 +166,14 @@ class Executor(SlurmExecutor):
         except Exception as error:  # which this thread would keep to itself
             self._give_up(job, str(error) or type(error).__name__)
             return ""
-        report = self._refused.pop(job, "")
-        if report and is_for_good(said(report)):
-            self._give_up(job, report)
+        refusal = said(self._refused.pop(job, ""))
+        if is_for_good(refusal):
+            self._give_up(
+                job,
+                f"SLURM refuses the job of rule {job.name} for good ({refusal}): {CORRECT}. ",
+            )
             return ""
-        return said(report)
+        return refusal
 
     def _submit_again(self, job: Any) -> str:
         """Submit a job once more, unless SLURM took it and only its answer was lost.
@@ -254,7 +259,8 @@ class Executor(SlurmExecutor):
 
     def _settle(self, info: SubmittedJobInfo, state: Seen, seconds: float) -> bool:
         """Report a job that has ended; whether it has."""
-        number, verdict = info.external_jobid, state.verdict(seconds)
+        number, before = info.external_jobid, self._nodes_failed[info.job]
+        verdict = state.verdict(seconds, before)
         if verdict == "done" and seconds < LATE_SECONDS and not _visible(info.job.output):
             return False
         if verdict == "done":
@@ -263,12 +269,15 @@ class Executor(SlurmExecutor):
                 info.aux["slurm_logfile"].unlink()
         elif verdict == "failed":
             message = f"SLURM-job '{number}' failed, SLURM status is: '{state.state}'. "
+            if state.state in NODE_FAILED:
+                message += f"Nodes had failed under it {before} times before: this is an attempt. "
             self.report_job_error(info, msg=message, aux_logs=[str(info.aux["slurm_logfile"])])
         elif verdict == "taken away" and not self._stopping.is_set():
             self.logger.warning(
                 f"SLURM ended job {number} ({state.state}) and has not put it back into the queue: "
                 f"submitting it again. This counts as no attempt."
             )
+            self._nodes_failed[info.job] += state.state in NODE_FAILED
             self._job_submission_executor.submit(self.run_job, info.job)
         elif state == UNKNOWN and seconds >= FORGOTTEN_SECONDS:
             self.logger.warning(

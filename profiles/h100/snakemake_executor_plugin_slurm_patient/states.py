@@ -7,7 +7,10 @@ from typing import Literal
 
 ANSWER_SECONDS = 60.0
 FAILED = ("CANCELLED", "DEADLINE", "FAILED", "OUT_OF_MEMORY", "TIMEOUT")
-TAKEN_AWAY = ("PREEMPTED", "NODE_FAIL", "BOOT_FAIL", "REVOKED")
+NODE_FAILED = ("NODE_FAIL", "BOOT_FAIL")
+TAKEN_AWAY = ("PREEMPTED", "REVOKED", *NODE_FAILED)
+# After so many failures of its nodes a job may be what brings them down: the next one is its own.
+FORGIVEN_NODES = 3
 # A job that goes back to the queue may be seen in one of those states on its way.
 REQUEUE_SECONDS = 30.0
 # Reasons of a queue that moves.
@@ -23,14 +26,19 @@ class Seen:
     state: str
     reason: str = ""
 
-    def verdict(self, seconds: float) -> Verdict:
-        """What to do about a job that has been seen so for some seconds."""
+    def verdict(self, seconds: float, nodes_failed: int = 0) -> Verdict:
+        """What to do about a job that has been seen so for some seconds.
+
+        Args:
+            nodes_failed: how often its nodes have failed before.
+        """
         if self.state == "COMPLETED":
             return "done"
         if self.state in FAILED:
             return "failed"
         if self.state in TAKEN_AWAY and seconds >= REQUEUE_SECONDS:
-            return "taken away"
+            forgiven = self.state not in NODE_FAILED or nodes_failed < FORGIVEN_NODES
+            return "taken away" if forgiven else "failed"
         return "waiting" if self.state == "PENDING" else "active"
 
 
