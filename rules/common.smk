@@ -23,6 +23,7 @@ try:
     from persona_geometry.report.figures import ENDINGS, WIDTHS, study_figures
     from persona_geometry.rsa import METHOD as RSA_METHOD
     from persona_geometry.rsa.results import read_alignment
+    from persona_geometry.store import late
     from persona_geometry.store.store import Store
     from persona_geometry.study.config import read_study
     from persona_geometry.study.config_files import check_config_files, with_typed
@@ -97,6 +98,10 @@ except InputError as error:
 if workflow.is_main_process:
     for remark in (*merged, *STUDY.remarks):
         logger.warning(f"Note: {remark}")
+
+    # What nodes have written may show late here, where it is published.
+    if not ON_ONE_MACHINE:
+        os.environ.setdefault(late.SECONDS, "120")
 
     # As many GPU jobs run at a time as the machine has GPUs for, one where it has none.
     if STUDY.needs_model and ON_ONE_MACHINE and "gpu" not in LIMITS:

@@ -1,4 +1,4 @@
-"""Files that a receipt certifies are waited for where an executor says that they may come late."""
+"""Files that a receipt certifies are waited for where other machines write them."""
 
 import os
 import time
@@ -46,7 +46,7 @@ def test_files_of_an_old_receipt_are_not_under_way(receipt: Path) -> None:
     assert reading.tries == 1
 
 
-def test_nothing_is_waited_for_where_no_executor_says_so(
+def test_nothing_is_waited_for_on_one_machine(
     receipt: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv(late.SECONDS)

@@ -9,7 +9,7 @@ from typing import TypeVar
 from persona_geometry.errors import InputError
 
 SECONDS = "PERSONA_GEOMETRY_LATE_SECONDS"
-"""The variable by which an executor says how late files may come that its jobs wrote."""
+"""The variable that says how late files may show that jobs on other machines wrote."""
 PAUSE = 1.0
 
 T = TypeVar("T")
@@ -18,8 +18,8 @@ T = TypeVar("T")
 def patiently(read: Callable[[], T], receipts: Iterable[str | Path]) -> T:
     """What is read of a store, waiting for files that receipts certify and that may be under way.
 
-    Storage that machines share may show a receipt before what it certifies. Where no executor has
-    said so, and of receipts that are older, nothing is waited for.
+    Storage that machines share may show a receipt before what it certifies. Where `SECONDS` is not
+    set, and of receipts that are older than that, nothing is waited for.
 
     Args:
         read: raises an InputError where something is missing.
