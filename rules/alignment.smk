@@ -16,7 +16,7 @@ rule align:
         bench_path("align")
     conda:
         "../envs/cpu.yaml"
-    threads: 2  # layers at a time, as each has its vectors in memory
+    threads: layers_at_a_time()
     params:
         study=STUDY.name,
         anchor=STUDY.anchor,

@@ -171,6 +171,15 @@ def weight_bytes():
     return STORE.read_model(MODEL_KEY)["weight_bytes"]
 
 
+def layers_at_a_time():
+    """Layers that are compared side by side, each with its vectors in memory.
+
+    Of 2,000 cells in float64, 8,192 wide, these are 131 MB.
+    """
+    few = len(STUDY.prompts) * len(STUDY.personas) <= 2000
+    return min(8, len(STUDY.layers)) if few else 2
+
+
 def gpu_job_threads():
     """Cores of a GPU job: eight a GPU, or its share of a machine that has fewer for each."""
     gpus, cores = (workflow.global_resources.get(name) for name in ("gpu", "_cores"))

@@ -34,7 +34,7 @@ rule plot_figures:
         bench_path("plot_figures")
     conda:
         "../envs/cpu.yaml"
-    threads: 8
+    threads: 12
     params:
         store=store_root,
         anchor=STUDY.anchor,

@@ -498,6 +498,56 @@ def test_what_every_layer_lacks_is_found_without_reading_the_weights(
         build(folder)
 
 
+FAULTS: list[dict[str, Any]] = [
+    {},
+    {"hidden_act": "geluu"},
+    {"num_attention_heads": 5},
+    {"num_attention_heads": 2},
+    {"num_hidden_layers": 1, "layer_types": None},
+    {"rope_parameters": {"rope_type": "x", "rope_theta": 1e4}},
+    {"rope_parameters": {"rope_type": "default", "rope_theta": "10k"}},
+    {"rope_parameters": ["default"]},
+    {"rope_parameters": None, "rope_theta": None},
+    {"intermediate_size": 65},
+    {"tie_word_embeddings": 3},
+    {"rms_norm_eps": "small"},
+    {"rms_norm_eps": None},
+    {"attention_dropout": "none"},
+    {"pad_token_id": 259},
+    {"pad_token_id": -1},
+    {"layer_types": ["sliding_attention"] * 4},
+    {"layer_types": ["full_attention"]},
+    {"quantization_config": {"quant_method": "bitsandbytes", "load_in_4bit": True}},
+    {"attention_bias": True},
+    {"mlp_bias": 1},
+    {"use_sliding_window": "no"},
+]
+
+
+@pytest.mark.parametrize("family", ["llama", "mistral", "qwen2", "qwen3"])
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: "-".join(fault) or "none")
+def test_where_headers_tell_enough_building_the_model_finds_nothing_more(
+    random_model: Path, tmp_path: Path, family: str, fault: dict[str, Any]
+) -> None:
+    from persona_geometry.model.configs import load_config
+    from persona_geometry.model.tensors import told_by_headers
+
+    folder = save_tiny(
+        tmp_path, random_model, model_type=family, **SIZES | FAMILIES.get(family, {})
+    )
+    edit_json(folder, **fault)
+    try:
+        config = describe(folder)["config"]
+        load_config(folder)
+    except InputError:
+        return
+    told = told_by_headers(config)
+    assert told or fault
+    if told:
+        build(folder)
+        load(folder)
+
+
 @pytest.mark.parametrize("family", ["olmo2", "phi3"])
 @pytest.mark.parametrize(
     "fault",

@@ -1,6 +1,6 @@
 """torch and transformers take seconds to import: only the GPU rules' scripts do.
 
-resolve_model imports them once a checkpoint, when all else about it is known to be right.
+resolve_model imports them once a checkpoint, where its headers do not tell enough.
 """
 
 import json

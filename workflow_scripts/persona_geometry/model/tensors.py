@@ -40,6 +40,7 @@ _HEADS = re.compile(
 )
 # Families whose layers lack parts of each other in ways that config.json does not list.
 _UNEVEN = {"gpt_neox_japanese", "hy_v4", "modernbert-decoder", "rwkv", "zamba", "zamba2"}
+_FLAGS = ("tie_word_embeddings", "attention_bias", "mlp_bias", "use_sliding_window")
 _EMBEDDING = re.compile(r"(^|\.)(embed_tokens|wte|embed_in|word_embeddings|embeddings)\.weight$")
 
 
@@ -192,6 +193,30 @@ def _check_shape(name: str, shape: tuple[int, ...], expected: tuple[int, ...], s
             f"The tensor {name} of {source} has shape {shape}, but config.json asks for "
             f"{expected}; {_AGAIN}"
         )
+
+
+def told_by_headers(config: Mapping[str, Any]) -> bool:
+    """Whether `check_tensors` alone says that a checkpoint can be loaded, every tensor in its place.
+
+    So it is in a family without variants, in its plain form: nothing in its config.json asks
+    transformers to build it otherwise, and nothing is what a model cannot be built with.
+    """
+    rotary = config.get("rope_parameters") or config.get("rope_scaling") or {}
+    if _plain_tensors(config) is None or not isinstance(rotary, dict):
+        return False
+    padding = config.get("pad_token_id")
+    numbers = [config.get("rms_norm_eps"), config.get("attention_dropout", 0.0)]
+    numbers += [config.get("rope_theta", 1e4), rotary.get("rope_theta", 1e4)]
+    return (
+        config.get("hidden_act") == "silu"
+        and set(rotary) <= {"rope_theta", "rope_type"}
+        and rotary.get("rope_type", "default") == "default"
+        and set(config.get("layer_types") or ()) <= {"full_attention"}
+        and not config.get("quantization_config")
+        and (padding is None or (type(padding) is int and 0 <= padding < config["vocab_size"]))
+        and all(type(number) in (int, float) for number in numbers)
+        and all(type(config.get(flag, False)) is bool for flag in _FLAGS)
+    )
 
 
 def _plain_tensors(config: Mapping[str, Any]) -> dict[str, tuple[int, ...]] | None:
