@@ -196,7 +196,7 @@ def _check_shape(name: str, shape: tuple[int, ...], expected: tuple[int, ...], s
 
 
 def told_by_headers(config: Mapping[str, Any]) -> bool:
-    """Whether `check_tensors` alone says that a checkpoint can be loaded, every tensor in its place.
+    """Whether `check_tensors` alone says that a checkpoint can be loaded, each tensor in its place.
 
     So it is in a family without variants, in its plain form: nothing in its config.json asks
     transformers to build it otherwise, and nothing is what a model cannot be built with.
