@@ -34,7 +34,7 @@ rule plot_figures:
         bench_path("plot_figures")
     conda:
         "../envs/cpu.yaml"
-    threads: 12
+    threads: 8
     params:
         store=store_root,
         anchor=STUDY.anchor,
