@@ -12,7 +12,7 @@ with job_log(snakemake.log[0]) as report:
     model = Model(**params.model)
     described = describe_model(model, report)
     attention_kernel(model.attention, described["config"])
-    # Imports torch, once a checkpoint, and only when nothing plainer was found or tells enough.
+    # Imports torch, once a checkpoint, and only where its headers do not tell enough.
     if not told_by_headers(described["config"]):
         from persona_geometry.model.loading import check_weights
 
